@@ -1,0 +1,337 @@
+"""The words everything else is said in: facts as frozen dataclasses, states and who moves them on, verdicts as types.
+
+    Verdict
+     +-- Temporary    not taken, surely: try again later (4yz)
+     |    +-- LineHeld    the provider refuses the token: nobody on this line may go on (401, 403)
+     +-- Permanent    refused for good (5yz)
+     +-- Unclear      may or may not have been taken: never again by itself
+
+No input or output, no clock, no settings here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+
+class State(StrEnum):
+    """Where a fax is. docs/flow.md draws it; a test holds that picture against NEXT."""
+
+    RECEIVED = "received"  # prepare acts: take the PDFs out, make one document
+    PREPARED = "prepared"  # submit acts: hand the document to the provider
+    SUBMITTING = "submitting"  # committed just before the last bytes of the POST
+    SUBMITTED = "submitted"  # poll acts: the provider has it and gave a reference
+    DELIVERED = "delivered"  # reply acts
+    FAILED = "failed"  # reply acts
+    UNKNOWN = "unknown"  # reply acts; a person may resolve it
+    CANCELLED = "cancelled"  # reply acts
+
+
+NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
+    {
+        State.RECEIVED: frozenset({State.PREPARED, State.FAILED, State.CANCELLED}),
+        State.PREPARED: frozenset({State.SUBMITTING, State.FAILED, State.CANCELLED}),
+        State.SUBMITTING: frozenset({State.SUBMITTED, State.PREPARED, State.FAILED, State.UNKNOWN}),
+        State.SUBMITTED: frozenset({State.DELIVERED, State.FAILED, State.UNKNOWN}),
+        State.DELIVERED: frozenset(),
+        State.FAILED: frozenset(),
+        # Only a person's word, `mail2fax resolve`, moves an unknown fax.
+        State.UNKNOWN: frozenset({State.DELIVERED, State.FAILED}),
+        State.CANCELLED: frozenset(),
+    }
+)
+
+FINAL = frozenset({State.DELIVERED, State.FAILED, State.UNKNOWN, State.CANCELLED})
+
+
+class Reason(StrEnum):
+    """Why a fax or a part of a mail met its fate. templates/reply turns each into a sentence for people.
+
+    The value is what the spool, `--json` and the machine-readable reply say.
+    """
+
+    # -- a fax as a whole
+    NOTHING_FAXABLE = "nothing-faxable"  # no part of the mail could be faxed
+    TOO_MANY_PAGES = "too-many-pages"  # detail: pages, limit
+    UNREADABLE_MAIL = "unreadable-mail"  # broken MIME: what is inside cannot be told
+    MAIL_BOMB = "mail-bomb"  # too many parts, too deep, too large when unpacked
+    PART_REFUSED = "part-refused"  # a PDF of the mail cannot be faxed, so nothing was: a fax short of pages is worse
+    PROVIDER_FAILED = "provider-failed"  # the provider's last word is Failed; it gives no reason
+    PROVIDER_REFUSED = "provider-refused"  # a 4xx answer; detail: http
+    GAVE_UP = "gave-up"  # the provider took nothing until [retry] give_up; detail: hours
+    NO_ANSWER = "no-answer"  # the answer to the POST was lost or made no sense
+    NO_FINAL_WORD = "no-final-word"  # submitted, and no last word until [poll] deadline; detail: hours
+    INTERRUPTED = "interrupted"  # mail2fax was stopped while the provider was answering
+    CANCELLED_BY_OPERATOR = "cancelled-by-operator"
+    CANCELLED_BY_SENDER = "cancelled-by-sender"
+    RESOLVED_BY_OPERATOR = "resolved-by-operator"
+    INTERNAL = "internal"  # our own fault, after every attempt
+    # -- why an attempt did not get through (Temporary)
+    PROVIDER_UNREACHABLE = "provider-unreachable"
+    PROVIDER_BUSY = "provider-busy"
+    LINE_HELD = "line-held"
+    # -- a part of the mail: refused
+    LOCKED = "locked"  # needs a password to open
+    DAMAGED = "damaged"  # cannot be read, or pages would be lost
+    EMPTY = "empty"  # no bytes, or no pages
+    NOT_A_PDF = "not-a-pdf"  # claims to be a PDF; detail: actual
+    DYNAMIC_FORM = "dynamic-form"  # XFA only: print to PDF first
+    TOO_COMPLEX = "too-complex"  # over the memory or time limits
+    UNSUPPORTED = "unsupported"  # detail: kind
+    UNDECODABLE = "undecodable"  # the transfer encoding is broken
+    ENCRYPTED_MAIL = "encrypted-mail"  # S/MIME or PGP encrypted
+    NOT_REACHABLE = "not-reachable"  # inside a container that cannot be opened (OLE object in winmail.dat, zip)
+    # -- a part of the mail: ignored
+    MAIL_TEXT = "mail-text"
+    ALTERNATIVE = "alternative"  # another form of a part that was used
+    SIGNATURE_IMAGE = "signature-image"
+    CALENDAR = "calendar"
+    CRYPTO_SIGNATURE = "crypto-signature"
+    DELIVERY_REPORT = "delivery-report"
+    CONTACT_CARD = "contact-card"
+
+
+class Fate(StrEnum):
+    """What became of one part of a mail. Promise 4: every part has one."""
+
+    FAXED = "faxed"
+    IGNORED = "ignored"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One line of the account: what a part of the mail was, and what became of it."""
+
+    name: str  # as the sender named it, made printable; "" when it had none
+    kind: str  # content type as found by content, "application/pdf"
+    size: int  # bytes, decoded
+    fate: Fate
+    reason: Reason | None = None  # None only when faxed
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    pages: int | None = None
+    notes: tuple[str, ...] = ()  # what was done to it: "shrunk", "turned", "repaired", "rastered", "flattened"
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What a reply needs of the mail's header. Decoded text, free of control characters."""
+
+    subject: str = ""
+    message_id: str = ""  # with its angle brackets
+    references: tuple[str, ...] = ()
+    from_: str = ""
+    date: str = ""
+    languages: tuple[str, ...] = ()  # Content-Language, then Accept-Language
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One RCPT that was accepted: one fax."""
+
+    address: str  # the path as the client gave it
+    number: str  # ten digits
+    cover: bool = False  # asked for a cover page
+    notify: frozenset[str] | None = None  # RFC 3461 NOTIFY; None when not given
+    orcpt: str = ""  # RFC 3461 ORCPT, decoded, "rfc822;someone@example.org"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """RFC 5321's envelope, and who brought it."""
+
+    reverse_path: str  # "" is the null reverse-path
+    recipients: tuple[Recipient, ...]
+    client: str  # the peer's address, or "command line"
+    helo: str = ""
+    user: str = ""  # who logged in; "" when nobody did
+    line: str = ""  # the fax line chosen for this sender; "" is [provider].token
+    ret: str = ""  # RFC 3461 RET: "FULL", "HDRS" or ""
+    envid: str = ""  # RFC 3461 ENVID, decoded
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What `spool.put` promises: on disk, under this queue id."""
+
+    queue_id: str
+    duplicates: tuple[str, ...] = ()  # recipients whose fax was already accepted with the very same bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A mail as it stands in the spool."""
+
+    id: str
+    received_at: datetime
+    envelope: Envelope  # its recipients are empty here: each stands in its Fax
+    size: int
+    sha256: str
+    headers: Headers = Headers()
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fax:
+    """One recipient of one mail: the row that moves through the states."""
+
+    id: str
+    message_id: str
+    recipient: str  # the address as the client gave it
+    number: str  # ten digits
+    line: str
+    state: State
+    received_at: datetime
+    cover: bool = False
+    notify: frozenset[str] | None = None
+    orcpt: str = ""
+    attempts: int = 0  # in the present state; set back to 0 when the state changes
+    submissions: int = 0  # how many POSTs were begun
+    due_at: datetime | None = None  # None: nobody must act
+    prepared_at: datetime | None = None
+    submitted_at: datetime | None = None
+    finished_at: datetime | None = None
+    replied_at: datetime | None = None
+    reply: str = ""  # "", "sent", "suppressed" or "undeliverable"
+    provider_ref: str = ""
+    progress: str = ""  # the provider's last word
+    document_id: str = ""
+    pages: int | None = None
+    status: str = ""  # enhanced status code of the outcome, RFC 3463
+    reason: Reason | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    held_by: str = ""  # who holds it; "" when nobody does
+    retry_of: str = ""
+    noticed_at: datetime | None = None  # when the sender was told of a delay
+    lease: str = ""  # the token under which we may write
+    now: datetime | None = None  # the database's clock when it was read
+
+    @property
+    def final(self) -> bool:
+        """Whether the outcome is known, so that only the reply is left."""
+        return self.state in FINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a fax's history, never changed."""
+
+    fax_id: str
+    at: datetime
+    what: str  # a state's name, or "retry", "poll", "hold", "reply", …
+    who: str  # the node, or the person at the command line
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The prepared PDF that is handed to the provider."""
+
+    id: str
+    message_id: str
+    pages: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A mail that is owed besides the outcome of a fax: "still trying", postmaster's mail, a word to the admin."""
+
+    id: str
+    kind: str  # "delayed", "postmaster" or "admin"
+    recipient: str
+    created_at: datetime
+    fax_id: str = ""
+    message_id: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    attempts: int = 0
+    lease: str = ""
+    now: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What has been faxed lately, for the budgets in [limits]. Pages count once the document is prepared."""
+
+    faxes_hour: int = 0
+    faxes_day: int = 0
+    pages_hour: int = 0
+    pages_day: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A fax line at the provider. Its repr never shows the token."""
+
+    name: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the provider says of a fax: its word, and the final state if the word is a last one."""
+
+    word: str
+    final: State | None = None
+
+
+class Verdict(Exception):  # noqa: N818 -- a verdict on an attempt, not only an error
+    """Why a step did not go through, with what the sender is to be told.
+
+    `status` is an enhanced status code (RFC 3463), `reason` and `detail` choose and fill the sentence in the
+    templates, `note` is one line for operators, free of secrets.
+    """
+
+    status = "4.0.0"
+
+    def __init__(
+        self,
+        reason: Reason,
+        status: str | None = None,
+        *,
+        note: str = "",
+        retry_after: float | None = None,
+        **detail: Any,
+    ) -> None:
+        super().__init__(note or reason.value)
+        self.reason = reason
+        self.status = status or type(self).status
+        self.note = note or reason.value
+        self.retry_after = retry_after  # seconds, when the other side asked for it
+        self.detail = detail
+
+
+class Temporary(Verdict):
+    """Surely not taken: safe to try again."""
+
+    status = "4.4.1"
+
+
+class LineHeld(Temporary):
+    """The provider refuses the line's token: every fax of this line waits, nothing is bounced."""
+
+    status = "4.7.8"
+
+
+class Permanent(Verdict):
+    """Refused for good."""
+
+    status = "5.0.0"
+
+
+class Unclear(Verdict):
+    """May or may not have been taken. Never sent again by itself: promise 2."""
+
+    status = "4.4.2"
+
+
+class LeaseLost(Exception):  # noqa: N818 -- a fact about who may write
+    """Somebody else may be acting on this fax now: write nothing."""
+
+
+class Refused(Exception):  # noqa: N818 -- an answer to an operator
+    """What an operator asked for makes no sense for this fax. The text says why and what would."""
