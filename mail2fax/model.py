@@ -180,6 +180,7 @@ class Fax:
 
     id: str
     message_id: str
+    sender: str  # the reverse-path, case folded
     recipient: str  # the address as the client gave it
     number: str  # ten digits
     line: str

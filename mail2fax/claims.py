@@ -1,0 +1,149 @@
+"""Who acts on which row: claims with a lease, their renewal, and the fax lines that are shut for a while.
+
+Functions of a connection, run by the writer. A claimed row's due_at is the end of its lease: when the node that
+claimed it dies, the row is simply due again. Every write names the lease, so whoever lost it changes nothing.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    RowMapping,
+    Table,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+
+from mail2fax.backoff import Backoff
+from mail2fax.model import State
+from mail2fax.schema import Moment, faxes, now, troubles
+
+BREAKER = 3  # failures in a row after which a line that does not answer is left alone for a while
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """How much to claim, under which lease, for how many seconds."""
+
+    lease: str
+    seconds: float
+    limit: int
+
+
+def in_states(states: Collection[State]) -> ColumnElement[bool]:
+    """Faxes in one of these states."""
+    values = [state.value for state in states]
+    return faxes.c.state == values[0] if len(values) == 1 else faxes.c.state.in_(values)
+
+
+def claim(connection: Connection, table: Table, where: ColumnElement[bool], take: Take) -> Sequence[RowMapping]:
+    """Take up to `limit` due rows, oldest first, passing over those that another node is just taking."""
+    due = (
+        select(table.c.id)
+        .where(where, table.c.due_at <= now())
+        .order_by(table.c.due_at)
+        .limit(take.limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    statement = (
+        update(table)
+        .where(table.c.id.in_(select(due.c.id)))
+        .values(lease=take.lease, due_at=now() + take.seconds)
+        .returning(*table.c, type_coerce(now(), Moment()).label("clock"))
+    )
+    return connection.execute(statement).mappings().all()
+
+
+def claim_prepared(connection: Connection, take: Take, give_up: float) -> Sequence[RowMapping]:
+    """Take prepared faxes whose line is open, and of a line in trouble one probe when its pause is over."""
+    shut = [row for row in _troubles(connection) if _is_shut(row)]
+    where = and_(in_states({State.PREPARED}), _not_shut(shut, give_up))
+    claimed = list(claim(connection, faxes, where, take))
+    for row in shut:
+        if row["closed_until"] <= row["clock"] and len(claimed) < take.limit:
+            claimed += _probe(connection, row["line"], take)
+    return claimed
+
+
+def _troubles(connection: Connection) -> Sequence[RowMapping]:
+    query = select(troubles, type_coerce(now(), Moment()).label("clock")).with_for_update()
+    return connection.execute(query).mappings().all()
+
+
+def _is_shut(row: RowMapping) -> bool:
+    return bool(row["kind"] != "unreachable" or row["failures"] >= BREAKER)
+
+
+def _not_shut(shut: Sequence[RowMapping], give_up: float) -> ColumnElement[bool]:
+    """Faxes on other lines; and the overdue, so that they end, unless the line is held: then nothing is bounced."""
+    overdue = [row["line"] for row in shut if row["kind"] != "held"]
+    return or_(
+        faxes.c.line.not_in([row["line"] for row in shut]),
+        and_(faxes.c.line.in_(overdue), faxes.c.prepared_at < now() - give_up),
+    )
+
+
+def _probe(connection: Connection, line: str, take: Take) -> Sequence[RowMapping]:
+    where = and_(in_states({State.PREPARED}), faxes.c.line == line)
+    claimed = claim(connection, faxes, where, replace(take, limit=1))
+    if claimed:  # no second probe while this one is out
+        statement = update(troubles).where(troubles.c.line == line)
+        connection.execute(statement.values(closed_until=now() + take.seconds))
+    return claimed
+
+
+def next_due(connection: Connection, table: Table, where: ColumnElement[bool]) -> float | None:
+    """Seconds until the next row is due that is not due already; None when there is none."""
+    query = select(func.min(table.c.due_at, type_=Double()) - now())
+    seconds: float | None = connection.scalar(query.where(where, table.c.due_at > now()))
+    return seconds
+
+
+def next_probe(connection: Connection) -> float | None:
+    """Seconds until a shut line may be probed; None when no line is shut."""
+    query = select(func.min(troubles.c.closed_until, type_=Double()) - now())
+    seconds: float | None = connection.scalar(query.where(troubles.c.closed_until > now()))
+    return seconds
+
+
+def renew(connection: Connection, table: Table, leases: Collection[str], seconds: float) -> None:
+    """Push the end of these leases out."""
+    connection.execute(update(table).where(table.c.lease.in_(leases)).values(due_at=now() + seconds))
+
+
+def free_all(connection: Connection, table: Table) -> int:
+    """Make every leased row due: for the one node of an SQLite spool, whose predecessor is dead. How many."""
+    statement = update(table).where(table.c.lease != "").values(lease="", due_at=now())
+    return connection.execute(statement).rowcount
+
+
+def trouble(connection: Connection, line: str, kind: str, pause: float | None, backoff: Backoff, note: str) -> int:
+    """Shut a line, or keep it shut, for `pause` seconds or as the backoff says. Failures in a row, with this one."""
+    query = select(troubles.c.failures).where(troubles.c.line == line)
+    failures = (connection.scalar(query.with_for_update()) or 0) + 1
+    values = {
+        "kind": kind,
+        "failures": failures,
+        "closed_until": now() + (backoff.pause(failures, 0.0) if pause is None else pause),
+        "note": note,
+    }
+    if failures > 1:
+        connection.execute(update(troubles).where(troubles.c.line == line).values(values))
+    else:
+        connection.execute(insert(troubles).values(line=line, since=now(), **values))
+    return failures
+
+
+def calm(connection: Connection, line: str) -> bool:
+    """The provider took a fax of this line: it is open again. Whether it was in trouble."""
+    return bool(connection.execute(delete(troubles).where(troubles.c.line == line)).rowcount)

@@ -1,0 +1,141 @@
+"""What an operator may ask for: hold and release, retry, resolve, cancel. What makes no sense is refused with a reason.
+
+Functions of a connection, run by the writer. Each writes an event with who asked.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, insert, select, update
+
+from mail2fax import moves
+from mail2fax.model import NEXT, Reason, Refused, State
+from mail2fax.schema import faxes, messages, now
+
+_WAITING = (State.RECEIVED, State.PREPARED)
+_UNSENT = (State.FAILED, State.UNKNOWN, State.CANCELLED)
+
+
+def waiting(fax_id: str = "", sender: str = "") -> ColumnElement[bool]:
+    """One fax or mail, one sender's, or all that still wait to be handed to the provider."""
+    states = faxes.c.state.in_([state.value for state in _WAITING])
+    if fax_id:
+        return and_(states, _named(fax_id))
+    return and_(states, faxes.c.sender == sender.casefold()) if sender else states
+
+
+def hold(connection: Connection, where: ColumnElement[bool], who: str) -> list[str]:
+    """Keep these faxes from being submitted until they are released. Their ids."""
+    # One that is being worked on is let finish its step: its next turn does not come.
+    due = case((faxes.c.lease != "", faxes.c.due_at), else_=None)
+    statement = update(faxes).where(where, faxes.c.held_by == "").values(held_by=who, due_at=due)
+    return _all(connection, statement.returning(faxes.c.id), "hold", who)
+
+
+def release(connection: Connection, where: ColumnElement[bool], who: str) -> list[str]:
+    """Let held faxes go on. Their ids."""
+    due = case((faxes.c.lease != "", faxes.c.due_at), else_=now())
+    statement = update(faxes).where(where, faxes.c.held_by != "").values(held_by="", due_at=due)
+    return _all(connection, statement.returning(faxes.c.id), "release", who)
+
+
+def cancel(connection: Connection, fax_id: str, who: str, reason: Reason) -> str:
+    """End a fax that was not handed to the provider yet; the sender is told."""
+    row = one(connection, fax_id)
+    _refuse_unless_waiting(row)
+    _end(connection, row, State.CANCELLED, {"status": "5.7.0", "reason": reason.value})
+    moves.write_event(connection, row["id"], State.CANCELLED, who, {"reason": reason.value})
+    return str(row["id"])
+
+
+def _refuse_unless_waiting(row: RowMapping) -> None:
+    state = State(row["state"])
+    if state not in _WAITING:
+        raise Refused(f"{row['id']} is {state}: only a fax that was not handed to the provider can be cancelled")
+    if row["lease"]:
+        raise Refused(f"{row['id']} is being worked on at this moment: hold it first, or ask again in a minute")
+
+
+def resolve(connection: Connection, fax_id: str, state: State, who: str) -> str:
+    """Say how an unknown fax ended, as a person found out; the sender is told."""
+    row = one(connection, fax_id)
+    if state not in NEXT[State(row["state"])] or row["state"] != State.UNKNOWN:
+        raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved")
+    status = "2.0.0" if state is State.DELIVERED else "5.0.0"
+    reason = {"status": status, "reason": Reason.RESOLVED_BY_OPERATOR.value}
+    _end(connection, row, state, {**reason, "replied_at": None, "reply": ""})
+    moves.write_event(connection, row["id"], state, who, {"resolved": True})
+    return str(row["id"])
+
+
+def retry(connection: Connection, fax_id: str, who: str, number: str = "") -> str:
+    """Make a new fax of the same document, linked to the old one, perhaps to another number. Its id."""
+    row = one(connection, fax_id)
+    if State(row["state"]) not in _UNSENT and not number:
+        raise Refused(f"{row['id']} is {row['state']}: only a failed, unknown or cancelled fax can be sent again")
+    _refuse_unless_kept(connection, row)
+    fresh = _copy(row, next_id(connection, row["message_id"]), number)
+    connection.execute(insert(faxes).values(received_at=now(), due_at=now(), prepared_at=_prepared(fresh)), fresh)
+    moves.write_event(connection, row["id"], "retry", who, {"new": fresh["id"]})
+    moves.write_event(connection, fresh["id"], fresh["state"], who, {"retry_of": row["id"]})
+    return str(fresh["id"])
+
+
+def _refuse_unless_kept(connection: Connection, row: RowMapping) -> None:
+    query = select(messages.c.purged_at).where(messages.c.id == row["message_id"])
+    if connection.scalar(query) is not None:
+        raise Refused(
+            f"{row['id']}: its document is no longer kept ([documents] keep_days); ask the sender to mail it again"
+        )
+
+
+def _copy(row: RowMapping, fresh_id: str, number: str) -> dict[str, Any]:
+    kept = ("message_id", "sender", "recipient", "number", "cover", "line", "notify", "orcpt", "document_id", "pages")
+    # A cover page names the number it was made for: another number needs another document.
+    again = bool(row["document_id"]) and not (number and row["cover"])
+    changed = {"number": number or row["number"], "document_id": row["document_id"] if again else ""}
+    state = State.PREPARED if again else State.RECEIVED
+    return {
+        **{name: row[name] for name in kept},
+        **changed,
+        "id": fresh_id,
+        "state": state.value,
+        "retry_of": row["id"],
+    }
+
+
+def _prepared(fresh: dict[str, Any]) -> Any:
+    return now() if fresh["state"] == State.PREPARED else None
+
+
+def next_id(connection: Connection, message_id: str) -> str:
+    """The id of the next fax of this message."""
+    taken = connection.scalars(select(faxes.c.id).where(faxes.c.message_id == message_id)).all()
+    return f"{message_id}-{max(int(fax_id.rpartition('-')[2]) for fax_id in taken) + 1}"
+
+
+def one(connection: Connection, fax_id: str) -> RowMapping:
+    """The fax of this id, or the only one of a mail. Locked, so that nobody claims it meanwhile."""
+    query = select(faxes).where(_named(fax_id)).limit(2).with_for_update()
+    found = connection.execute(query).mappings().all()
+    if not found:
+        raise Refused(f"{fax_id}: no such fax; `mail2fax list` shows those there are")
+    if len(found) > 1:
+        raise Refused(f"{fax_id} is a mail with several faxes: name one of them, such as {fax_id}-1")
+    return found[0]
+
+
+def _named(fax_id: str) -> ColumnElement[bool]:
+    name = fax_id.upper()
+    return faxes.c.id == name if "-" in name else faxes.c.message_id == name
+
+
+def _end(connection: Connection, row: RowMapping, state: State, columns: dict[str, Any]) -> None:
+    values = {"state": state.value, "finished_at": now(), "due_at": now(), "attempts": 0, "held_by": "", "lease": ""}
+    connection.execute(update(faxes).where(faxes.c.id == row["id"]).values({**values, **columns}))
+
+
+def _all(connection: Connection, statement: Any, what: str, who: str) -> list[str]:
+    changed = [str(fax_id) for fax_id in connection.scalars(statement)]
+    for fax_id in changed:
+        moves.write_event(connection, fax_id, what, who, {})
+    return changed

@@ -1,0 +1,114 @@
+"""What one transaction writes when a mail was taken apart: its account, its documents, and the fax's next state.
+
+Functions of a connection, run by the writer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, insert, update
+
+from mail2fax import desk, moves, rows
+from mail2fax.contents import Contents, Incoming
+from mail2fax.intake import unless_known
+from mail2fax.model import Document, Fax, Headers, Part, Reason, State
+from mail2fax.moves import Move
+from mail2fax.schema import documents, faxes, messages, now
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What was found in a mail."""
+
+    headers: Headers
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A document that is about to be kept."""
+
+    document: Document
+    variant: str
+    position: int
+    content: Incoming
+    preview: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why no document could be made."""
+
+    reason: Reason
+    status: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def file(connection: Connection, contents: Contents, account: Account, filed: Sequence[Filed]) -> None:
+    """Keep the account and the documents. Filing them twice is filing them once."""
+    message_id = filed[0].document.message_id
+    _write_account(connection, message_id, account, None)
+    for one in filed:
+        row = {
+            "id": one.document.id,
+            "message_id": message_id,
+            "variant": one.variant,
+            "position": one.position,
+            "pages": one.document.pages,
+            "size": one.document.size,
+            "sha256": one.document.sha256,
+            "content": one.content.inline,
+            "preview": one.preview,
+        }
+        if connection.execute(unless_known(connection, documents), row).rowcount:
+            contents.insert(connection, one.content)
+
+
+def proceed(connection: Connection, fax: Fax, made: Sequence[Document], who: str, keep: float) -> Fax:
+    """Give the fax its document; each further document of the mail becomes a fax of its own."""
+    first, *others = made
+    move = Move(State.PREPARED, who, _document(first), {"pages": first.pages}, keep=keep)
+    moved = moves.advance(connection, fax, move)
+    for document in others:
+        _sibling(connection, fax, document, who)
+    return moved
+
+
+def refuse(connection: Connection, fax: Fax, account: Account | None, refusal: Refusal, who: str) -> Fax:
+    """End the fax, and remember why for the mail's other recipients."""
+    if account is not None:
+        _write_account(connection, fax.message_id, account, refusal)
+    outcome = {"status": refusal.status, "reason": refusal.reason.value, "detail": refusal.detail}
+    event = {"reason": refusal.reason.value, **refusal.detail}
+    return moves.advance(connection, fax, Move(State.FAILED, who, outcome, event))
+
+
+def _write_account(connection: Connection, message_id: str, account: Account, refusal: Refusal | None) -> None:
+    values: dict[str, Any] = {"headers": rows.headers_row(account.headers), "parts": rows.parts_row(account.parts)}
+    if refusal:
+        outcome = {"reason": refusal.reason.value, "status": refusal.status, "detail": dict(refusal.detail)}
+        values["refused"] = rows.dump(outcome)
+    connection.execute(update(messages).where(messages.c.id == message_id).values(values))
+
+
+def _document(document: Document) -> dict[str, Any]:
+    return {"document_id": document.id, "pages": document.pages}
+
+
+def _sibling(connection: Connection, fax: Fax, document: Document, who: str) -> None:
+    copied = {
+        "message_id": fax.message_id,
+        "sender": fax.sender,
+        "recipient": fax.recipient,
+        "number": fax.number,
+        "cover": fax.cover,
+        "line": fax.line,
+        "notify": None if fax.notify is None else ",".join(sorted(fax.notify)),
+        "orcpt": fax.orcpt,
+        "received_at": fax.received_at,
+    }
+    fresh = {"id": desk.next_id(connection, fax.message_id), "state": State.PREPARED.value, **_document(document)}
+    statement = insert(faxes).values(due_at=now(), prepared_at=now())
+    connection.execute(statement, {**copied, **fresh})
+    moves.write_event(connection, fresh["id"], State.PREPARED, who, {"pages": document.pages, "beside": fax.id})

@@ -1,0 +1,125 @@
+"""How a fax's row changes: one update that names the lease it is made under, and its event, in one transaction.
+
+Functions of a connection, run by the writer. They raise LeaseLost, with nothing written, when somebody else may be
+acting on the fax by now.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Update, case, insert, null, select, type_coerce, update
+
+from mail2fax import rows
+from mail2fax.intake import unless_known
+from mail2fax.model import FINAL, NEXT, Fax, LeaseLost, Notice, State
+from mail2fax.schema import Moment, events, faxes, notices, now
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One change of a fax: the next state, who makes it, what else becomes known, and when to act next."""
+
+    state: State
+    who: str
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    event: Mapping[str, Any] = field(default_factory=dict)
+    due_in: float = 0.0  # seconds
+    keep: float = 0.0  # seconds for which the lease is kept; 0 gives it back
+
+
+def advance(connection: Connection, fax: Fax, move: Move) -> Fax:
+    """Move a fax to its next state, with the event that says so."""
+    if move.state not in NEXT[fax.state]:
+        raise ValueError(f"{fax.id}: {fax.state} may not become {move.state}")
+    statement = _mine(fax).values(state=move.state.value, attempts=0, **_times(fax, move), **_columns(move.columns))
+    return _changed(connection, fax, move, statement.values(_turn(move)), move.state.value)
+
+
+def stay(connection: Connection, fax: Fax, move: Move, what: str) -> Fax:
+    """Keep the state and act again in `due_in` seconds. An event is written only if there is something to say."""
+    statement = _mine(fax).values(attempts=fax.attempts + 1, **_columns(move.columns)).values(_turn(move))
+    return _changed(connection, fax, move, statement, what if move.event else "")
+
+
+def release(connection: Connection, fax: Fax) -> None:
+    """Give a claimed fax back as it was. A lost lease is no matter: somebody else has it."""
+    connection.execute(_mine(fax).values(_turn(Move(fax.state, ""))))
+
+
+def replied(connection: Connection, fax: Fax, how: str, who: str, event: Mapping[str, Any]) -> Fax:
+    """The sender was told, or cannot be: nobody needs to act on this fax any more."""
+    statement = _mine(fax).values(replied_at=now(), reply=how, lease="", due_at=None)
+    return _changed(connection, fax, Move(fax.state, who, event=event), statement, f"reply {how}")
+
+
+def write_event(connection: Connection, fax_id: str, what: str, who: str, detail: Mapping[str, Any]) -> None:
+    """Append one line to a fax's history."""
+    values = {"fax_id": fax_id, "what": what, "who": who, "detail": rows.dump(dict(detail))}
+    connection.execute(insert(events).values(at=now()), values)
+
+
+def owe(connection: Connection, notice_id: str, kind: str, recipient: str, about: Mapping[str, Any]) -> None:
+    """Owe a mail besides the outcome; `about` fills fax_id, message_id and detail. Owing it twice is owing it once."""
+    values = {"id": notice_id, "kind": kind, "recipient": recipient, **_columns(about)}
+    connection.execute(unless_known(connection, notices).values(created_at=now(), due_at=now()), values)
+
+
+def noticed(connection: Connection, owed: Notice, outcome: str, due_in: float | None) -> None:
+    """A notice was sent, given up, or (with `due_in`) is tried again later."""
+    values: dict[str, Any] = {"attempts": owed.attempts + 1, "lease": "", "outcome": outcome, "due_at": None}
+    if due_in is not None:
+        values["due_at"] = now() + due_in
+    connection.execute(update(notices).where(notices.c.id == owed.id, notices.c.lease == owed.lease).values(values))
+
+
+def delays(connection: Connection, seconds: float, limit: int) -> Sequence[str]:
+    """Owe a "still trying" mail for every fax that has waited this long and was not told. Their ids."""
+    waiting = select(faxes.c.id).where(
+        faxes.c.state.in_([State.RECEIVED.value, State.PREPARED.value, State.SUBMITTED.value]),
+        faxes.c.noticed_at.is_(None),
+        faxes.c.received_at < now() - seconds,
+    )
+    late = waiting.limit(limit).with_for_update(skip_locked=True).cte("late")
+    statement = update(faxes).where(faxes.c.id.in_(select(late.c.id))).values(noticed_at=now())
+    told = connection.execute(statement.returning(faxes.c.id, faxes.c.message_id, faxes.c.sender)).all()
+    for fax_id, message_id, sender in told:
+        owe(connection, f"{fax_id}-d", "delayed", sender, {"fax_id": fax_id, "message_id": message_id})
+    return [fax_id for fax_id, _, _ in told]
+
+
+def _mine(fax: Fax) -> Update:
+    # The lease and the state: a write of somebody who lost either changes nothing.
+    return update(faxes).where(faxes.c.id == fax.id, faxes.c.lease == fax.lease, faxes.c.state == fax.state.value)
+
+
+def _changed(connection: Connection, fax: Fax, move: Move, statement: Update, what: str) -> Fax:
+    returning = statement.returning(*faxes.c, type_coerce(now(), Moment()).label("clock"))
+    row = connection.execute(returning).mappings().one_or_none()
+    if row is None:
+        raise LeaseLost(fax.id)
+    if what:
+        write_event(connection, fax.id, what, move.who, move.event)
+    return rows.fax(row)
+
+
+def _turn(move: Move) -> dict[str, Any]:
+    """Who acts next, and when: we go on under our lease, or anybody once it is due and nobody holds it."""
+    if move.keep:
+        return {"due_at": now() + move.keep}
+    due: ColumnElement[Any] = case((faxes.c.held_by != "", null()), else_=now() + move.due_in)
+    return {"lease": "", "due_at": due}
+
+
+def _times(fax: Fax, move: Move) -> dict[str, Any]:
+    if move.state is State.PREPARED and fax.state is State.RECEIVED:
+        return {"prepared_at": now()}
+    if move.state is State.SUBMITTING:
+        return {"submissions": fax.submissions + 1}
+    if move.state is State.SUBMITTED:
+        return {"submitted_at": now()}
+    return {"finished_at": now()} if move.state in FINAL else {}
+
+
+def _columns(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: rows.dump(dict(value)) if name == "detail" else value for name, value in columns.items()}

@@ -1,0 +1,150 @@
+"""What can be read of the spool: lists, one fax's history, counts, budgets. Nothing here writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select, type_coerce
+
+from mail2fax import rows
+from mail2fax.model import FINAL, Document, Event, Fax, Message, Refused, State, Usage
+from mail2fax.schema import Moment, documents, events, faxes, messages, notices, now, troubles
+
+_HOUR, _DAY = 3600, 86_400
+_CLOCK = type_coerce(now(), Moment()).label("clock")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A fax line the provider does not take faxes on now."""
+
+    line: str
+    kind: str  # "held", "busy" or "unreachable"
+    failures: int
+    since: Any
+    closed_until: Any
+    note: str
+
+
+def message(connection: Connection, message_id: str) -> Message:
+    """One mail, without its content. Raises Refused when there is none."""
+    columns = [column for column in messages.c if column.name != "content"]
+    row = connection.execute(select(*columns).where(messages.c.id == message_id)).mappings().one_or_none()
+    if row is None:
+        raise Refused(f"{message_id}: no such mail")
+    return rows.message(row)
+
+
+def fax_list(
+    connection: Connection, *, states: Sequence[State] = (), sender: str = "", number: str = "", limit: int = 50
+) -> list[Fax]:
+    """The newest faxes, filtered."""
+    query = select(*faxes.c, _CLOCK).order_by(faxes.c.received_at.desc(), faxes.c.id.desc()).limit(limit)
+    if states:
+        query = query.where(faxes.c.state.in_([state.value for state in states]))
+    if sender:
+        query = query.where(faxes.c.sender == sender.casefold())
+    if number:
+        query = query.where(faxes.c.number == number)
+    return [rows.fax(row) for row in connection.execute(query).mappings()]
+
+
+def named(connection: Connection, name: str) -> list[Fax]:
+    """The fax of this id, or all faxes of the mail of this id. Raises Refused when there is none."""
+    name = name.upper()
+    where = faxes.c.id == name if "-" in name else faxes.c.message_id == name
+    query = select(*faxes.c, _CLOCK).where(where).order_by(faxes.c.received_at, faxes.c.id)
+    found = [rows.fax(row) for row in connection.execute(query).mappings()]
+    if not found:
+        raise Refused(f"{name}: no such fax; `mail2fax list` shows those there are")
+    return found
+
+
+def history(connection: Connection, fax_id: str) -> list[Event]:
+    """All events of one fax, oldest first."""
+    query = select(events).where(events.c.fax_id == fax_id).order_by(events.c.id)
+    return [rows.event(row) for row in connection.execute(query).mappings()]
+
+
+def document_list(connection: Connection, message_id: str, variant: str) -> list[Document]:
+    """The documents already made of a mail, for one variant, in order."""
+    columns = [documents.c[name] for name in ("id", "message_id", "pages", "size", "sha256")]
+    query = select(*columns).where(documents.c.message_id == message_id, documents.c.variant == variant)
+    return [Document(*row) for row in connection.execute(query.order_by(documents.c.position))]
+
+
+def preview(connection: Connection, document_id: str) -> bytes | None:
+    """The picture of the first page, if one was made."""
+    picture: bytes | None = connection.scalar(select(documents.c.preview).where(documents.c.id == document_id))
+    return picture
+
+
+def usage(connection: Connection, sender: str | None) -> Usage:
+    """Faxes and pages of the last hour and day, of one reverse-path or of all."""
+    lately = faxes.c.received_at > now() - _HOUR
+    pages = func.coalesce(faxes.c.pages, 0)
+    query = select(
+        func.count(case((lately, 1))),
+        func.count(),
+        func.coalesce(func.sum(case((lately, pages), else_=0)), 0),
+        func.coalesce(func.sum(pages), 0),
+    ).where(_counted(), faxes.c.received_at > now() - _DAY)
+    if sender is not None:
+        query = query.where(faxes.c.sender == sender.casefold())
+    return Usage(*connection.execute(query).one())
+
+
+def _counted() -> ColumnElement[bool]:
+    """What was refused before the provider saw it costs nothing."""
+    return ~and_(faxes.c.state.in_([State.FAILED.value, State.CANCELLED.value]), faxes.c.submissions == 0)
+
+
+def number_today(connection: Connection, number: str) -> int:
+    """Faxes to one number in the last 24 hours."""
+    query = select(func.count()).where(_counted(), faxes.c.number == number, faxes.c.received_at > now() - _DAY)
+    return connection.scalar(query) or 0
+
+
+def replies_this_hour(connection: Connection, sender: str) -> int:
+    """Replies sent to one reverse-path in the last hour."""
+    query = select(func.count()).where(
+        faxes.c.sender == sender.casefold(), faxes.c.reply == "sent", faxes.c.replied_at > now() - _HOUR
+    )
+    return connection.scalar(query) or 0
+
+
+def waiting(connection: Connection) -> int:
+    """Faxes whose outcome is not known yet."""
+    return connection.scalar(select(func.count()).where(faxes.c.state.in_(_open_states()))) or 0
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Faxes by state, and `held`, `owed` (replies not sent yet), `undeliverable`."""
+    by_state = {state.value: 0 for state in State}
+    by_state.update(connection.execute(select(faxes.c.state, func.count()).group_by(faxes.c.state)).tuples().all())
+    final = faxes.c.state.in_([state.value for state in FINAL])
+    more = {
+        "held": faxes.c.held_by != "",
+        "owed": and_(final, faxes.c.replied_at.is_(None)),
+        "undeliverable": faxes.c.reply == "undeliverable",
+    }
+    extra = {name: connection.scalar(select(func.count()).where(where)) or 0 for name, where in more.items()}
+    owed = connection.scalar(select(func.count()).where(notices.c.outcome == "")) or 0
+    return {**by_state, **extra, "notices": owed}
+
+
+def oldest(connection: Connection) -> dict[str, float]:
+    """Seconds the oldest fax has been waiting, for every state that is not final."""
+    query = select(faxes.c.state, now() - func.min(faxes.c.received_at, type_=now().type))
+    return dict(
+        connection.execute(query.where(faxes.c.state.in_(_open_states())).group_by(faxes.c.state)).tuples().all()
+    )
+
+
+def trouble_list(connection: Connection) -> list[Trouble]:
+    """Fax lines that are shut, longest first."""
+    return [Trouble(**row) for row in connection.execute(select(troubles).order_by(troubles.c.since)).mappings()]
+
+
+def _open_states() -> list[str]:
+    return [state.value for state in State if state not in FINAL]

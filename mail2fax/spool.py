@@ -1,0 +1,348 @@
+"""The only door to the database: every mail and fax that mail2fax answers for, and who acts on it.
+
+All writing goes through one writer with group commit: what is awaited here is on disk when it returns. `put`, `claim`,
+`advance`, `retry` and `replied` are the way of a fax; `read` and `change` run the functions of `records` and `desk`.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, select, union_all
+
+from mail2fax import claims, filing, intake, migrations, moves, records, rows
+from mail2fax.backoff import Backoff
+from mail2fax.claims import Take
+from mail2fax.contents import Contents, FolderContents, Incoming, TableContents
+from mail2fax.filing import Account, Filed, Refusal
+from mail2fax.intake import Arrival, unless_known
+from mail2fax.locking import only_one
+from mail2fax.model import FINAL, Document, Envelope, Fax, Message, Notice, Receipt, State, Usage
+from mail2fax.moves import Move
+from mail2fax.schema import documents, faxes, messages, notices, open_engine, shared
+from mail2fax.settings import Settings
+from mail2fax.wakeup import Ear, Wakeups, announce
+from mail2fax.writer import Writer
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+WORK_PREFIX = "work-"  # temporary files beside the contents
+PREPARE, SUBMIT, RECOVER, POLL, REPLY, NOTICE = "prepare", "submit", "recover", "poll", "reply", "notice"
+WORK: Mapping[State, str] = {
+    State.RECEIVED: PREPARE,
+    State.PREPARED: SUBMIT,
+    State.SUBMITTING: RECOVER,
+    State.SUBMITTED: POLL,
+    **dict.fromkeys(FINAL, REPLY),
+}
+
+
+@contextlib.asynccontextmanager
+async def open_spool(settings: Settings, *, serving: bool = False, node: str = "") -> AsyncIterator["Spool"]:
+    """Open the spool and bring its schema up to date; to serve, be the only one on an SQLite file.
+
+    Raises locking.Busy when another node serves it, and SQLAlchemy's errors when the database cannot be reached.
+    """
+    engine = open_engine(settings.spool.url, settings.spool.password.get_secret_value())
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(engine.dispose)
+        path = _sqlite_path(engine)
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if serving:
+                stack.enter_context(only_one(path.with_name(path.name + ".lock")))
+        await asyncio.to_thread(migrations.upgrade, engine)
+        spool = Spool(settings, engine, node or f"{os.uname().nodename}:{os.getpid()}")
+        stack.callback(spool.close)
+        if serving:
+            await spool.take_over()
+        yield spool
+
+
+def _sqlite_path(engine: Engine) -> Path | None:
+    return Path(engine.url.database or "spool.db") if engine.dialect.name == "sqlite" else None
+
+
+class Spool:
+    """The spool as one node sees it."""
+
+    def __init__(self, settings: Settings, engine: Engine, node: str) -> None:
+        self.node = node
+        self.settings = settings
+        self.lease_seconds = settings.spool.lease
+        self._engine = engine
+        self._reading = engine.execution_options(reading=True)
+        self._contents = _open_contents(engine)
+        self._writer = Writer(engine, threads=1 if engine.dialect.name == "sqlite" else 2)
+        self._wakeups = Wakeups()
+        self._ear: Ear | None = None
+        # Unique among processes, also among those of one container that all have pid 1.
+        self._leases = (f"{node}:{secrets.token_hex(4)}:{n}" for n in itertools.count())
+
+    async def take_over(self) -> None:
+        """Begin to serve: hear other nodes, or pick up what the last node of this SQLite file left."""
+        loop = asyncio.get_running_loop()
+        if isinstance(self._contents, FolderContents):
+            await self._writer.do(_free_all)
+            known = await self.read(_known_contents)
+            await asyncio.to_thread(self._contents.sweep, known)
+        else:
+            self._ear = Ear(self._engine, lambda work: loop.call_soon_threadsafe(self._wakeups.wake, work))
+
+    def close(self) -> None:
+        """Write what was asked for, then end the threads."""
+        if self._ear:
+            self._ear.close()
+        self._writer.close()
+
+    # -- the way in
+
+    def incoming(self) -> Incoming:
+        """A place for the bytes of a mail that is arriving."""
+        return Incoming(self._contents.folder, rows.new_id())
+
+    async def put(self, envelope: Envelope, content: Incoming) -> Receipt:
+        """Accept a mail. When this returns it is on disk: only then may a client be told 250."""
+        arrival = Arrival(content.name, envelope, content)
+        await self._contents.settle(content)
+        receipt = await self.hand_on(PREPARE, intake.put, self._contents, arrival, self.node)
+        if receipt.queue_id != arrival.id:
+            content.discard()
+        self._contents.done(content)
+        return receipt
+
+    async def forward(self, envelope: Envelope, content: Incoming, recipient: str) -> str:
+        """Accept a mail that is only to be passed on to a person. Its queue id."""
+        arrival = Arrival(content.name, envelope, content)
+        await self._contents.settle(content)
+        await self.hand_on(NOTICE, intake.forward, self._contents, arrival, recipient)
+        self._contents.done(content)
+        return arrival.id
+
+    # -- who acts
+
+    async def claim(self, work: str, limit: int) -> tuple[list[Fax], float | None]:
+        """Up to `limit` faxes that need this work, ours for `lease_seconds`; and the seconds until more may be due."""
+        take = Take(next(self._leases), self.lease_seconds, limit)
+        states = [state for state, needed in WORK.items() if needed == work]
+
+        def operation(connection: Connection) -> tuple[list[Fax], float | None]:
+            where = claims.in_states(states)
+            if work == SUBMIT:
+                claimed = claims.claim_prepared(connection, take, self.settings.retry.give_up)
+            else:
+                claimed = claims.claim(connection, faxes, where, take)
+            pauses = [] if len(claimed) == limit else [claims.next_due(connection, faxes, where)]
+            if work == SUBMIT:
+                pauses.append(claims.next_probe(connection))
+            return [rows.fax(row) for row in claimed], min((p for p in pauses if p is not None), default=None)
+
+        return await self._writer.do(operation)
+
+    async def claim_notices(self, limit: int) -> tuple[list[Notice], float | None]:
+        """Mails owed besides outcomes, as `claim`."""
+        take = Take(next(self._leases), self.lease_seconds, limit)
+
+        def operation(connection: Connection) -> tuple[list[Notice], float | None]:
+            claimed = claims.claim(connection, notices, notices.c.outcome == "", take)
+            return [rows.notice(row) for row in claimed], claims.next_due(connection, notices, notices.c.outcome == "")
+
+        return await self._writer.do(operation)
+
+    async def renew(self, leases: Collection[str]) -> None:
+        """Keep what we are still working on."""
+        await self.change(claims.renew, faxes, leases, self.lease_seconds)
+        await self.change(claims.renew, notices, leases, self.lease_seconds)
+
+    async def wait(self, work: str, seconds: float) -> None:
+        """Back when there may be work of this kind, or after so many seconds."""
+        await self._wakeups.wait(work, seconds)
+
+    # -- how a fax moves
+
+    async def advance(
+        self,
+        fax: Fax,
+        state: State,
+        *,
+        due_in: float = 0.0,
+        keep: bool = False,
+        event: Mapping[str, Any] | None = None,
+        **columns: Any,
+    ) -> Fax:
+        """Move a fax on, with its event, in one transaction; with `keep` we go on acting. Raises LeaseLost."""
+        move = Move(state, self.node, columns, event or {}, due_in, self.lease_seconds if keep else 0.0)
+        if keep or due_in:
+            return await self.change(moves.advance, fax, move)
+        return await self.hand_on(WORK[state], moves.advance, fax, move)
+
+    async def retry(
+        self, fax: Fax, due_in: float, *, what: str = "retry", event: Mapping[str, Any] | None = None, **columns: Any
+    ) -> Fax:
+        """Keep the state and act again later. Raises LeaseLost."""
+        return await self.change(moves.stay, fax, Move(fax.state, self.node, columns, event or {}, due_in), what)
+
+    async def release(self, fax: Fax) -> None:
+        """Give a claimed fax back as it was."""
+        await self.change(moves.release, fax)
+
+    async def replied(self, fax: Fax, how: str, **event: Any) -> Fax:
+        """The sender was told ("sent"), need not be ("suppressed") or cannot be ("undeliverable")."""
+        return await self.change(moves.replied, fax, how, self.node, event)
+
+    # -- contents
+
+    @contextlib.asynccontextmanager
+    async def content(self, message_id: str) -> AsyncIterator[Path]:
+        """The bytes of a mail as a file, for as long as the context lasts. Raises FileNotFoundError."""
+        async with self._open(messages, message_id) as path:
+            yield path
+
+    @contextlib.asynccontextmanager
+    async def document(self, document_id: str) -> AsyncIterator[Path]:
+        """A prepared PDF as a file, for as long as the context lasts. Raises FileNotFoundError."""
+        async with self._open(documents, document_id) as path:
+            yield path
+
+    @contextlib.asynccontextmanager
+    async def _open(self, table: Table, name: str) -> AsyncIterator[Path]:
+        found, inline = await self.read(_inline, table, name)
+        if not found:
+            raise FileNotFoundError(name)
+        if inline is None:
+            async with self._contents.open(name) as path:
+                yield path
+            return
+        with tempfile.NamedTemporaryFile(dir=self._contents.folder, prefix=WORK_PREFIX) as file:
+            file.write(inline)
+            file.flush()
+            yield Path(file.name)
+
+    @contextlib.contextmanager
+    def workplace(self) -> Iterator[Path]:
+        """An empty folder beside the contents, gone at the end of the context."""
+        with tempfile.TemporaryDirectory(dir=self._contents.folder, prefix=WORK_PREFIX) as folder:
+            yield Path(folder)
+
+    async def file(self, account: Account, made: Sequence[tuple[Document, str, Path, bytes | None]]) -> None:
+        """Keep a mail's account and its documents (each with its variant, its file and its preview)."""
+        filed = []
+        for position, (document, variant, path, preview) in enumerate(made, start=1):
+            content = await asyncio.to_thread(Incoming.adopt, self._contents.folder, document.id, path)
+            await self._contents.settle(content)
+            filed.append(Filed(document, variant, position, content, preview))
+        await self.change(filing.file, self._contents, account, filed)
+        for one in filed:
+            self._contents.done(one.content)
+
+    async def proceed(self, fax: Fax, made: Sequence[Document], *, keep: bool = False) -> Fax:
+        """Move a fax on to `prepared` with its document, and add a fax for each further one."""
+        seconds = self.lease_seconds if keep else 0.0
+        return await self.hand_on(SUBMIT, filing.proceed, fax, made, self.node, seconds)
+
+    async def refuse(self, fax: Fax, account: Account | None, refusal: Refusal) -> Fax:
+        """End a fax of which no document can be made, and remember why for its mail's other recipients."""
+        return await self.hand_on(REPLY, filing.refuse, fax, account, refusal, self.node)
+
+    # -- fax lines
+
+    async def trouble(self, line: str, kind: str, pause: float | None, note: str) -> int:
+        """Shut a line for a while. Failures in a row."""
+        retry = self.settings.retry
+        return await self.change(claims.trouble, line, kind, pause, Backoff(retry.first, retry.longest), note)
+
+    async def calm(self, line: str) -> bool:
+        """Open a line again. Whether it was in trouble."""
+        return await self.hand_on(SUBMIT, claims.calm, line)
+
+    # -- everything else
+
+    async def change(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function of a connection in the writer's next transaction; back once it is on disk."""
+        return await self._writer.do(lambda connection: operation(connection, *args, **kwargs))
+
+    async def hand_on(
+        self, work: str, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `change`, and then wake whoever does this work, here and on other nodes."""
+
+        def announced(connection: Connection) -> T:
+            result = operation(connection, *args, **kwargs)
+            announce(connection, work)
+            return result
+
+        result = await self._writer.do(announced)
+        self._wakeups.wake(work)
+        return result
+
+    async def read(
+        self, question: Callable[Concatenate[Connection, P], T], *arguments: P.args, **options: P.kwargs
+    ) -> T:
+        """Ask the database without waiting for the writer."""
+
+        def ask() -> T:
+            with self._reading.connect() as connection:
+                return question(connection, *arguments, **options)
+
+        return await asyncio.to_thread(ask)
+
+    async def message(self, message_id: str) -> Message:
+        """One mail, without its content."""
+        return await self.read(records.message, message_id)
+
+    async def usage(self, reverse_path: str | None) -> Usage:
+        """What was faxed lately, for one reverse-path or in all."""
+        return await self.read(records.usage, reverse_path)
+
+    async def number_today(self, number: str) -> int:
+        """Faxes to one number in the last 24 hours."""
+        return await self.read(records.number_today, number)
+
+    async def waiting(self) -> int:
+        """Faxes whose outcome is not known yet."""
+        return await self.read(records.waiting)
+
+    def free_bytes(self) -> int | None:
+        """Free disk space where mails are kept; None where that is the database server's business."""
+        return shutil.disk_usage(self._contents.folder).free if isinstance(self._contents, FolderContents) else None
+
+    async def secret(self, name: str) -> bytes:
+        """A random key that all nodes of this spool share, made at its first use."""
+        return bytes.fromhex(await self.change(_shared, name, secrets.token_hex(32)))
+
+
+def _open_contents(engine: Engine) -> Contents:
+    path = _sqlite_path(engine)
+    if path:
+        return FolderContents(path.with_name(path.name + ".contents"))
+    return TableContents(engine, Path(tempfile.mkdtemp(prefix="mail2fax-")))
+
+
+def _free_all(connection: Connection) -> None:
+    for table in (faxes, notices):
+        claims.free_all(connection, table)
+
+
+def _known_contents(connection: Connection) -> set[str]:
+    """Contents that live outside of their rows."""
+    outside = [select(table.c.id).where(table.c.content.is_(None)) for table in (messages, documents)]
+    return set(connection.scalars(union_all(*outside)))
+
+
+def _inline(connection: Connection, table: Table, name: str) -> tuple[bool, bytes | None]:
+    row = connection.execute(select(table.c.content).where(table.c.id == name)).one_or_none()
+    return row is not None, row.content if row else None
+
+
+def _shared(connection: Connection, name: str, fresh: str) -> str:
+    connection.execute(unless_known(connection, shared), {"name": name, "value": fresh})
+    value: str = connection.scalars(select(shared.c.value).where(shared.c.name == name)).one()
+    return value
