@@ -3,78 +3,37 @@
 docs/configuration.md is generated from this file; `config` reads the values.
 """
 
-import ipaddress
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
-from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-
-def _host_port(text: str) -> str:
-    parts = urlsplit(f"//{text}")
-    if not parts.hostname or parts.port is None:
-        raise ValueError("write it as host:port, such as 127.0.0.1:2525 or [::1]:2525")
-    return text
-
-
-def _network(text: str) -> str:
-    return str(ipaddress.ip_network(text))
-
-
-def _mailbox(text: str) -> str:
-    if not text:
-        return text
-    try:
-        validate_email(text, check_deliverability=False, allow_display_name=True, test_environment=True)
-    except EmailNotValidError as error:
-        raise ValueError(f"not a mail address: {str(error).replace('email address', 'address')}") from None
-    return text
-
-
-def _relay(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"smtp", "smtps", "smtp+starttls"} or not parts.hostname:
-        raise ValueError("write it as smtp://host:25, smtps://host:465 or smtp+starttls://user@host:587")
-    return text
-
-
-def _spool(text: str) -> str:
-    if not text.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
-        raise ValueError("write it as sqlite:///path/spool.db or postgresql://user@host/database")
-    return text
-
-
-def _http(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("write it as https://host:port/path")
-    return text.rstrip("/")
-
-
-def _zone(text: str) -> str:
-    try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        raise ValueError("not a time zone name, such as America/Toronto") from None
-    return text
-
-
-HostPort = Annotated[str, AfterValidator(_host_port)]
-Network = Annotated[str, AfterValidator(_network)]
-Mailbox = Annotated[str, AfterValidator(_mailbox)]
-Count = Annotated[int, Field(ge=1)]
-Limit = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(gt=0)]
-Percent = Annotated[float, Field(ge=0, le=100)]
+from mail2fax.forms import (
+    Address,
+    Allowed,
+    Count,
+    Denied,
+    Domain,
+    File,
+    HostPort,
+    HttpUrl,
+    Limit,
+    Mailbox,
+    Network,
+    OptionalHostPort,
+    Pattern,
+    ProviderName,
+    RelayUrl,
+    Seconds,
+    SpoolUrl,
+    Zone,
+)
 
 
 class Section(BaseModel):
     """What all sections share: frozen, nothing unknown, no silent conversions."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, validate_default=False
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
 
@@ -85,9 +44,9 @@ class Smtp(Section):
     """Addresses for relay and submission, in plain or with STARTTLS. Port 0 takes a free one."""
     listen_tls: list[HostPort] = []
     """Addresses for implicit TLS (RFC 8314)."""
-    hostname: str = "fax.local"
+    hostname: Domain = "fax.local"
     """The name mail2fax greets with. Give it another name than the relay's own."""
-    domains: list[str] = Field(default=["fax.local"], min_length=1)
+    domains: list[Domain] = Field(default=["fax.local"], min_length=1)
     """Mail to <number>@ one of these is faxed. `.local` is reserved for mDNS: add a real name for cloud mail hosts."""
     max_message_size: Count = 36_700_160
     """Bytes of one mail. A PDF grows by 37 % in a mail."""
@@ -115,17 +74,17 @@ class Smtp(Section):
     """Clients here may send without a login."""
     proxy_networks: list[Network] = []
     """Load balancers that speak the PROXY protocol; from them it is then required."""
-    allowed_senders: list[str] = ["*"]
+    allowed_senders: list[Pattern] = ["*"]
     """Patterns on the whole reverse-path, upper and lower case alike, such as "*@office.example"."""
-    users_file: str = ""
+    users_file: File = ""
     """name:hash[:pattern,pattern] lines for AUTH; made by `mail2fax passwd`."""
-    tls_certificate: str = ""
+    tls_certificate: File = ""
     """PEM file with the certificate chain; turns on STARTTLS."""
-    tls_key: str = ""
+    tls_key: File = ""
     """PEM file with the private key, if it is not in tls_certificate."""
     require_tls: bool = False
     """Refuse mail on a connection without TLS (530)."""
-    postmaster: Mailbox = ""
+    postmaster: Address = ""
     """Mail to postmaster is forwarded to this address (RFC 5321 section 4.5.1)."""
     dsn: bool = True
     """Offer delivery status notifications (RFC 3461)."""
@@ -144,9 +103,9 @@ class Numbers(Section):
 
     country: Literal["CA", "US"] = "CA"
     """How a number without +country code is read."""
-    allow: list[str] = ["CA", "US", "tollfree"]
-    """Countries (CA, US), `tollfree`, or prefixes such as "+1876" that are opened on purpose."""
-    deny: list[str] = []
+    allow: list[Allowed] = ["CA", "US", "tollfree"]
+    """CA, US, `territories` (of the US), `tollfree`, or prefixes such as "+1876" that are opened on purpose."""
+    deny: list[Denied] = []
     """Numbers or prefixes that are refused although `allow` would let them pass."""
 
 
@@ -176,15 +135,15 @@ class Limits(Section):
 class Provider(Section):
     """The fax API."""
 
-    name: str = Field(default="rinble", pattern=r"^(rinble|sandbox|[\w.]+:\w+)$")
+    name: ProviderName = "rinble"
     """`rinble`, `sandbox` (the built-in stand-in, nothing is faxed), or "package.module:Class"."""
-    url: Annotated[str, AfterValidator(_http)] = "https://internal.callerip.ca:8000/api/fax"
+    url: HttpUrl = "https://internal.callerip.ca:8000/api/fax"
     """Where the API's `send` and `status` are."""
     token: SecretStr = SecretStr("")
     """The fax line's token. Better: token_file."""
-    token_file: str = ""
+    token_file: File = ""
     """File that holds the token."""
-    ca_file: str = ""
+    ca_file: File = ""
     """PEM file of the authority that signed the provider's certificate; empty: the system's own list."""
     timeout: Seconds = 120.0
     """Seconds for one request as a whole."""
@@ -197,11 +156,11 @@ class FaxLine(Section):
 
     name: str = Field(min_length=1)
     """How logs and `mail2fax show` call it."""
-    senders: list[str] = Field(min_length=1)
+    senders: list[Pattern] = Field(min_length=1)
     """Patterns on the whole reverse-path."""
     token: SecretStr = SecretStr("")
     """The line's token. Better: token_file."""
-    token_file: str = ""
+    token_file: File = ""
     """File that holds the token."""
 
 
@@ -235,7 +194,7 @@ class Cover(Section):
 
     enabled: Literal["never", "always", "on-request"] = "on-request"
     """On request: the recipient is <number>@cover.<domain>, or <number>+cover@<domain>."""
-    template: str = ""
+    template: File = ""
     """File that replaces the shipped cover page."""
     company: str = ""
     """Name on the cover page."""
@@ -244,11 +203,11 @@ class Cover(Section):
 class Spool(Section):
     """Where accepted mail lives."""
 
-    url: Annotated[str, AfterValidator(_spool)] = "sqlite:///spool.db"
+    url: SpoolUrl = "sqlite:///spool.db"
     """sqlite:///path for one node, or postgresql://… for several."""
     password: SecretStr = SecretStr("")
     """The database password, if it is not in the URL. Better: password_file."""
-    password_file: str = ""
+    password_file: File = ""
     """File that holds the database password."""
     lease: Annotated[float, Field(ge=2)] = 60.0
     """Seconds after which another node takes over the work of a dead one."""
@@ -281,13 +240,13 @@ class Retry(Section):
 class Reply(Section):
     """The mail that tells the sender how it went."""
 
-    relay: Annotated[str, AfterValidator(_relay)] = "smtp://127.0.0.1:25"
+    relay: RelayUrl = "smtp://127.0.0.1:25"
     """The outgoing mail server: smtp://, smtps:// or smtp+starttls://, with user:password@ if it asks for a login."""
     relay_password: SecretStr = SecretStr("")
     """Its password, if it is not in the URL. Better: relay_password_file."""
-    relay_password_file: str = ""
+    relay_password_file: File = ""
     """File that holds the relay's password."""
-    relay_ca_file: str = ""
+    relay_ca_file: File = ""
     """PEM file of the authority that signed the relay's certificate; empty: the system's own list."""
     timeout: Seconds = 60.0
     """Seconds for handing over one reply."""
@@ -295,8 +254,8 @@ class Reply(Section):
     """Replies handed over at once."""
     sender: Mailbox = "Fax <fax@fax.local>"
     """From of the replies. A person should read this mailbox."""
-    envelope_sender: str = ""
-    """MAIL FROM of the replies. Empty is the null reverse-path, as RFC 3834 wishes; some smarthosts insist on an address."""
+    envelope_sender: Address = ""
+    """MAIL FROM of the replies. Empty is the null reverse-path (RFC 3834); some smarthosts insist on an address."""
     admin: Mailbox = ""
     """Is told what nobody else can be told: replies that could not be delivered, a held line."""
     retry_first: Seconds = 30.0
@@ -305,15 +264,15 @@ class Reply(Section):
     """Seconds after which a reply is given up as undeliverable."""
     delay_notice: Limit = 900
     """Seconds after which a waiting fax earns one "still trying" mail; 0 sends none."""
-    templates: str = ""
+    templates: File = ""
     """A folder whose files replace the shipped ones one by one."""
     group: bool = False
     """One summary for a mail to several numbers, instead of a reply each."""
     language: Literal["auto", "en", "fr"] = "auto"
     """Language of the replies; auto takes it from the mail, else English."""
-    languages: dict[str, Literal["en", "fr"]] = {}
+    languages: dict[Pattern, Literal["en", "fr"]] = {}
     """Language by sender pattern, such as { "*@quebec.example" = "fr" }; goes before `language`."""
-    time_zone: Annotated[str, AfterValidator(_zone)] = "America/Toronto"
+    time_zone: Zone = "America/Toronto"
     """Time zone of the times in replies."""
     preview: Literal["none", "first"] = "none"
     """Show the first page as a fax receives it. It may hold patient data: off by default."""
@@ -325,7 +284,7 @@ class Reply(Section):
     """Let the sender send again, or cancel, by answering the reply."""
     secret: SecretStr = SecretStr("")
     """Key that signs the addresses for sending again; empty: made once and kept in the spool. Better: secret_file."""
-    secret_file: str = ""
+    secret_file: File = ""
     """File that holds that key."""
     max_per_hour: Limit = 200
     """Replies an hour to one address; more wait. 0 sets no limit."""
@@ -334,7 +293,7 @@ class Reply(Section):
 class Web(Section):
     """The status page."""
 
-    listen: Annotated[str, AfterValidator(lambda text: _host_port(text) if text else text)] = ""
+    listen: OptionalHostPort = ""
     """host:port turns on the status page, /healthz, /readyz and /metrics. Keep it inside: it has no login."""
 
 
@@ -363,3 +322,10 @@ class Settings(Section):
     reply: Reply = Reply()
     web: Web = Web()
     log: Log = Log()
+
+    @model_validator(mode="after")
+    def _lines(self) -> "Settings":
+        names = [line.name for line in self.line]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f'[[line]] name: "{min(twice)}" is used twice')
+        return self

@@ -1,0 +1,116 @@
+"""The forms that a value in the settings may take, each with words that say how to write it.
+
+Those words never repeat the value, it may hold a password: `config` shows a value where that is safe.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, Field
+
+HOST = r"([^\s:@/\[\]]+|\[[0-9A-Fa-f:.]+\])"
+LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class FileMark:
+    """Marks a key that names a file or folder: `config` reads it from the configuration file's folder."""
+
+
+def _written(form: str, advice: str) -> AfterValidator:
+    """Accept text of this form (a regular expression), advise on anything else."""
+    known = re.compile(form)
+
+    def check(text: str) -> str:
+        if not known.fullmatch(text):
+            raise ValueError(f"write it as {advice}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _said(check: Callable[[str], object], advice: str) -> AfterValidator:
+    """Accept text that this function takes, advise where it raises."""
+
+    def checked(text: str) -> str:
+        try:
+            check(text)
+        except (ValueError, KeyError, OSError):
+            raise ValueError(f"write it as {advice}") from None
+        return text
+
+    return AfterValidator(checked)
+
+
+def _mail(text: str, *, name: bool) -> str:
+    if not text:
+        return text
+    try:
+        # Not every office's own domain is one of the Internet's: fax.local and postmaster@mailhost are good here.
+        validate_email(text, check_deliverability=False, allow_display_name=name, globally_deliverable=False)
+    except EmailNotValidError as error:
+        raise ValueError(f"is not a mail address ({str(error).rstrip('.')})") from None
+    return text
+
+
+def _pattern(text: str) -> str:
+    # "office.example" fits no reverse-path at all: a rule that never fires is an error, not a silent refusal.
+    if "@" not in text and "*" not in text:
+        raise ValueError("write it as *, bob@office.example or *@office.example: it must fit the whole address")
+    return text
+
+
+File = Annotated[str, FileMark()]
+HostPort = Annotated[
+    str,
+    _written(HOST + r":\d{1,5}", "host:port, such as 127.0.0.1:2525 or [::1]:2525"),
+]
+OptionalHostPort = Annotated[str, _written(rf"({HOST}:\d{{1,5}})?", "host:port, such as 127.0.0.1:8080")]
+Network = Annotated[str, _said(ipaddress.ip_network, "192.0.2.0/24 or 192.0.2.7, without bits after the prefix")]
+Mailbox = Annotated[str, AfterValidator(partial(_mail, name=True))]
+Address = Annotated[str, AfterValidator(partial(_mail, name=False))]
+Domain = Annotated[
+    str,
+    _written(rf"{LABEL}(\.{LABEL})*", "a domain name, such as fax.office.example"),
+    AfterValidator(str.lower),
+]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Allowed = Annotated[
+    str,
+    _written(
+        r"CA|US|territories|tollfree|\+1[2-9]\d{2,9}", 'CA, US, territories, tollfree, or a prefix such as "+1876"'
+    ),
+]
+Denied = Annotated[
+    str,
+    AfterValidator(lambda text: re.sub(r"[ ().-]", "", text)),
+    _written(r"(\+?1)?[2-9]\d{2,9}", 'a number, or a prefix of three digits or more, such as "+1416555"'),
+]
+RelayUrl = Annotated[
+    str,
+    _written(
+        rf"(smtp|smtps|smtp\+starttls)://([^@\s/]*@)?{HOST}(:\d{{1,5}})?/?",
+        "smtp://host:25, smtps://host:465 or smtp+starttls://user@host:587",
+    ),
+]
+SpoolUrl = Annotated[
+    str,
+    _written(rf"{SQLITE}.+|postgresql(\+psycopg)?://.+", "sqlite:///path/spool.db or postgresql://user@host/database"),
+]
+HttpUrl = Annotated[
+    str,
+    _written(rf"https?://{HOST}(:\d{{1,5}})?(/[^\s?#]*)?", "https://host:port/path"),
+    AfterValidator(lambda text: text.rstrip("/")),
+]
+ProviderName = Annotated[str, _written(r"rinble|sandbox|[\w.]+:\w+", 'rinble, sandbox or "package.module:Class"')]
+Zone = Annotated[str, _said(ZoneInfo, "a time zone name, such as America/Toronto")]
+Count = Annotated[int, Field(ge=1)]
+Limit = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0)]
