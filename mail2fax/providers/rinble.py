@@ -1,0 +1,170 @@
+"""Provider `rinble`: the fax API of Rinble / CallerIP over HTTP.
+
+Never sends twice without proof that the first was not taken: the end of the POST is held back until the commit
+(held), and every answer, error or silence is judged by whether the commit came before it (verdicts).
+No httpx exception leaves this module, and no token: it travels in the form, and in the URL of every poll.
+"""
+
+import asyncio
+import http.cookiejar
+import logging
+import ssl
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote, quote_plus
+
+import httpx
+
+from mail2fax import __version__, log
+from mail2fax.model import Line, Progress, Reason, Temporary
+from mail2fax.providers import Commit, verdicts
+from mail2fax.providers.held import HeldBody
+from mail2fax.settings import Provider
+
+LONGEST_ANSWER = 65_536  # bytes; a real one has less than 100
+CONNECT = 10.0  # seconds for the connection and its TLS handshake
+STALL = 60.0  # seconds in which the other side must take the next piece
+
+
+class Rinble:
+    """See `providers.Provider`. One for the whole node."""
+
+    def __init__(self, settings: Provider) -> None:
+        self._url = httpx.URL(settings.url)
+        self._timeout = settings.timeout
+        self._tls = ssl.create_default_context(cafile=settings.ca_file or None)
+        # A POST never goes out on a used connection: one that the server is just closing would leave us in doubt.
+        self._sender = self._client(httpx.Limits(max_keepalive_connections=0))
+        self._asker = self._client(httpx.Limits(max_connections=settings.concurrency))
+        logging.getLogger("httpx").addFilter(_without_query)
+
+    async def submit(self, line: Line, number: str, document: Path, name: str, commit: Commit) -> str:
+        """Hand over a PDF; see `Provider.submit`."""
+        _hide(line)
+        with _opened(document) as file:
+            answer, committed = await self._post(line, number, file, name, commit)
+        return verdicts.submission(answer, committed=committed)
+
+    async def status(self, line: Line, ref: str) -> Progress:
+        """Ask for the fax's status; see `Provider.status`."""
+        _hide(line)
+        request = self._asker.build_request("GET", f"{self._url}/status", params={"token": line.token, "uuid": ref})
+        try:
+            async with asyncio.timeout(self._timeout):
+                answer = await _exchange(self._asker, request)
+        except Exception as error:  # noqa: BLE001 -- whatever happens to a poll only delays the next one
+            raise Temporary(Reason.PROVIDER_UNREACHABLE, note=_note(error)) from None
+        return verdicts.progress(answer)
+
+    async def check(self, line: Line) -> None:  # noqa: ARG002 -- another provider may have an address for each line
+        """Connect, with TLS where the URL says so, and hang up; see `Provider.check`."""
+        secure = self._url.scheme == "https"
+        port = self._url.port or (443 if secure else 80)
+        try:
+            async with asyncio.timeout(min(CONNECT, self._timeout)):
+                _, writer = await asyncio.open_connection(self._url.host, port, ssl=self._tls if secure else None)
+                writer.close()
+                await writer.wait_closed()
+        except OSError as error:
+            raise Temporary(Reason.PROVIDER_UNREACHABLE, note=_note(error)) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._sender.aclose()
+        await self._asker.aclose()
+
+    async def _post(
+        self, line: Line, number: str, file: BinaryIO, name: str, commit: Commit
+    ) -> tuple[verdicts.Answer, bool]:
+        """The answer to the POST, and whether the commit came before it."""
+
+        async def unhurried() -> None:
+            # The database takes the time it takes; then the answer has the whole time again, since giving up on it
+            # leaves a person in doubt.
+            deadline.reschedule(None)
+            await commit()
+            deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
+
+        body = HeldBody(line.token, number, file, name, unhurried)
+        try:
+            async with asyncio.timeout(self._timeout) as deadline:
+                request = self._sender.build_request(
+                    "POST", f"{self._url}/send", content=body, headers=body.headers | {"Connection": "close"}
+                )
+                return await _exchange(self._sender, request), body.committed
+        except Exception as error:  # noqa: BLE001 -- after the commit whatever happens leaves us in doubt
+            if body.failure is not None:
+                raise body.failure  # noqa: B904 -- unchanged, as if nothing stood between
+            raise verdicts.no_answer(_note(error), committed=body.committed) from None
+
+    def _client(self, limits: httpx.Limits) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=self._tls,
+            trust_env=False,  # HTTPS_PROXY and SSL_CERT_FILE of some shell must not steer faxes elsewhere
+            follow_redirects=False,
+            limits=limits,
+            timeout=httpx.Timeout(self._timeout, connect=min(CONNECT, self._timeout), write=min(STALL, self._timeout)),
+            # RFC 9110 section 12.5.3: an answer that need not be unpacked cannot be a bomb.
+            headers={
+                "User-Agent": f"mail2fax/{__version__}",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+            },
+            # One line's session must not become another's.
+            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
+        )
+
+
+async def _exchange(client: httpx.AsyncClient, request: httpx.Request) -> verdicts.Answer:
+    response = await client.send(request, stream=True)
+    body = bytearray()
+    try:
+        # The status line decides most cases: what cuts the rest short must not hide it.
+        with suppress(httpx.HTTPError):
+            async for piece in response.aiter_raw():
+                body += piece
+                if len(body) > LONGEST_ANSWER:
+                    break
+    finally:
+        await response.aclose()
+    pause = verdicts.retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
+    return verdicts.Answer(response.status_code, bytes(body), pause)
+
+
+def _opened(document: Path) -> BinaryIO:
+    return document.open("rb")
+
+
+def _hide(line: Line) -> None:
+    """Second net, for whatever a library may print: the token as it stands in the form, and in a URL."""
+    for form in (line.token, quote(line.token, safe=""), quote_plus(line.token)):
+        log.hide(form)
+
+
+def _note(error: BaseException) -> str:
+    """One line for operators out of the exception and its causes, made of what cannot hold a URL."""
+    words = [type(error).__name__]
+    for cause in _chain(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            words.append(f"certificate: {cause.verify_message}")
+            break
+        if isinstance(cause, OSError) and cause.strerror:
+            words.append(cause.strerror)
+            break
+    return ", ".join(words)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """The library logs each URL at INFO: what follows its question mark is cut off."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(arg.copy_with(query=None) if isinstance(arg, httpx.URL) else arg for arg in record.args)
+    return True

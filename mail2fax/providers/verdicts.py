@@ -1,0 +1,157 @@
+"""What an answer of the provider means, or its absence. Pure: tables test it.
+
+    HTTP status, or error_code in a 2xx     before the commit   after it
+    2xx with a uuid                         the provider ref    the provider ref
+    2xx without one                         Temporary           Unclear
+    401 403 407                             LineHeld            LineHeld
+    408 421 425 429, 503 with Retry-After   Temporary           Temporary
+    3xx 409, other 5xx, anything odd        Temporary           Unclear
+    other 4xx                               Permanent           Permanent
+    no answer                               Temporary           Unclear
+
+A poll knows two verdicts only: LineHeld for 401 403 407, Temporary for all else that is no status.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import MappingProxyType
+from typing import Any
+
+from mail2fax.model import LineHeld, Permanent, Progress, Reason, State, Temporary, Unclear, Verdict
+
+LONGEST_REF = 255
+LONGEST_WORD = 40
+LONGEST_PAUSE = 3600.0  # seconds: who asks for more is asked again after an hour
+
+WORDS: Mapping[str, Progress] = MappingProxyType(
+    {
+        "loading": Progress("Loading"),
+        "converting": Progress("Converting"),
+        "pending": Progress("Pending"),
+        "sending": Progress("Sending"),
+        "success": Progress("Success", State.DELIVERED),
+        "failed": Progress("Failed", State.FAILED),
+    }
+)
+
+_LINE = frozenset({401, 403, 407})
+_NOT_PROCESSED = frozenset({408, 421, 425, 429})
+# RFC 3463: 5.3.4 message too big for system, 5.6.1 media not supported. No other code tells what was wrong.
+_REFUSED_STATUS = MappingProxyType({413: "5.3.4", 415: "5.6.1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer as far as it matters."""
+
+    status: int
+    body: bytes = b""
+    retry_after: float | None = None  # seconds
+
+
+def submission(answer: Answer, *, committed: bool) -> str:
+    """The provider ref out of the answer to a POST, or the verdict raised. `committed`: the end may have left."""
+    data = _object(answer.body)
+    code = _code(answer.status, data)
+    if 200 <= code < 300:
+        if ref := _ref(data):
+            return ref
+        raise _in_doubt(f"HTTP {answer.status} without a uuid", committed=committed)
+    if code in _LINE:
+        raise _held(code)
+    if code in _NOT_PROCESSED or (code == 503 and answer.retry_after is not None):
+        raise Temporary(Reason.PROVIDER_BUSY, "4.4.5", note=f"HTTP {code}", retry_after=answer.retry_after)
+    if 400 <= code < 500 and code != 409:
+        raise Permanent(Reason.PROVIDER_REFUSED, _REFUSED_STATUS.get(code), note=f"HTTP {code}", http=code)
+    raise _in_doubt(f"HTTP {code}", committed=committed, retry_after=answer.retry_after)
+
+
+def no_answer(note: str, *, committed: bool) -> Verdict:
+    """The verdict on a POST that brought no answer."""
+    if committed:
+        return Unclear(Reason.NO_ANSWER, note=note)
+    return Temporary(Reason.PROVIDER_UNREACHABLE, note=note)
+
+
+def progress(answer: Answer) -> Progress:
+    """What the answer to a poll says, or the verdict raised."""
+    data = _object(answer.body)
+    code = _code(answer.status, data)
+    if code in _LINE:
+        raise _held(code)
+    if not 200 <= code < 300:
+        raise Temporary(Reason.PROVIDER_BUSY, "4.4.5", note=f"HTTP {code}", retry_after=answer.retry_after)
+    word = data.get("status")
+    if not isinstance(word, str) or not word.strip():
+        raise Temporary(Reason.PROVIDER_BUSY, "4.4.5", note=f"HTTP {answer.status} without a status")
+    word = " ".join(word.split())
+    return WORDS.get(word.casefold()) or Progress(_printable(word)[:LONGEST_WORD])
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """RFC 9110 section 10.2.3: seconds, or an HTTP-date. None if absent or neither."""
+    if value is None:
+        return None
+    value = value.strip()
+    # Not isdigit alone: it also takes digits of other scripts.
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), LONGEST_PAUSE)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, IndexError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(max((moment - now).total_seconds(), 0.0), LONGEST_PAUSE)
+
+
+def _in_doubt(note: str, *, committed: bool, retry_after: float | None = None) -> Verdict:
+    if committed:
+        return Unclear(Reason.NO_ANSWER, note=note)
+    return Temporary(Reason.PROVIDER_BUSY, "4.4.5", note=note, retry_after=retry_after)
+
+
+def _held(code: int) -> LineHeld:
+    # The provider's message is left out: it repeats the token.
+    return LineHeld(Reason.LINE_HELD, note=f"HTTP {code}: the provider refuses the line's token")
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    """The JSON object in the body, whatever its content type says; empty if there is none."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _code(status: int, data: Mapping[str, Any]) -> int:
+    """The HTTP status, or the error_code that stands for it in a 2xx."""
+    if not 200 <= status < 300:
+        return status
+    nested = (value for value in data.values() if isinstance(value, dict))
+    for place in (data, *nested):
+        if error_code := _whole(place.get("error_code")):
+            return error_code
+    return status
+
+
+def _whole(value: Any) -> int:
+    """A number of three digits, also as text; 0 for all else."""
+    text = str(value).strip() if isinstance(value, int | str) else ""
+    return int(text) if len(text) == 3 and text.isascii() and text.isdigit() else 0
+
+
+def _ref(data: Mapping[str, Any]) -> str:
+    """The uuid: opaque, but a text that can be kept and asked for. Empty if it is none."""
+    uuid = data.get("uuid")
+    if not isinstance(uuid, str) or not uuid.strip() or len(uuid) > LONGEST_REF or not uuid.isprintable():
+        return ""
+    return uuid
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
