@@ -59,7 +59,7 @@ def _unknown(section: str, name: str) -> str:
 
 
 def _unknown_section(name: str, value: Any) -> str:
-    if isinstance(value, dict | list):
+    if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
         return f"unknown section{_meant(name, SECTIONS)}"
     homes = [f"[{key.section}]" for key in KEYS if key.name == name and key.section != "line"]
     return f"stands outside of any section{', it belongs to ' + ' or '.join(homes) if homes else ''}"

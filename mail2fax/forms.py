@@ -11,12 +11,15 @@ from functools import partial
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from email_validator import EmailNotValidError, validate_email
+import email_validator
 from pydantic import AfterValidator, Field
 
 HOST = r"([^\s:@/\[\]]+|\[[0-9A-Fa-f:.]+\])"
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 SQLITE = "sqlite:///"
+
+# fax.local, root@localhost and the like are good addresses inside an office; the library's documented way to say so.
+email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = ["arpa", "invalid", "onion"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +52,19 @@ def _said(check: Callable[[str], object], advice: str) -> AfterValidator:
     return AfterValidator(checked)
 
 
-def _mail(text: str, *, name: bool) -> str:
-    if not text:
-        return text
+def mailbox(text: str, *, name: bool = False) -> str:
+    """The address, if mail can be sent to it. `name` allows a display name; a ValueError says why not."""
     try:
-        # Not every office's own domain is one of the Internet's: fax.local and postmaster@mailhost are good here.
-        validate_email(text, check_deliverability=False, allow_display_name=name, globally_deliverable=False)
-    except EmailNotValidError as error:
+        email_validator.validate_email(
+            text, check_deliverability=False, allow_display_name=name, globally_deliverable=False
+        )
+    except email_validator.EmailNotValidError as error:
         raise ValueError(f"is not a mail address ({str(error).rstrip('.')})") from None
     return text
+
+
+def _optional_mailbox(text: str, *, name: bool) -> str:
+    return mailbox(text, name=name) if text else text
 
 
 def _pattern(text: str) -> str:
@@ -74,8 +81,8 @@ HostPort = Annotated[
 ]
 OptionalHostPort = Annotated[str, _written(rf"({HOST}:\d{{1,5}})?", "host:port, such as 127.0.0.1:8080")]
 Network = Annotated[str, _said(ipaddress.ip_network, "192.0.2.0/24 or 192.0.2.7, without bits after the prefix")]
-Mailbox = Annotated[str, AfterValidator(partial(_mail, name=True))]
-Address = Annotated[str, AfterValidator(partial(_mail, name=False))]
+Mailbox = Annotated[str, AfterValidator(partial(_optional_mailbox, name=True))]
+Address = Annotated[str, AfterValidator(partial(_optional_mailbox, name=False))]
 Domain = Annotated[
     str,
     _written(rf"{LABEL}(\.{LABEL})*", "a domain name, such as fax.office.example"),
@@ -95,6 +102,7 @@ Denied = Annotated[
 ]
 RelayUrl = Annotated[
     str,
+    Field(repr=False),
     _written(
         rf"(smtp|smtps|smtp\+starttls)://([^@\s/]*@)?{HOST}(:\d{{1,5}})?/?",
         "smtp://host:25, smtps://host:465 or smtp+starttls://user@host:587",
@@ -102,6 +110,7 @@ RelayUrl = Annotated[
 ]
 SpoolUrl = Annotated[
     str,
+    Field(repr=False),
     _written(rf"{SQLITE}.+|postgresql(\+psycopg)?://.+", "sqlite:///path/spool.db or postgresql://user@host/database"),
 ]
 HttpUrl = Annotated[
