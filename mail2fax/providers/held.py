@@ -53,6 +53,8 @@ class HeldBody:
             chunk = self._read(min(CHUNK, left))
             left -= len(chunk)
             yield chunk
+        # Nothing to send, but the connection gets its word in before the commit (wire).
+        yield b""
         try:
             await self._commit()
         except Exception as error:

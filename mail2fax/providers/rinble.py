@@ -22,10 +22,12 @@ from mail2fax import __version__, log
 from mail2fax.model import Line, Progress, Reason, Temporary
 from mail2fax.providers import Commit, verdicts
 from mail2fax.providers.held import HeldBody
+from mail2fax.providers.wire import ListeningTransport
 from mail2fax.settings import Provider
 
 LONGEST_ANSWER = 65_536  # bytes; a real one has less than 100
 CONNECT = 10.0  # seconds for the connection and its TLS handshake
+KEEP = 15.0  # seconds that an idle connection for polls stays open
 STALL = 60.0  # seconds in which the other side must take the next piece
 
 
@@ -37,8 +39,9 @@ class Rinble:
         self._timeout = settings.timeout
         self._tls = ssl.create_default_context(cafile=settings.ca_file or None)
         # A POST never goes out on a used connection: one that the server is just closing would leave us in doubt.
-        self._sender = self._client(httpx.Limits(max_keepalive_connections=0))
-        self._asker = self._client(httpx.Limits(max_connections=settings.concurrency))
+        self._sender = self._client(ListeningTransport(self._tls))
+        limits = httpx.Limits(max_connections=settings.concurrency, keepalive_expiry=KEEP)
+        self._asker = self._client(httpx.AsyncHTTPTransport(self._tls, trust_env=False, limits=limits))
         logging.getLogger("httpx").addFilter(_without_query)
 
     async def submit(self, line: Line, number: str, document: Path, name: str, commit: Commit) -> str:
@@ -46,7 +49,11 @@ class Rinble:
         _hide(line)
         with _opened(document) as file:
             answer, committed = await self._post(line, number, file, name, commit)
-        return verdicts.submission(answer, committed=committed)
+        ref = verdicts.submission(answer, committed=committed)
+        if not committed:
+            # Taken without waiting for the end. The uuid proves it, so this late commit still comes in time.
+            await commit()
+        return ref
 
     async def status(self, line: Line, ref: str) -> Progress:
         """Ask for the fax's status; see `Provider.status`."""
@@ -100,12 +107,11 @@ class Rinble:
                 raise body.failure  # noqa: B904 -- unchanged, as if nothing stood between
             raise verdicts.no_answer(_note(error), committed=body.committed) from None
 
-    def _client(self, limits: httpx.Limits) -> httpx.AsyncClient:
+    def _client(self, transport: httpx.AsyncHTTPTransport) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            verify=self._tls,
+            transport=transport,
             trust_env=False,  # HTTPS_PROXY and SSL_CERT_FILE of some shell must not steer faxes elsewhere
             follow_redirects=False,
-            limits=limits,
             timeout=httpx.Timeout(self._timeout, connect=min(CONNECT, self._timeout), write=min(STALL, self._timeout)),
             # RFC 9110 section 12.5.3: an answer that need not be unpacked cannot be a bomb.
             headers={

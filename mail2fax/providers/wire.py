@@ -1,0 +1,91 @@
+"""A connection that is listened to while it is written to, so that an early answer is heard.
+
+httpx reads only when all is written. A server that refuses half-way (413, 401, 429) and hangs up would look like a
+broken line: the fax would be offered again and again. And a dead connection would get its commit, for nothing.
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+import httpx
+
+_READ = 65_536
+_GLANCE = 0.001  # seconds
+_GOES_ON = re.compile(rb"HTTP/1\.[01] [12]")
+
+
+class ListeningTransport(httpx.AsyncHTTPTransport):
+    """One new connection for each request, HTTP/1.1. Writing to one that was answered with an error, or that the
+    server closed, ends the request there, and the answer is read; an empty piece asks for no more than this.
+    """
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        # Not super().__init__: it makes a pool, but lets nobody choose the pool's network. All else of the class,
+        # which maps the pool's errors to httpx's, is used as it is; test_wire holds the library to it.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls, max_connections=None, max_keepalive_connections=0, network_backend=_Network()
+        )
+
+
+class _Network(httpcore.AnyIOBackend):
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 -- httpcore's own signature
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _Stream(await super().connect_tcp(host, port, timeout, local_address, socket_options))
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._heard: asyncio.Task[bytes] | None = None
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 -- httpcore's own signature
+    ) -> httpcore.AsyncNetworkStream:
+        self._stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return self
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- as above
+        if self._heard is None:
+            self._heard = asyncio.create_task(self._stream.read(_READ), name="early answer")
+        if not buffer:
+            await asyncio.wait({self._heard}, timeout=_GLANCE)
+        if self._heard.done() and not _goes_on(self._heard):
+            # For httpcore the sign to stop writing and to see whether there is an answer.
+            raise httpcore.WriteError
+        await self._stream.write(buffer, timeout)
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 -- as above
+        if self._heard is None:
+            return await self._stream.read(max_bytes, timeout)
+        done, _ = await asyncio.wait({self._heard}, timeout=timeout)
+        if not done:
+            raise httpcore.ReadTimeout
+        heard, self._heard = self._heard, None
+        return heard.result()
+
+    async def aclose(self) -> None:
+        if self._heard is not None:
+            self._heard.cancel()
+            await asyncio.gather(self._heard, return_exceptions=True)
+        await self._stream.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _goes_on(heard: asyncio.Task[bytes]) -> bool:
+    """Whether what was heard is no reason to stop: an interim answer, or a success that came early."""
+    return not heard.exception() and _GOES_ON.match(heard.result()) is not None
