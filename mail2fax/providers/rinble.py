@@ -49,7 +49,7 @@ class Rinble:
         _hide(line)
         with _opened(document) as file:
             answer, committed = await self._post(line, number, file, name, commit)
-        ref = verdicts.submission(answer, committed=committed)
+        ref = verdicts.submission(answer, committed=committed, redact=log.redact)
         if not committed:
             # Taken without waiting for the end. The uuid proves it, so this late commit still comes in time.
             await commit()
@@ -64,7 +64,7 @@ class Rinble:
                 answer = await _exchange(self._asker, request)
         except Exception as error:  # noqa: BLE001 -- whatever happens to a poll only delays the next one
             raise Temporary(Reason.PROVIDER_UNREACHABLE, note=_note(error)) from None
-        return verdicts.progress(answer)
+        return verdicts.progress(answer, redact=log.redact)
 
     async def check(self, line: Line) -> None:  # noqa: ARG002 -- another provider may have an address for each line
         """Connect, with TLS where the URL says so, and hang up; see `Provider.check`."""

@@ -13,7 +13,7 @@ A poll knows two verdicts only: LineHeld for 401 403 407, Temporary for all else
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +24,7 @@ from mail2fax.model import LineHeld, Permanent, Progress, Reason, State, Tempora
 
 LONGEST_REF = 255
 LONGEST_WORD = 40
+LONGEST_MESSAGE = 120
 LONGEST_PAUSE = 3600.0  # seconds: who asks for more is asked again after an hour
 
 WORDS: Mapping[str, Progress] = MappingProxyType(
@@ -37,6 +38,10 @@ WORDS: Mapping[str, Progress] = MappingProxyType(
     }
 )
 
+Redact = Callable[[str], str]
+"""Blanks secrets in a text of the provider's: its messages repeat the token."""
+
+_BUSY = "4.4.5"  # RFC 3463: mail system congestion
 _LINE = frozenset({401, 403, 407})
 _NOT_PROCESSED = frozenset({408, 421, 425, 429})
 # RFC 3463: 5.3.4 message too big for system, 5.6.1 media not supported. No other code tells what was wrong.
@@ -52,21 +57,23 @@ class Answer:
     retry_after: float | None = None  # seconds
 
 
-def submission(answer: Answer, *, committed: bool) -> str:
+def submission(answer: Answer, *, committed: bool, redact: Redact = str) -> str:
     """The provider ref out of the answer to a POST, or the verdict raised. `committed`: the end may have left."""
     data = _object(answer.body)
+    # A uuid proves that the fax was taken, whatever else stands beside it.
+    if 200 <= answer.status < 300 and (ref := _ref(data)):
+        return ref
     code = _code(answer.status, data)
     if 200 <= code < 300:
-        if ref := _ref(data):
-            return ref
         raise _in_doubt(f"HTTP {answer.status} without a uuid", committed=committed)
     if code in _LINE:
         raise _held(code)
+    note = _note(code, data, redact)
     if code in _NOT_PROCESSED or (code == 503 and answer.retry_after is not None):
-        raise Temporary(Reason.PROVIDER_BUSY, "4.4.5", note=f"HTTP {code}", retry_after=answer.retry_after)
+        raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=note, retry_after=answer.retry_after)
     if 400 <= code < 500 and code != 409:
-        raise Permanent(Reason.PROVIDER_REFUSED, _REFUSED_STATUS.get(code), note=f"HTTP {code}", http=code)
-    raise _in_doubt(f"HTTP {code}", committed=committed, retry_after=answer.retry_after)
+        raise Permanent(Reason.PROVIDER_REFUSED, _REFUSED_STATUS.get(code), note=note, http=code)
+    raise _in_doubt(note, committed=committed, retry_after=answer.retry_after)
 
 
 def no_answer(note: str, *, committed: bool) -> Verdict:
@@ -76,19 +83,19 @@ def no_answer(note: str, *, committed: bool) -> Verdict:
     return Temporary(Reason.PROVIDER_UNREACHABLE, note=note)
 
 
-def progress(answer: Answer) -> Progress:
+def progress(answer: Answer, *, redact: Redact = str) -> Progress:
     """What the answer to a poll says, or the verdict raised."""
     data = _object(answer.body)
     code = _code(answer.status, data)
     if code in _LINE:
         raise _held(code)
     if not 200 <= code < 300:
-        raise Temporary(Reason.PROVIDER_BUSY, "4.4.5", note=f"HTTP {code}", retry_after=answer.retry_after)
+        note = _note(code, data, redact)
+        raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=note, retry_after=answer.retry_after)
     word = data.get("status")
     if not isinstance(word, str) or not word.strip():
-        raise Temporary(Reason.PROVIDER_BUSY, "4.4.5", note=f"HTTP {answer.status} without a status")
-    word = " ".join(word.split())
-    return WORDS.get(word.casefold()) or Progress(_printable(word)[:LONGEST_WORD])
+        raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=f"HTTP {answer.status} without a status")
+    return WORDS.get(word.strip().casefold()) or Progress(_shown(word, redact)[:LONGEST_WORD])
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
@@ -101,21 +108,21 @@ def retry_after(value: str | None, now: datetime) -> float | None:
         return min(float(value[:9]), LONGEST_PAUSE)
     try:
         moment = parsedate_to_datetime(value)
-    except (ValueError, IndexError):
+        if moment.tzinfo is None:  # one of the two older forms, which mean UTC
+            moment = moment.replace(tzinfo=UTC)
+        return min(max((moment - now).total_seconds(), 0.0), LONGEST_PAUSE)
+    except (ValueError, IndexError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max((moment - now).total_seconds(), 0.0), LONGEST_PAUSE)
 
 
 def _in_doubt(note: str, *, committed: bool, retry_after: float | None = None) -> Verdict:
     if committed:
         return Unclear(Reason.NO_ANSWER, note=note)
-    return Temporary(Reason.PROVIDER_BUSY, "4.4.5", note=note, retry_after=retry_after)
+    return Temporary(Reason.PROVIDER_BUSY, _BUSY, note=note, retry_after=retry_after)
 
 
 def _held(code: int) -> LineHeld:
-    # The provider's message is left out: it repeats the token.
+    # The provider's message is left out: here it repeats the token.
     return LineHeld(Reason.LINE_HELD, note=f"HTTP {code}: the provider refuses the line's token")
 
 
@@ -153,5 +160,13 @@ def _ref(data: Mapping[str, Any]) -> str:
     return uuid
 
 
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
+def _note(code: int, data: Mapping[str, Any], redact: Redact) -> str:
+    """For operators: the code, and what the provider says of it."""
+    message = data.get("message")
+    said = _shown(message, redact)[:LONGEST_MESSAGE] if isinstance(message, str) else ""
+    return f"HTTP {code}: {said}" if said else f"HTTP {code}"
+
+
+def _shown(text: str, redact: Redact) -> str:
+    """A text of theirs as it may be shown: redacted before it is cut, since half a token is one too many."""
+    return "".join(character if character.isprintable() else "?" for character in " ".join(redact(text).split()))
