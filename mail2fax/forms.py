@@ -53,10 +53,15 @@ def _said(check: Callable[[str], object], advice: str) -> AfterValidator:
 
 
 def mailbox(text: str, *, name: bool = False) -> str:
-    """The address, if mail can be sent to it. `name` allows a display name; a ValueError says why not."""
+    """The address, if mail could be sent to it (RFC 5321 section 4.1.2); a ValueError says why not."""
     try:
         email_validator.validate_email(
-            text, check_deliverability=False, allow_display_name=name, globally_deliverable=False
+            text,
+            allow_display_name=name,
+            allow_quoted_local=True,
+            allow_domain_literal=True,
+            check_deliverability=False,
+            globally_deliverable=False,
         )
     except email_validator.EmailNotValidError as error:
         raise ValueError(f"is not a mail address ({str(error).rstrip('.')})") from None
@@ -67,7 +72,8 @@ def _optional_mailbox(text: str, *, name: bool) -> str:
     return mailbox(text, name=name) if text else text
 
 
-def _pattern(text: str) -> str:
+def pattern(text: str) -> str:
+    """The pattern, if it can fit an address; ValueError says how to write one."""
     # "office.example" fits no reverse-path at all: a rule that never fires is an error, not a silent refusal.
     if "@" not in text and "*" not in text:
         raise ValueError("write it as *, bob@office.example or *@office.example: it must fit the whole address")
@@ -88,7 +94,7 @@ Domain = Annotated[
     _written(rf"{LABEL}(\.{LABEL})*", "a domain name, such as fax.office.example"),
     AfterValidator(str.lower),
 ]
-Pattern = Annotated[str, AfterValidator(_pattern)]
+Pattern = Annotated[str, AfterValidator(pattern)]
 Allowed = Annotated[
     str,
     _written(

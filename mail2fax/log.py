@@ -95,3 +95,124 @@ def stopping(*, signal: str) -> None:
 def stopped() -> None:
     """Everything was put down where another start finds it."""
     _event.info("stopped")
+
+
+# -- the way of a fax
+
+
+def prepared(*, fax: str, pages: int, seconds: float) -> None:
+    """One document was made of the mail."""
+    _event.info("prepared", fax=fax, pages=pages, seconds=round(seconds, 3))
+
+
+def refused_mail(*, fax: str, reason: str, note: str) -> None:
+    """No document can be made of the mail; the sender is told."""
+    _event.info("nothing to fax", fax=fax, reason=reason, note=note)
+
+
+def submitted(*, fax: str, number: str, ref: str, line: str) -> None:
+    """The provider took the fax. The reference is written here too: a second record, should the spool be lost."""
+    _event.info("submitted", fax=fax, number=number, ref=ref, line=line or "default")
+
+
+def postponed(*, fax: str, note: str, seconds: float) -> None:
+    """The provider did not take the fax; it is offered again."""
+    _event.warning("not taken, trying again", fax=fax, note=note, seconds=round(seconds, 1))
+
+
+def line_shut(*, line: str, kind: str, note: str, failures: int) -> None:
+    """No fax of this line is offered for a while, but for one probe at a time."""
+    say = _event.error if kind == "held" else _event.warning
+    say("fax line shut", line=line or "default", kind=kind, note=note, failures=failures)
+
+
+def line_open(*, line: str) -> None:
+    """The provider takes faxes of this line again."""
+    _event.info("fax line open again", line=line or "default")
+
+
+def ended(*, fax: str, number: str, state: str, reason: str, seconds: float) -> None:
+    """The outcome of a fax."""
+    say = _event.info if state == "delivered" else _event.warning
+    say(state, fax=fax, number=number, reason=reason, seconds=round(seconds, 1))
+
+
+def progress(*, fax: str, word: str) -> None:
+    """The provider has a new word for a fax."""
+    _event.debug("progress", fax=fax, word=word)
+
+
+def odd_word(*, fax: str, word: str) -> None:
+    """The provider says something its document does not name; the fax is looked at again."""
+    _event.warning("unknown status word", fax=fax, word=word)
+
+
+def poll_failed(*, fax: str, note: str) -> None:
+    """The status could not be had; it is asked for again."""
+    _event.warning("no status", fax=fax, note=note)
+
+
+def replied(*, fax: str, recipient: str, outcome: str) -> None:
+    """The smarthost took the reply."""
+    _event.info("replied", fax=fax, recipient=recipient, outcome=outcome)
+
+
+def reply_suppressed(*, fax: str, why: str) -> None:
+    """Nobody wants or may have a reply."""
+    _event.info("no reply wanted", fax=fax, why=why)
+
+
+def reply_postponed(*, fax: str, note: str, seconds: float) -> None:
+    """The smarthost did not take the reply; it is offered again."""
+    _event.warning("reply not taken, trying again", fax=fax, note=note, seconds=round(seconds, 1))
+
+
+def reply_undeliverable(*, fax: str, recipient: str, note: str) -> None:
+    """The sender cannot be told."""
+    _event.error("reply undeliverable", fax=fax, recipient=recipient, note=note)
+
+
+def delayed(*, fax: str) -> None:
+    """The sender is told that a fax still waits."""
+    _event.info("still trying", fax=fax)
+
+
+def lease_lost(*, fax: str) -> None:
+    """Somebody else acts on this fax now: what we did is not written."""
+    _event.warning("lease lost", fax=fax)
+
+
+def step_failed(*, fax: str, state: str, attempts: int) -> None:
+    """A step ended in an error of our own; the traceback follows, the fax is tried again."""
+    _event.exception("step failed", fax=fax, state=state, attempts=attempts)
+
+
+def spool_failed(*, work: str) -> None:
+    """The database did not answer; it is asked again."""
+    _event.exception("spool failed", work=work)
+
+
+def drained(*, fax: str) -> None:
+    """A step was cut short by the shutdown; the fax was put back."""
+    _event.info("put back", fax=fax)
+
+
+def purged(*, contents: int, histories: int) -> None:
+    """What was kept long enough is deleted."""
+    _event.info("purged", contents=contents, histories=histories)
+
+
+# -- documents
+
+
+def worker_ended(*, folder: str, how: str, trace: str, again: bool) -> None:
+    """A worker ended without an answer: a hostile or broken file, too small limits, or an operator's kill."""
+    _event.warning("worker ended", folder=folder, how=how, trace=trace[:2000], trying_again=again)
+
+
+# -- logins
+
+
+def users_file_readable(*, file: str) -> None:
+    """Password hashes are open to everyone on this machine."""
+    _event.warning("users file is readable by everyone: chmod 600", file=file)
