@@ -73,6 +73,10 @@ class Reason(StrEnum):
     PROVIDER_UNREACHABLE = "provider-unreachable"
     PROVIDER_BUSY = "provider-busy"
     LINE_HELD = "line-held"
+    # -- why a reply could not be handed over
+    RELAY_UNREACHABLE = "relay-unreachable"
+    RELAY_DEFERRED = "relay-deferred"
+    RELAY_REFUSED = "relay-refused"
     # -- a part of the mail: refused
     LOCKED = "locked"  # needs a password to open
     DAMAGED = "damaged"  # cannot be read, or pages would be lost
@@ -278,6 +282,7 @@ class Progress:
 
     word: str
     final: State | None = None
+    known: bool = True  # whether the provider's document names this word
 
 
 class Verdict(Exception):  # noqa: N818 -- a verdict on an attempt, not only an error
