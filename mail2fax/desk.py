@@ -67,6 +67,14 @@ def resolve(connection: Connection, fax_id: str, state: State, who: str) -> str:
     return str(row["id"])
 
 
+def resend(connection: Connection, fax_id: str, who: str) -> str:
+    """Say that an unknown fax did not arrive, and send it again. The new fax's id; its reply tells the sender."""
+    row = one(connection, fax_id)
+    if row["state"] != State.UNKNOWN:
+        raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved; see `mail2fax retry`")
+    return retry(connection, fax_id, who)
+
+
 def retry(connection: Connection, fax_id: str, who: str, number: str = "") -> str:
     """Make a new fax of the same document, linked to the old one, perhaps to another number. Its id."""
     row = one(connection, fax_id)
@@ -105,6 +113,12 @@ def _copy(row: RowMapping, fresh_id: str, number: str) -> dict[str, Any]:
 
 def _prepared(fresh: dict[str, Any]) -> Any:
     return now() if fresh["state"] == State.PREPARED else None
+
+
+def hurry(connection: Connection, fax_id: str) -> None:
+    """Let whoever acts next on this fax act now, unless somebody does already."""
+    where = and_(faxes.c.id == fax_id, faxes.c.lease == "", faxes.c.due_at.is_not(None))
+    connection.execute(update(faxes).where(where).values(due_at=now()))
 
 
 def next_id(connection: Connection, message_id: str) -> str:

@@ -3,8 +3,8 @@
 Functions of a connection, run by the writer.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, insert, update
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, update
 from mail2fax import desk, moves, rows
 from mail2fax.contents import Contents, Incoming
 from mail2fax.intake import unless_known
-from mail2fax.model import Document, Fax, Headers, Part, Reason, State
+from mail2fax.model import Document, Fax, Headers, Outcome, Part, State
 from mail2fax.moves import Move
 from mail2fax.schema import documents, faxes, messages, now
 
@@ -36,19 +36,10 @@ class Filed:
     preview: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why no document could be made."""
-
-    reason: Reason
-    status: str
-    detail: Mapping[str, Any] = field(default_factory=dict)
-
-
 def file(connection: Connection, contents: Contents, account: Account, filed: Sequence[Filed]) -> None:
     """Keep the account and the documents. Filing them twice is filing them once."""
     message_id = filed[0].document.message_id
-    _write_account(connection, message_id, account, None)
+    write_account(connection, message_id, account, None)
     for one in filed:
         row = {
             "id": one.document.id,
@@ -75,19 +66,11 @@ def proceed(connection: Connection, fax: Fax, made: Sequence[Document], who: str
     return moved
 
 
-def refuse(connection: Connection, fax: Fax, account: Account | None, refusal: Refusal, who: str) -> Fax:
-    """End the fax, and remember why for the mail's other recipients."""
-    if account is not None:
-        _write_account(connection, fax.message_id, account, refusal)
-    outcome = {"status": refusal.status, "reason": refusal.reason.value, "detail": refusal.detail}
-    event = {"reason": refusal.reason.value, **refusal.detail}
-    return moves.advance(connection, fax, Move(State.FAILED, who, outcome, event))
-
-
-def _write_account(connection: Connection, message_id: str, account: Account, refusal: Refusal | None) -> None:
+def write_account(connection: Connection, message_id: str, account: Account, refusal: Outcome | None) -> None:
+    """Keep what was found in a mail, and why no document can be made of it, for its other recipients too."""
     values: dict[str, Any] = {"headers": rows.headers_row(account.headers), "parts": rows.parts_row(account.parts)}
     if refusal:
-        outcome = {"reason": refusal.reason.value, "status": refusal.status, "detail": dict(refusal.detail)}
+        outcome = {"reason": refusal.reason, "status": refusal.status, "detail": dict(refusal.detail)}
         values["refused"] = rows.dump(outcome)
     connection.execute(update(messages).where(messages.c.id == message_id).values(values))
 

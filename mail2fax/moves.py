@@ -6,6 +6,7 @@ acting on the fax by now.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Update, case, insert, null, select, type_coerce, update
@@ -32,7 +33,8 @@ def advance(connection: Connection, fax: Fax, move: Move) -> Fax:
     """Move a fax to its next state, with the event that says so."""
     if move.state not in NEXT[fax.state]:
         raise ValueError(f"{fax.id}: {fax.state} may not become {move.state}")
-    statement = _mine(fax).values(state=move.state.value, attempts=0, **_times(fax, move), **_columns(move.columns))
+    values = {"state": move.state.value, "attempts": _attempts(fax, move.state)}
+    statement = _mine(fax).values(values | _times(fax, move) | _columns(move.columns))
     return _changed(connection, fax, move, statement.values(_turn(move)), move.state.value)
 
 
@@ -111,6 +113,13 @@ def _turn(move: Move) -> dict[str, Any]:
     return {"lease": "", "due_at": due}
 
 
+def _attempts(fax: Fax, state: State) -> int:
+    """Offering a document is one effort, though its state goes to and fro; every other state starts afresh."""
+    if state is State.SUBMITTING:
+        return fax.attempts
+    return fax.attempts + 1 if fax.state is State.SUBMITTING and state is State.PREPARED else 0
+
+
 def _times(fax: Fax, move: Move) -> dict[str, Any]:
     if move.state is State.PREPARED and fax.state is State.RECEIVED:
         return {"prepared_at": now()}
@@ -122,4 +131,11 @@ def _times(fax: Fax, move: Move) -> dict[str, Any]:
 
 
 def _columns(columns: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: rows.dump(dict(value)) if name == "detail" else value for name, value in columns.items()}
+    """As the table wants them; what is not known is left as it is."""
+    return {name: _plain(value) for name, value in columns.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return value.value
+    return rows.dump(dict(value)) if isinstance(value, Mapping) else value

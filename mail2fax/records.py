@@ -1,6 +1,5 @@
 """What can be read of the spool: lists, one fax's history, counts, budgets. Nothing here writes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,17 +34,25 @@ def message(connection: Connection, message_id: str) -> Message:
     return rows.message(row)
 
 
-def fax_list(
-    connection: Connection, *, states: Sequence[State] = (), sender: str = "", number: str = "", limit: int = 50
-) -> list[Fax]:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which faxes a list shows."""
+
+    states: tuple[State, ...] = ()
+    sender: str = ""
+    number: str = ""
+    limit: int = 50
+
+
+def fax_list(connection: Connection, wanted: Wanted) -> list[Fax]:
     """The newest faxes, filtered."""
-    query = select(*faxes.c, _CLOCK).order_by(faxes.c.received_at.desc(), faxes.c.id.desc()).limit(limit)
-    if states:
-        query = query.where(faxes.c.state.in_([state.value for state in states]))
-    if sender:
-        query = query.where(faxes.c.sender == sender.casefold())
-    if number:
-        query = query.where(faxes.c.number == number)
+    query = select(*faxes.c, _CLOCK).order_by(faxes.c.received_at.desc(), faxes.c.id.desc()).limit(wanted.limit)
+    if wanted.states:
+        query = query.where(faxes.c.state.in_([state.value for state in wanted.states]))
+    if wanted.sender:
+        query = query.where(faxes.c.sender == wanted.sender.casefold())
+    if wanted.number:
+        query = query.where(faxes.c.number == wanted.number)
     return [rows.fax(row) for row in connection.execute(query).mappings()]
 
 
@@ -64,6 +71,11 @@ def history(connection: Connection, fax_id: str) -> list[Event]:
     """All events of one fax, oldest first."""
     query = select(events).where(events.c.fax_id == fax_id).order_by(events.c.id)
     return [rows.event(row) for row in connection.execute(query).mappings()]
+
+
+def refusal(connection: Connection, message_id: str) -> dict[str, Any]:
+    """Why no document can be made of a mail; empty when that is not known."""
+    return rows.load(connection.scalar(select(messages.c.refused).where(messages.c.id == message_id)))
 
 
 def document_list(connection: Connection, message_id: str, variant: str) -> list[Document]:

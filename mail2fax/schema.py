@@ -60,7 +60,6 @@ class Moment(TypeDecorator[datetime]):
 
     impl = Double
     cache_ok = True
-    coerce_to_is_types = ()
 
     def process_bind_param(self, value: Any, dialect: Any) -> float | None:  # noqa: ARG002 -- SQLAlchemy's signature
         """Accept aware datetimes and plain seconds."""
@@ -235,7 +234,12 @@ def open_engine(url: str, password: str = "") -> Engine:
         target = target.set(password=password)
     target = target.set(drivername="postgresql+psycopg")
     return create_engine(
-        target, pool_size=8, max_overflow=4, pool_pre_ping=True, connect_args={"connect_timeout": 10}
+        target,
+        pool_size=8,
+        max_overflow=4,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"connect_timeout": 10},
     )
 
 
@@ -244,6 +248,7 @@ def _sqlite(target: URL) -> Engine:
         target,
         poolclass=QueuePool,
         pool_size=4,
+        hide_parameters=True,  # the text of an error must not hold what a mail said
         connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
     )
 

@@ -17,14 +17,14 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, select, union_all
 
-from mail2fax import claims, filing, intake, migrations, moves, records, rows
+from mail2fax import claims, filing, intake, log, migrations, moves, purge, records, rows
 from mail2fax.backoff import Backoff
 from mail2fax.claims import Take
 from mail2fax.contents import Contents, FolderContents, Incoming, TableContents
-from mail2fax.filing import Account, Filed, Refusal
+from mail2fax.filing import Account, Filed
 from mail2fax.intake import Arrival, unless_known
 from mail2fax.locking import only_one
-from mail2fax.model import FINAL, Document, Envelope, Fax, Message, Notice, Receipt, State, Usage
+from mail2fax.model import FINAL, Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
 from mail2fax.moves import Move
 from mail2fax.schema import documents, faxes, messages, notices, open_engine, shared
 from mail2fax.settings import Settings
@@ -162,6 +162,10 @@ class Spool:
         await self.change(claims.renew, faxes, leases, self.lease_seconds)
         await self.change(claims.renew, notices, leases, self.lease_seconds)
 
+    def wake(self, work: str) -> None:
+        """There may be work of this kind."""
+        self._wakeups.wake(work)
+
     async def wait(self, work: str, seconds: float) -> None:
         """Back when there may be work of this kind, or after so many seconds."""
         await self._wakeups.wait(work, seconds)
@@ -183,6 +187,16 @@ class Spool:
         if keep or due_in:
             return await self.change(moves.advance, fax, move)
         return await self.hand_on(WORK[state], moves.advance, fax, move)
+
+    async def end(self, fax: Fax, outcome: Outcome, event: Mapping[str, Any]) -> Fax:
+        """Write how a fax ended, and with it the duty to reply. Raises LeaseLost."""
+        known = {"status": outcome.status, "reason": outcome.reason, "detail": outcome.detail}
+        ended = await self.hand_on(
+            REPLY, moves.advance, fax, Move(outcome.state, self.node, columns=known, event=event)
+        )
+        seconds = (ended.now - ended.received_at).total_seconds() if ended.now else 0.0
+        log.ended(fax=fax.id, number=fax.number, state=ended.state, reason=ended.reason or "", seconds=seconds)
+        return ended
 
     async def retry(
         self, fax: Fax, due_in: float, *, what: str = "retry", event: Mapping[str, Any] | None = None, **columns: Any
@@ -248,9 +262,9 @@ class Spool:
         seconds = self.lease_seconds if keep else 0.0
         return await self.hand_on(SUBMIT, filing.proceed, fax, made, self.node, seconds)
 
-    async def refuse(self, fax: Fax, account: Account | None, refusal: Refusal) -> Fax:
-        """End a fax of which no document can be made, and remember why for its mail's other recipients."""
-        return await self.hand_on(REPLY, filing.refuse, fax, account, refusal, self.node)
+    async def file_refusal(self, message_id: str, account: Account, refusal: Outcome) -> None:
+        """Keep why no document can be made of a mail."""
+        await self.change(filing.write_account, message_id, account, refusal)
 
     # -- fax lines
 
@@ -313,6 +327,21 @@ class Spool:
     def free_bytes(self) -> int | None:
         """Free disk space where mails are kept; None where that is the database server's business."""
         return shutil.disk_usage(self._contents.folder).free if isinstance(self._contents, FolderContents) else None
+
+    async def purge(self) -> tuple[int, int]:
+        """Delete what was kept long enough. How many mails lost their contents, how many their history."""
+        rules = self.settings.documents
+        emptied = await self._all(purge.contents, self._contents, rules.keep_days)
+        return emptied, await self._all(purge.histories, rules.history_days)
+
+    async def _all(
+        self, operation: Callable[Concatenate[Connection, P], int], *args: P.args, **kwargs: P.kwargs
+    ) -> int:
+        """Run an operation that takes a few at a time until nothing is left."""
+        total = 0
+        while done := await self.change(operation, *args, **kwargs):
+            total += done
+        return total
 
     async def secret(self, name: str) -> bytes:
         """A random key that all nodes of this spool share, made at its first use."""

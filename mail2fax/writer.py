@@ -31,9 +31,7 @@ class Writer:
     def __init__(self, engine: Engine, threads: int = 1) -> None:
         self._engine = engine
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._run, name=f"writer-{n}", daemon=True) for n in range(threads)
-        ]
+        self._threads = [threading.Thread(target=self._run, name=f"writer-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
             thread.start()
 

@@ -1,0 +1,56 @@
+"""What the commands share: the options each has, and how they print."""
+
+import contextlib
+import getpass
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from mail2fax import config, log
+from mail2fax.settings import Settings
+from mail2fax.spool import Spool, open_spool
+
+out = Console()
+err = Console(stderr=True)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", envvar="MAIL2FAX_CONFIG", metavar="FILE", help="The settings, a TOML file."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+FaxId = Annotated[str, typer.Argument(metavar="ID", help="A queue id, as the 250, the log and the reply name it.")]
+
+
+def load(file: Path | None) -> Settings:
+    """The settings, with the log set up as they say."""
+    settings = config.load(file, os.environ)
+    log.configure(settings.log)
+    return settings
+
+
+@contextlib.asynccontextmanager
+async def the_spool(file: Path | None) -> AsyncIterator[Spool]:
+    """The spool that the settings name, for one command."""
+    async with open_spool(load(file), node=who()) as spool:
+        yield spool
+
+
+def who() -> str:
+    """The person at the keyboard, as the history names them."""
+    with contextlib.suppress(KeyError, OSError):
+        return getpass.getuser()
+    return f"uid {os.getuid()}"
+
+
+def tell(data: Any, text: str, *, as_json: bool) -> None:
+    """Print one answer, for people or for machines."""
+    if as_json:
+        # Not out.print_json: that wraps at the width of the terminal it thinks it has.
+        typer.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+    else:
+        out.print(text, highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,111 @@
+"""Step 2 of 5: make one letter-size document of a mail, in a process of its own. Every part is accounted for."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from mail2fax import log, records
+from mail2fax.document import CoverSheet, MadeDocument, Task
+from mail2fax.filing import Account
+from mail2fax.model import Document, Fax, Outcome, Permanent, Reason, State
+from mail2fax.settings import Settings
+from mail2fax.spool import Spool
+from mail2fax.workshop import Workshop
+
+
+class Prepare:
+    """The step."""
+
+    def __init__(self, settings: Settings, spool: Spool, workshop: Workshop) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._workshop = workshop
+        self._busy: dict[str, asyncio.Lock] = {}
+
+    async def __call__(self, fax: Fax) -> None:
+        """Give the fax its document, or end it with the reason why there is none."""
+        async with self._alone(fax.message_id):
+            found = await self._known(fax) or await self._make(fax)
+        if isinstance(found, Outcome):
+            await self._spool.end(fax, found, {"reason": found.reason, **found.detail})
+        else:
+            await self._spool.proceed(fax, found)
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, message_id: str) -> AsyncIterator[None]:
+        """A mail to a hundred numbers is taken apart once: its other faxes wait here, and then find the documents."""
+        lock = self._busy.setdefault(message_id, asyncio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked():
+                self._busy.pop(message_id, None)
+
+    async def _known(self, fax: Fax) -> Sequence[Document] | Outcome:
+        """What was made of this mail for another recipient; nothing yet is an empty list."""
+        refused = await self._spool.read(records.refusal, fax.message_id)
+        if refused:
+            return Outcome(State.FAILED, refused["status"], Reason(refused["reason"]), refused["detail"])
+        return await self._spool.read(records.document_list, fax.message_id, self._variant(fax))
+
+    async def _make(self, fax: Fax) -> Sequence[Document] | Outcome:
+        begun = time.monotonic()
+        with self._spool.workplace() as folder:
+            try:
+                async with self._spool.content(fax.message_id) as source:
+                    made = await self._workshop.make(await self._task(fax, source, folder))
+            except Permanent as verdict:
+                return Outcome(State.FAILED, verdict.status, verdict.reason, verdict.detail)
+            account = Account(made.headers, made.parts)
+            if made.reason:
+                refusal = Outcome(State.FAILED, _status(made.reason), made.reason, made.detail)
+                await self._spool.file_refusal(fax.message_id, account, refusal)
+                return refusal
+            documents = await self._file(fax, account, made.documents)
+        log.prepared(fax=fax.id, pages=sum(one.pages for one in documents), seconds=time.monotonic() - begun)
+        return documents
+
+    async def _file(self, fax: Fax, account: Account, made: Sequence[MadeDocument]) -> list[Document]:
+        variant = self._variant(fax)
+        documents = [
+            Document(f"{fax.message_id}.{variant}.{n}", fax.message_id, one.pages, one.size, one.sha256)
+            for n, one in enumerate(made, start=1)
+        ]
+        kept = [(document, variant, one.file, one.preview) for document, one in zip(documents, made, strict=True)]
+        await self._spool.file(account, kept)
+        return documents
+
+    def _variant(self, fax: Fax) -> str:
+        """A document with a cover page is made for one number, all others for the whole mail."""
+        return fax.number if self._covered(fax) else ""
+
+    def _covered(self, fax: Fax) -> bool:
+        wish = self._settings.cover.enabled
+        return wish == "always" or (wish == "on-request" and fax.cover)
+
+    async def _task(self, fax: Fax, source: Path, folder: Path) -> Task:
+        rules, cover = self._settings.documents, self._settings.cover
+        sheet = None
+        if self._covered(fax):
+            sender = (await self._spool.message(fax.message_id)).envelope.reverse_path
+            sheet = CoverSheet(fax.number, cover.company, cover.template, sender)
+        return Task(
+            source=source,
+            folder=folder,
+            several=rules.several,
+            page_size=rules.page_size,
+            max_pages=rules.max_pages,
+            convert=tuple(rules.convert),
+            cover=sheet,
+            preview=self._settings.reply.preview == "first",
+        )
+
+
+def _status(reason: Reason) -> str:
+    # RFC 3463: 5.6.1 media not supported, 5.6.0 other media error, 5.3.4 too big.
+    if reason in {Reason.NOTHING_FAXABLE, Reason.UNSUPPORTED, Reason.NOT_A_PDF}:
+        return "5.6.1"
+    return "5.3.4" if reason is Reason.TOO_MANY_PAGES else "5.6.0"

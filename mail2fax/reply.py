@@ -1,0 +1,170 @@
+"""Step 5 of 5: tell the sender how it went. One reply a fax, or one summary a mail; never to a null reverse-path."""
+
+import random
+from collections.abc import Sequence
+
+from mail2fax import desk, log, moves, records
+from mail2fax.backoff import Backoff
+from mail2fax.model import Fax, Message, Notice, Permanent, Temporary, Verdict
+from mail2fax.render import Letters, wanted
+from mail2fax.settings import Settings
+from mail2fax.smarthost import Smarthost
+from mail2fax.spool import REPLY, Spool
+
+_LONGEST = 3600.0  # seconds between two attempts at one reply
+_SIBLINGS = 30.0  # seconds until a reply that waits for the mail's other faxes looks again
+
+
+class Reply:
+    """The step."""
+
+    def __init__(self, settings: Settings, spool: Spool, letters: Letters, smarthost: Smarthost) -> None:
+        self._rules = settings.reply
+        self._preview = settings.reply.preview == "first"
+        self._spool = spool
+        self._letters = letters
+        self._smarthost = smarthost
+        self._backoff = Backoff(self._rules.retry_first, _LONGEST)
+
+    async def __call__(self, fax: Fax) -> None:
+        """Send the reply that this fax owes."""
+        message = await self._spool.message(fax.message_id)
+        if not message.envelope.reverse_path:
+            # RFC 3834 section 2: never answer a null reverse-path.
+            await self._suppress(fax, "null reverse-path")
+        elif self._rules.group:
+            await self._summary(message, fax)
+        elif not wanted(fax):
+            await self._suppress(fax, "NOTIFY")
+        elif await self._flooded(fax):
+            await self._spool.retry(fax, _LONGEST / 4, event={"note": "[reply] max_per_hour is reached"})
+        else:
+            await self._send(message, fax, [fax])
+
+    async def _summary(self, message: Message, fax: Fax) -> None:
+        """One mail for all: sent by the first fax once the last has ended."""
+        faxes = [other for other in await self._spool.read(records.named, message.id) if not other.retry_of]
+        leader = min(faxes, key=lambda other: int(other.id.rpartition("-")[2]))
+        if fax.retry_of:
+            await self._send(message, fax, [fax])
+        elif not all(other.final for other in faxes):
+            await self._spool.retry(fax, _SIBLINGS)
+        elif leader.id != fax.id:
+            await self._after(leader, fax)
+        elif any(wanted(other) for other in faxes):
+            await self._send(message, fax, faxes)
+        else:
+            await self._suppress(fax, "NOTIFY")
+
+    async def _after(self, leader: Fax, fax: Fax) -> None:
+        """The first fax tells of all: hurry it, and follow."""
+        if leader.replied_at:
+            await self._spool.replied(fax, leader.reply, told_by=leader.id)
+            return
+        await self._spool.hand_on(REPLY, desk.hurry, leader.id)
+        await self._spool.retry(fax, _SIBLINGS / 30)
+
+    async def _send(self, message: Message, fax: Fax, faxes: Sequence[Fax]) -> None:
+        recipient = message.envelope.reverse_path
+        try:
+            letter = self._letters.outcome(message, faxes, preview=await self._picture(fax))
+            await self._smarthost.hand_over(letter.as_bytes(), recipient)
+        except Permanent as verdict:
+            await self._give_up(fax, recipient, verdict)
+        except Temporary as verdict:
+            await self._postpone(fax, recipient, verdict)
+        else:
+            await self._spool.replied(fax, "sent", to=recipient)
+            log.replied(fax=fax.id, recipient=recipient, outcome=fax.state)
+
+    async def _picture(self, fax: Fax) -> bytes | None:
+        return await self._spool.read(records.preview, fax.document_id) if self._preview else None
+
+    async def _flooded(self, fax: Fax) -> bool:
+        limit = self._rules.max_per_hour
+        return bool(limit) and await self._spool.read(records.replies_this_hour, fax.sender) >= limit
+
+    async def _suppress(self, fax: Fax, why: str) -> None:
+        await self._spool.replied(fax, "suppressed", why=why)
+        log.reply_suppressed(fax=fax.id, why=why)
+
+    async def _postpone(self, fax: Fax, recipient: str, verdict: Verdict) -> None:
+        owed_for = (fax.now - fax.finished_at).total_seconds() if fax.now and fax.finished_at else 0.0
+        if owed_for > self._rules.give_up:
+            await self._give_up(fax, recipient, verdict)
+            return
+        pause = self._backoff.pause(fax.attempts + 1, random.random())  # noqa: S311 -- spreads load
+        await self._spool.retry(fax, pause, what="reply", event={"note": verdict.note})
+        log.reply_postponed(fax=fax.id, note=verdict.note, seconds=pause)
+
+    async def _give_up(self, fax: Fax, recipient: str, verdict: Verdict) -> None:
+        await self._spool.replied(fax, "undeliverable", note=verdict.note)
+        log.reply_undeliverable(fax=fax.id, recipient=recipient, note=verdict.note)
+        await alert(self._spool, self._rules.admin, f"{fax.id}-u", "undeliverable", fax, note=verdict.note)
+
+
+async def alert(spool: Spool, admin: str, notice_id: str, kind: str, fax: Fax, *, note: str) -> None:
+    """Owe the administrator a word, if there is one to be told."""
+    if admin:
+        detail = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line, "note": note}
+        about = {"fax_id": fax.id, "message_id": fax.message_id, "detail": detail}
+        await spool.change(moves.owe, notice_id, "admin", admin, about)
+
+
+class Remind:
+    """The step for mails owed besides outcomes: "still trying", postmaster's mail, a word to the administrator."""
+
+    def __init__(self, settings: Settings, spool: Spool, letters: Letters, smarthost: Smarthost) -> None:
+        self._rules = settings.reply
+        self._spool = spool
+        self._letters = letters
+        self._smarthost = smarthost
+        self._backoff = Backoff(self._rules.retry_first, _LONGEST)
+
+    async def __call__(self, owed: Notice) -> None:
+        """Send the notice, or drop it when it is no longer true."""
+        try:
+            outcome = await self._send(owed)
+        except Permanent as verdict:
+            await self._spool.change(moves.noticed, owed, "undeliverable", None)
+            log.reply_undeliverable(fax=owed.id, recipient=owed.recipient, note=verdict.note)
+        except Temporary as verdict:
+            await self._postpone(owed, verdict)
+        else:
+            await self._spool.change(moves.noticed, owed, outcome, None)
+
+    async def _send(self, owed: Notice) -> str:
+        if owed.kind == "postmaster":
+            await self._forward(owed)
+        elif owed.kind == "admin":
+            await self._smarthost.hand_over(
+                self._letters.admin(owed.detail["kind"], owed.detail).as_bytes(), owed.recipient
+            )
+        else:
+            return await self._delayed(owed)
+        return "sent"
+
+    async def _delayed(self, owed: Notice) -> str:
+        (fax,) = await self._spool.read(records.named, owed.fax_id)
+        message = await self._spool.message(fax.message_id)
+        if fax.final or not message.envelope.reverse_path:
+            return "suppressed"
+        letter = self._letters.delayed(message, fax, next_at=fax.due_at or fax.received_at)
+        await self._smarthost.hand_over(letter.as_bytes(), message.envelope.reverse_path)
+        log.delayed(fax=fax.id)
+        return "sent"
+
+    async def _forward(self, owed: Notice) -> None:
+        message = await self._spool.message(owed.message_id)
+        async with self._spool.content(owed.message_id) as path:
+            # RFC 5321 section 4.4: whoever passes a mail on says so on its top.
+            client = message.envelope.helo or message.envelope.client
+            trace = f"Received: from {client} by mail2fax with ESMTP id {message.id}\r\n"
+            await self._smarthost.hand_over(trace.encode() + path.read_bytes(), owed.recipient)
+
+    async def _postpone(self, owed: Notice, verdict: Verdict) -> None:
+        age = (owed.now - owed.created_at).total_seconds() if owed.now else 0.0
+        gone = age > self._rules.give_up
+        pause = self._backoff.pause(owed.attempts + 1, random.random())  # noqa: S311 -- spreads load
+        await self._spool.change(moves.noticed, owed, "undeliverable" if gone else "", None if gone else pause)
+        log.reply_postponed(fax=owed.id, note=verdict.note, seconds=pause)
