@@ -4,17 +4,22 @@ Two nets keep secrets out: adapters never let one into a text, and `hide` blanks
 written, in our own events and in those of the libraries.
 """
 
+import contextlib
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
 
 from mail2fax.settings import Log
 
+Observer = Callable[[str, Mapping[str, Any]], None]
+"""Is given each event's words and facts, whatever the level; from any thread."""
+
 _secrets: set[str] = set()
+_observers: list[Observer] = []
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _event = structlog.stdlib.get_logger("mail2fax")
 
@@ -32,6 +37,16 @@ def redact(text: str) -> str:
     return text
 
 
+@contextlib.contextmanager
+def observed(observer: Observer) -> Iterator[None]:
+    """Let somebody count what happens, as long as the context lasts: no step needs to know of it."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
+
+
 def configure(settings: Log, stream: TextIO | None = None) -> None:
     """Send our events and the libraries' to one stream, in one form, through one filter."""
     shared: list[Any] = [
@@ -41,7 +56,12 @@ def configure(settings: Log, stream: TextIO | None = None) -> None:
         _clean,
     ]
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            _observe,
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
@@ -66,6 +86,13 @@ def _renderer(settings: Log, out: TextIO) -> Any:
     if settings.format == "json":
         return structlog.processors.JSONRenderer(ensure_ascii=False)
     return structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=structlog.dev.plain_traceback)
+
+
+def _observe(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for observer in _observers:
+        with contextlib.suppress(Exception):  # a fax must not fail for being counted
+            observer(event["event"], event)
+    return event
 
 
 def _clean(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -103,11 +130,6 @@ def stopped() -> None:
 def prepared(*, fax: str, pages: int, seconds: float) -> None:
     """One document was made of the mail."""
     _event.info("prepared", fax=fax, pages=pages, seconds=round(seconds, 3))
-
-
-def refused_mail(*, fax: str, reason: str, note: str) -> None:
-    """No document can be made of the mail; the sender is told."""
-    _event.info("nothing to fax", fax=fax, reason=reason, note=note)
 
 
 def submitted(*, fax: str, number: str, ref: str, line: str) -> None:
