@@ -1,0 +1,32 @@
+# mail2fax in a container: docker build -t mail2fax . (compose.yaml shows how to run it)
+ARG PYTHON=3.11
+
+FROM python:${PYTHON}-slim-bookworm AS build
+WORKDIR /build
+# Both names: the packages and what builds them are pinned, by old and new pips alike.
+ENV PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY mail2fax/ mail2fax/
+COPY templates/ templates/
+RUN python3 -m venv /opt/mail2fax \
+    && /opt/mail2fax/bin/python -m pip install '.[postgresql]' \
+    && mkdir -p -m 0700 /var/lib/mail2fax
+
+FROM python:${PYTHON}-slim-bookworm
+LABEL org.opencontainers.image.title="mail2fax" \
+      org.opencontainers.image.description="An email-to-fax bridge" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /opt/mail2fax /opt/mail2fax
+COPY --from=build --chown=2525:2525 /var/lib/mail2fax /var/lib/mail2fax
+COPY contrib/container.toml /etc/mail2fax/mail2fax.toml
+ENV PATH=/opt/mail2fax/bin:$PATH MAIL2FAX_CONFIG=/etc/mail2fax/mail2fax.toml PYTHONUNBUFFERED=1
+# A number instead of a name, so that orchestrators can see that it is not root.
+USER 2525:2525
+WORKDIR /var/lib/mail2fax
+VOLUME /var/lib/mail2fax
+EXPOSE 2525
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]
+ENTRYPOINT ["mail2fax"]
+CMD ["serve"]

@@ -1,0 +1,68 @@
+# What people and CI run. Needs make and Python 3.11 or newer; everything else goes into .venv, pinned by constraints.txt.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Runtime packages only, enough for `make demo`; and the development tools on top.
+RUNTIME := $(VENV)/.installed-runtime
+TOOLS := $(VENV)/.installed-tools
+# How many tests run at once; `make test JOBS=0` runs them one after another in one process.
+JOBS ?= auto
+# More for pytest, such as PYTEST="-k spool -x".
+PYTEST ?=
+
+# The build requirements are pinned as well: old pips take the first variable for them, new ones the second.
+export PIP_CONSTRAINT := constraints.txt
+export PIP_BUILD_CONSTRAINT := constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export PIP_NO_INPUT := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test lint format docs bench clean
+
+help:  ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME)  ## Fax one mail through the whole bridge to the sandbox, and read the reply.
+	@$(BIN)/mail2fax demo
+
+run: $(RUNTIME)  ## The same, left running for your own mail client. Ctrl-C ends it.
+	@$(BIN)/mail2fax demo --keep
+
+test: lint  ## Format, lint, types, layers, and all tests, on SQLite and PostgreSQL.
+	@echo "== tests"
+	@.ci/postgres $(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
+
+lint: $(TOOLS)
+	@echo "== format, lint, types, layers"
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config pyproject.toml
+
+format: $(TOOLS)  ## Format the code and mend what ruff can mend.
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+docs: $(TOOLS)  ## Write what is generated in docs/ again: the settings, the commands, the picture of the demo.
+	@$(BIN)/python docs/generate.py
+
+bench: $(TOOLS)  ## Measure; benchmarks/README.md says what.
+	@$(BIN)/python -m benchmarks
+
+clean:  ## Remove .venv and everything that was made.
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@.ci/venv $(VENV)
+
+$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "== installing what mail2fax needs into $(VENV) (the first time takes about a minute)"
+	@$(BIN)/python -m pip install --editable .
+	@touch $@
+
+$(TOOLS): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "== installing mail2fax and the tools to test it into $(VENV) (the first time takes one to two minutes)"
+	@$(BIN)/python -m pip install --editable '.[dev]'
+	@touch $@ $(RUNTIME)
