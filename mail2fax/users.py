@@ -5,6 +5,7 @@ Promise: the event loop never waits for a hash, and an unknown name takes as lon
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +65,7 @@ class Users:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def hash_line(name: str, password: str, patterns: tuple[str, ...] = ()) -> str:
+def hash_line(name: str, password: str, patterns: Sequence[str] = ()) -> str:
     """The line of the users file for this login; ValueError says what cannot be written there."""
     if not name or not name.isprintable() or any(character in name for character in ":# "):
         raise ValueError("a login name has no blanks, colons or #, and is not empty")
