@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from mail2fax.model import Envelope, Receipt
 from mail2fax.settings import Log
 
 Observer = Callable[[str, Mapping[str, Any]], None]
@@ -238,3 +239,70 @@ def worker_ended(*, folder: str, how: str, trace: str, again: bool) -> None:
 def users_file_readable(*, file: str) -> None:
     """Password hashes are open to everyone on this machine."""
     _event.warning("users file is readable by everyone: chmod 600", file=file)
+
+
+# -- the front door
+
+
+def accepted(*, receipt: Receipt, envelope: Envelope, size: int) -> None:
+    """A mail is on disk and its client was told so; from here on it is ours."""
+    _event.info(
+        "accepted",
+        id=receipt.queue_id,
+        client=envelope.client,
+        user=envelope.user,
+        sender=envelope.reverse_path,
+        recipients=" ".join(recipient.address for recipient in envelope.recipients),
+        size=size,
+        duplicates=len(receipt.duplicates),
+    )
+
+
+def accepted_for_postmaster(*, queue_id: str, client: str, sender: str) -> None:
+    """A mail to postmaster will be forwarded."""
+    _event.info("accepted for postmaster", id=queue_id, client=client, sender=sender)
+
+
+def refused(*, answer: str, client: str, user: str, sender: str | None, recipient: str) -> None:
+    """A command was answered no; the answer's first words are the codes."""
+    _event.info("refused", answer=answer, client=client, user=user, sender=sender, recipient=recipient)
+
+
+def not_accepted(*, client: str, sender: str, error: Exception) -> None:
+    """A mail could not be made durable: its client keeps it and tries again."""
+    _event.error("not accepted", client=client, sender=sender, exc_info=error)
+
+
+def session_failed(*, client: str, error: BaseException) -> None:
+    """An error of our own in a session; the client was told to try again."""
+    _event.error("session failed", client=client, exc_info=error)
+
+
+def turned_away(*, client: str, answer: str) -> None:
+    """A connection was not let in."""
+    _event.warning("turned away", client=client, answer=answer)
+
+
+def client_vanished(*, client: str) -> None:
+    """The client closed its connection in the middle of something."""
+    _event.debug("client vanished", client=client)
+
+
+def login_failed(*, client: str, name: str) -> None:
+    """A wrong user or password."""
+    _event.warning("login failed", client=client, name=name)
+
+
+def login_refused(*, client: str, name: str) -> None:
+    """Too many wrong passwords lately: this one was not even looked at."""
+    _event.warning("login refused, too many failures", client=client, name=name)
+
+
+def reloaded() -> None:
+    """Certificate and users file were read anew."""
+    _event.info("reloaded")
+
+
+def not_reloaded(*, what: str, problem: str) -> None:
+    """The certificate or the users file could not be read anew: what was read before stays."""
+    _event.error("not reloaded", what=what, problem=problem)

@@ -1,0 +1,64 @@
+"""What all sessions of one listener share."""
+
+import asyncio
+import ssl
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mail2fax import proxy, tls
+from mail2fax.door import Door
+from mail2fax.policy import Policy
+from mail2fax.room import Room
+from mail2fax.settings import Settings
+from mail2fax.spool import Spool
+from mail2fax.users import Users
+
+
+class Guest(Protocol):
+    """A session, as the listener sees it."""
+
+    def hang_up(self) -> None:
+        """Say 421 as soon as nothing is being promised, and close."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+@dataclass(slots=True)
+class Lobby:
+    """Made once a listener; users and certificate may be replaced while it stands."""
+
+    settings: Settings
+    spool: Spool
+    policy: Policy
+    users: Users
+    door: Door
+    room: Room
+    balancers: tuple[proxy.Network, ...]
+    certificate: ssl.SSLContext | None
+    closing: bool = False
+    guests: dict[Guest, "asyncio.Task[None]"] = field(default_factory=dict)
+    commits: set["asyncio.Task[str]"] = field(default_factory=set)
+
+    def commit(self, promise: Coroutine[Any, Any, str]) -> "asyncio.Task[str]":
+        """Carry this out whatever becomes of the client that asked for it."""
+        task = asyncio.create_task(promise)
+        self.commits.add(task)
+        task.add_done_callback(self.commits.discard)
+        return task
+
+
+def open_lobby(settings: Settings, spool: Spool, policy: Policy) -> Lobby:
+    """Read the users and the certificate. Raises ConfigError and OSError."""
+    smtp = settings.smtp
+    return Lobby(
+        settings=settings,
+        spool=spool,
+        policy=policy,
+        users=Users(smtp.users_file),
+        door=Door(smtp),
+        room=Room(smtp, spool),
+        balancers=proxy.networks(smtp),
+        certificate=tls.open_context(smtp),
+    )

@@ -1,0 +1,27 @@
+"""Signs that a mail runs in a circle, read off the first bytes of its header (pure).
+
+The header is searched, not parsed: that is `prepare`'s work, in a process that may die of it.
+"""
+
+import re
+
+from mail2fax import answers
+
+HEADER_BYTES = 131_072  # of a header that are looked at; `prepare` refuses longer ones
+_MOST_RECEIVED = 50  # RFC 5321 section 6.3 asks for a large number; Postfix counts to 50
+_FOLD = re.compile(rb"\r\n(?=[ \t])")
+_RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
+# RFC 3834 section 5: a word, after comments.
+_AUTO_REPLIED = re.compile(
+    rb"^auto-submitted[ \t]*:[ \t]*(?:\([^)\r\n]*\)[ \t]*)*auto-replied\b", re.IGNORECASE | re.MULTILINE
+)
+
+
+def refusal(head: bytes) -> str | None:
+    """Why a mail that begins like this is not faxed."""
+    header, _, _ = head[:HEADER_BYTES].partition(b"\r\n\r\n")
+    header = _FOLD.sub(b"", header)
+    if len(_RECEIVED.findall(header)) > _MOST_RECEIVED:
+        return answers.LOOP
+    # RFC 3834 section 2, and standards.md R7: an out-of-office note is neither faxed nor answered.
+    return answers.AUTO_REPLIED if _AUTO_REPLIED.search(header) else None
