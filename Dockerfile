@@ -10,7 +10,7 @@ COPY mail2fax/ mail2fax/
 COPY templates/ templates/
 RUN python3 -m venv /opt/mail2fax \
     && /opt/mail2fax/bin/python -m pip install '.[postgresql]' \
-    && mkdir -p -m 0700 /var/lib/mail2fax
+    && install -d -m 0700 /var/lib/mail2fax
 
 FROM python:${PYTHON}-slim-bookworm
 LABEL org.opencontainers.image.title="mail2fax" \
