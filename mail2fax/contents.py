@@ -50,7 +50,8 @@ class Incoming:
         self._hash.update(data)
         self.size += len(data)
         if self._file is None and self.size > INLINE:
-            self._file = self._path.open("xb", buffering=0)
+            # 0600: nobody else on this machine reads mails.
+            self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
             self._file.write(b"".join(self._small))
             self._small = []
         if self._file is None:

@@ -143,6 +143,11 @@ def postponed(*, fax: str, note: str, seconds: float) -> None:
     _event.warning("not taken, trying again", fax=fax, note=note, seconds=round(seconds, 1))
 
 
+def provider_answered(*, request: str, answer: str, seconds: float) -> None:
+    """A request to the provider is over: what came of it, "taken", "status" or the reason of a verdict."""
+    _event.debug("provider answered", request=request, answer=answer, seconds=round(seconds, 3))
+
+
 def line_shut(*, line: str, kind: str, note: str, failures: int) -> None:
     """No fax of this line is offered for a while, but for one probe at a time."""
     say = _event.error if kind == "held" else _event.warning
@@ -175,9 +180,9 @@ def poll_failed(*, fax: str, note: str) -> None:
     _event.warning("no status", fax=fax, note=note)
 
 
-def replied(*, fax: str, recipient: str, outcome: str) -> None:
-    """The smarthost took the reply."""
-    _event.info("replied", fax=fax, recipient=recipient, outcome=outcome)
+def replied(*, fax: str, recipient: str, outcome: str, seconds: float) -> None:
+    """The smarthost took the reply, so many seconds after the mail was accepted."""
+    _event.info("replied", fax=fax, recipient=recipient, outcome=outcome, seconds=round(seconds, 1))
 
 
 def reply_suppressed(*, fax: str, why: str) -> None:
@@ -244,8 +249,8 @@ def users_file_readable(*, file: str) -> None:
 # -- the front door
 
 
-def accepted(*, receipt: Receipt, envelope: Envelope, size: int) -> None:
-    """A mail is on disk and its client was told so; from here on it is ours."""
+def accepted(*, receipt: Receipt, envelope: Envelope, size: int, seconds: float) -> None:
+    """A mail is on disk, after so many seconds, and its client was told so; from here on it is ours."""
     _event.info(
         "accepted",
         id=receipt.queue_id,
@@ -255,6 +260,7 @@ def accepted(*, receipt: Receipt, envelope: Envelope, size: int) -> None:
         recipients=" ".join(recipient.address for recipient in envelope.recipients),
         size=size,
         duplicates=len(receipt.duplicates),
+        seconds=round(seconds, 4),
     )
 
 

@@ -98,6 +98,16 @@ class Reason(StrEnum):
     CONTACT_CARD = "contact-card"
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a fax ended, as the sender is told."""
+
+    state: State
+    status: str  # enhanced status code, RFC 3463
+    reason: Reason | None = None  # None only when delivered
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Fate(StrEnum):
     """What became of one part of a mail. Promise 4: every part has one."""
 
@@ -218,6 +228,11 @@ class Fax:
     def final(self) -> bool:
         """Whether the outcome is known, so that only the reply is left."""
         return self.state in FINAL
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was received, when this row was read."""
+        return (self.now - self.received_at).total_seconds() if self.now else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,9 @@ def waiting(connection: Connection) -> int:
 def counts(connection: Connection) -> dict[str, int]:
     """Faxes by state, and `held`, `owed` (replies not sent yet), `undeliverable`."""
     by_state = {state.value: 0 for state in State}
-    by_state.update(connection.execute(select(faxes.c.state, func.count()).group_by(faxes.c.state)).tuples().all())
+    by_state.update(
+        (row[0], row[1]) for row in connection.execute(select(faxes.c.state, func.count()).group_by(faxes.c.state))
+    )
     final = faxes.c.state.in_([state.value for state in FINAL])
     more = {
         "held": faxes.c.held_by != "",
@@ -148,9 +150,8 @@ def counts(connection: Connection) -> dict[str, int]:
 def oldest(connection: Connection) -> dict[str, float]:
     """Seconds the oldest fax has been waiting, for every state that is not final."""
     query = select(faxes.c.state, now() - func.min(faxes.c.received_at, type_=now().type))
-    return dict(
-        connection.execute(query.where(faxes.c.state.in_(_open_states())).group_by(faxes.c.state)).tuples().all()
-    )
+    grouped = query.where(faxes.c.state.in_(_open_states())).group_by(faxes.c.state)
+    return dict(connection.execute(grouped).all())
 
 
 def trouble_list(connection: Connection) -> list[Trouble]:

@@ -74,8 +74,8 @@ class Reply:
         except Temporary as verdict:
             await self._postpone(fax, recipient, verdict)
         else:
-            await self._spool.replied(fax, "sent", to=recipient)
-            log.replied(fax=fax.id, recipient=recipient, outcome=fax.state)
+            told = await self._spool.replied(fax, "sent", to=recipient)
+            log.replied(fax=fax.id, recipient=recipient, outcome=fax.state, seconds=told.age)
 
     async def _picture(self, fax: Fax) -> bytes | None:
         return await self._spool.read(records.preview, fax.document_id) if self._preview else None

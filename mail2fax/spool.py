@@ -56,7 +56,8 @@ async def open_spool(settings: Settings, *, serving: bool = False, node: str = "
         stack.callback(engine.dispose)
         path = _sqlite_path(engine)
         if path:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # SQLite gives its log the mode of the database
             if serving:
                 stack.enter_context(only_one(path.with_name(path.name + ".lock")))
         await asyncio.to_thread(migrations.upgrade, engine)
