@@ -46,6 +46,10 @@ class Users:
     def __len__(self) -> int:
         return len(self._users)
 
+    def named(self, name: str) -> User | None:
+        """The user of this name, whatever the password."""
+        return self._users.get(name.casefold())
+
     def reload(self) -> None:
         """Read the file again; a file with mistakes raises ConfigError and leaves the users as they were."""
         users = _read(self._file) if self._file else {}
@@ -54,7 +58,7 @@ class Users:
 
     async def verify(self, name: str, password: str) -> User | None:
         """The user, if there is one of this name with this password."""
-        user = self._users.get(name.casefold())
+        user = self.named(name)
         right = await asyncio.get_running_loop().run_in_executor(
             self._threads, _fits, user.hash if user else self._nobody, password
         )
@@ -80,8 +84,9 @@ def hash_line(name: str, password: str, patterns: Sequence[str] = ()) -> str:
 
 def _fits(hashed: str, password: str) -> bool:
     try:
-        return len(password) <= LONGEST and HASHER.verify(hashed, password)
-    except (VerificationError, InvalidHashError):
+        # surrogateescape: a client may send any bytes as a password, and they reach us so.
+        return len(password) <= LONGEST and HASHER.verify(hashed, password.encode("utf-8", "surrogateescape"))
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
 
 
