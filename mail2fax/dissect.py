@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from mail2fax import cms, sniff, tnef, transfer
-from mail2fax.entity import Entity, guess_boundary, read, split, whole
+from mail2fax.entity import Entity, guess_boundary, message, read, split, whole
 from mail2fax.fields import claim, first, label, printable
 from mail2fax.leaf import Claim, Leaf, MimeLimits
 from mail2fax.model import Permanent, Reason
@@ -47,9 +47,9 @@ class _Place:
     forwarded: bool = False
 
 
-def leaves(message: Entity, limits: MimeLimits) -> Iterator[Leaf]:
+def leaves(mail: Entity, limits: MimeLimits) -> Iterator[Leaf]:
     """Every leaf of the mail. Raises Permanent: MAIL_BOMB."""
-    return _Dissection(limits).entity(message, _Place())
+    return _Dissection(limits).entity(mail, _Place())
 
 
 class _Dissection:
@@ -71,7 +71,7 @@ class _Dissection:
             yield from self.multipart(entity, about, encoding, place)
         elif about.message and not encoding and _HEADER.match(entity.buffer, entity.start, entity.end):
             # In place: fifty forwards of a large mail are not fifty copies.
-            inner = read(entity.buffer, entity.start, entity.end, self.limits)
+            inner = message(entity.buffer, entity.start, entity.end, self.limits)
             yield from self.forwarded(inner, about, place)
         else:
             yield from self.body(entity, about, encoding, place)
@@ -148,12 +148,17 @@ class _Dissection:
             empty = False
             self.count(below)
             hidden = found.hidden and bool(found.content_id)
-            inner = replace(_A_FILE, name=printable(found.name), content_id=found.content_id)
+            inner = Claim(
+                name=printable(found.name),
+                type=sniff.BINARY,
+                disposition="inline" if hidden else "attachment",
+                content_id=found.content_id,
+            )
             if found.storage or found.cut:
                 reason = Reason.NOT_REACHABLE if found.storage else Reason.DAMAGED
                 yield self.leaf(inner, self.keep(found.data), below, reason)
             else:
-                yield from self.file(inner, self.keep(found.data), replace(below, related=below.related or hidden))
+                yield from self.file(inner, self.keep(found.data), replace(below, related=hidden))
         if empty:
             # Only the text again, in Outlook's own form.
             yield self.leaf(about, data, place, Reason.MAIL_TEXT, sniff.TNEF)

@@ -14,7 +14,9 @@ from mail2fax.leaf import MimeLimits
 from mail2fax.model import Permanent, Reason
 
 _FIELD = re.compile(rb"([!-9;-~]{1,100})[ \t]*:")
-_MBOX = re.compile(rb">?From [^\r\n]*\r?\n")
+# Blank lines, and the line that parts the mails of an mbox file.
+_BEFORE_HEADER = re.compile(rb"(?:[ \t]*+[\r\n]++)*+(?:>?From [^\r\n]*\r?\n)?")
+_BARE_CR = re.compile(rb"[^\r\n]*+\r(?!\n)")
 # What follows a boundary line that no header names: a field that only parts of a mail have.
 _UNNAMED = re.compile(
     rb"^--([!-~][ -~]{0,69}?)[ \t]*\r?\n(?=Content-[A-Za-z-]{1,40}[ \t]*:)", re.MULTILINE | re.IGNORECASE
@@ -54,14 +56,18 @@ class Section(NamedTuple):
 
 
 def whole(content: bytes, limits: MimeLimits) -> Entity:
-    """A whole message, from its first header field on. Raises Permanent: MAIL_BOMB."""
-    if b"\n" not in content:
-        # Old Macs, and an Exchange store, end lines with a bare CR: such a mail would be one long line.
-        content = content.replace(b"\r", b"\n")
-    start = len(content) - len(content.lstrip(b"\r\n")) if content[:1] in {b"\r", b"\n"} else 0
-    if mbox := _MBOX.match(content, start):
-        start = mbox.end()
-    return read(content, start, len(content), limits)
+    """The message that these bytes are. Raises Permanent: MAIL_BOMB."""
+    if _BARE_CR.match(content):
+        # Old Macs, and an Exchange store, end lines with a bare CR: the whole header would be one line.
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return message(content, 0, len(content), limits)
+
+
+def message(buffer: bytes, start: int, end: int, limits: MimeLimits) -> Entity:
+    """The message in buffer[start:end], from its first header field on. Raises Permanent: MAIL_BOMB."""
+    if opening := _BEFORE_HEADER.match(buffer, start, end):
+        start = opening.end()
+    return read(buffer, start, end, limits)
 
 
 def read(buffer: bytes, start: int, end: int, limits: MimeLimits) -> Entity:

@@ -25,7 +25,7 @@ _BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
 # RFC 5322 section 3.6.4, without the comments, blanks and line breaks of its obsolete forms.
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,3}(?=\s*(?:[,;(]|$))")
+_LANGUAGE = re.compile(r"(?<![\w-])[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8}){0,3}(?=\s*(?:[,;(]|$))")
 
 
 def first(fields: Fields, name: str) -> bytes:
@@ -73,8 +73,9 @@ def label(value: bytes, length: int = _NAME) -> str:
 
 
 def printable(text: str, length: int = _NAME) -> str:
-    """The text on one line, free of characters that turn, hide or end lines."""
-    return " ".join(_UNPRINTABLE.sub(" ", text).split())[:length].rstrip()
+    """The text on one line, without characters that turn, hide or end it. A long one keeps its end: a file's type."""
+    line = " ".join(_UNPRINTABLE.sub(" ", text).split())
+    return line if len(line) <= length else f"{line[: length - 20]}…{line[-19:]}"
 
 
 def parameters(value: bytes) -> tuple[str, dict[str, str]]:
@@ -117,13 +118,13 @@ def _unquote(text: str) -> str:
 def _join(parts: Mapping[int, tuple[bool, str]]) -> str:
     """RFC 2231 sections 3 and 4: one decoding, after all segments: one may end inside a character, even inside %XX."""
     charset = "utf-8"
-    chunks = []
+    texts = []
     for number, (_, (encoded, text)) in enumerate(sorted(parts.items())):
-        value = text
+        value = text if encoded else text.replace("%", "%25")
         if encoded and number == 0 and value.count("'") >= 2:
             charset, _, value = value.split("'", 2)
-        chunks.append(unquote_to_bytes(value) if encoded else value.encode("utf-8", "replace"))
-    return decode(b"".join(chunks), charset)
+        texts.append(value)
+    return decode(unquote_to_bytes("".join(texts)), charset)
 
 
 def _decode_words(text: str) -> str:

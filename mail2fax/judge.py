@@ -41,13 +41,14 @@ _BY_KIND = {
     "message/feedback-report": Reason.DELIVERY_REPORT,
     "message/global-headers": Reason.DELIVERY_REPORT,
     "text/rfc822-headers": Reason.DELIVERY_REPORT,
+    "message/rfc822-headers": Reason.DELIVERY_REPORT,
     # The Macintosh side of a file (RFC 1740): the file itself stands beside it, under the same name.
     "application/applefile": Reason.ALTERNATIVE,
     sniff.ENCRYPTED_TEXT: Reason.ENCRYPTED_MAIL,
     sniff.ENCRYPTED_OFFICE: Reason.LOCKED,
     **dict.fromkeys(sniff.ARCHIVES, Reason.NOT_REACHABLE),
 }
-_TEXT_NAME = re.compile(r"\.(?:txt|text|log|csv|md|asc)\Z", re.IGNORECASE)
+_TEXT_NAME = re.compile(r"\.(?:txt|text|log|csv|md|asc)\Z|\A[^.]+\Z", re.IGNORECASE)
 _PLAIN = frozenset({"text/plain", "text/csv", "text/markdown", "text/tab-separated-values"})
 _SHOWN = re.compile(rb"cid:([^\s\"'<>)]{1,250})", re.IGNORECASE)
 # On paper this is less than an inch at the resolution of a fax: a logo or an icon, not a scan.
@@ -71,16 +72,17 @@ def judge(leaf: Leaf, shown: frozenset[str]) -> Item:
     if leaf.mail_text:
         encrypted = sniff.text_kind(leaf.data) == sniff.ENCRYPTED_TEXT
         return _final(leaf, Reason.ENCRYPTED_MAIL if encrypted else Reason.MAIL_TEXT, leaf.claim.type)
-    return _attachment(leaf, leaf.kind or sniff.text_kind(leaf.data) or sniff.BINARY, shown)
+    return _attachment(leaf, sniff.by_name(leaf.kind, leaf.claim.name) or sniff.text_kind(leaf.data), shown)
 
 
 def _attachment(leaf: Leaf, kind: str, shown: frozenset[str]) -> Item:
+    """`kind` is what the bytes show; "" when they show nothing."""
+    if leaf.claim.pdf and leaf.data:
+        return _final(leaf, Reason.NOT_A_PDF, kind or sniff.BINARY, actual=kind or sniff.BINARY)
+    if _picture(leaf, kind) and _decoration(leaf, shown):
+        return _final(leaf, Reason.SIGNATURE_IMAGE, kind or leaf.claim.type)
     if not leaf.data:
         return _final(leaf, Reason.EMPTY, leaf.claim.type)
-    if leaf.claim.pdf:
-        return _final(leaf, Reason.NOT_A_PDF, kind, actual=kind)
-    if _picture(leaf, kind) and _decoration(leaf, shown):
-        return _final(leaf, Reason.SIGNATURE_IMAGE, kind)
     if reason := _BY_KIND.get(kind):
         return _final(leaf, reason, kind)
     return _convertible(leaf, kind)
@@ -91,13 +93,13 @@ def _convertible(leaf: Leaf, kind: str) -> Item:
     data = leaf.data
     if kind in sniff.IMAGES:
         made = "image"
-    elif kind in sniff.OFFICE:
+    elif sniff.office(kind):
         made = "office"
     elif kind == sniff.TEXT and (leaf.claim.type in _PLAIN or _TEXT_NAME.search(leaf.claim.name)):
         made = "text"
         data = decode(data, leaf.claim.charset).encode()
-    if kind == sniff.BINARY and not leaf.claim.type.startswith("text/"):
-        kind = leaf.claim.type  # audio, video and the like: nobody but the sender knows better
+    if not kind or (kind == sniff.TEXT and not made and leaf.claim.type != sniff.BINARY):
+        kind = leaf.claim.type  # sound, drawings, programs: nobody but the sender knows better
     return Item(_part(leaf, kind, Fate.REFUSED, Reason.UNSUPPORTED, kind=kind), data if made else b"", made)
 
 

@@ -18,16 +18,18 @@ _TAG = re.compile(r"(<[^<>]*>)")
 _TAG_NAME = re.compile(r"<\s*(/?)\s*([a-zA-Z][a-zA-Z0-9]*)")
 _HIDDEN = frozenset({"head", "style", "script", "title", "blockquote", "svg"})
 _BREAKS = frozenset({"br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "table", "ul", "ol", "hr"})
+# Python refuses to read such a number, and html.unescape does not expect that.
+_ENDLESS = re.compile(r"&#[0-9]{8,}")
 _END = re.compile(
     r"-- ?$"  # RFC 3676 section 4.3
-    r"|_{20,}$"
     r"|-{2,} ?(?:original message|message d'origine|ursprüngliche nachricht|forwarded message|message transféré)"
     r"|begin forwarded message:$|début du message réexpédié"
     r"|(?:sent|envoyé) (?:from|de|à partir de) (?:my|mon|mail|outlook|yahoo|proton|samsung|blackberry)",
     re.IGNORECASE,
 )
+_RULE = re.compile(r"(?:\n\s*|\A)[-_=*]{5,}\s*\Z")
 _ATTRIBUTION = re.compile(
-    r"(?:^|\n)(?:on|le|am|el|il)\s[^\n]{5,200}(?:\n[^\n]{1,200})?"
+    r"(?:^|\n)(?:on|le|am|el|il)\s[^\n]{5,120}(?:\n[^\n]{1,120})?"
     r"(?:wrote|a écrit|schrieb|escribió|ha scritto)[^\n]{0,100}:\s*\Z",
     re.IGNORECASE,
 )
@@ -52,18 +54,17 @@ def trim(text: str) -> str:
         if _END.match(line) or (_FROM.match(line) and any(map(_SENT.match, lines[number + 1 : number + 4]))):
             break
         if line.startswith(">"):
-            kept = _without_attribution(kept)
+            _drop_attribution(kept)
         elif line.strip() or (kept and kept[-1]):
             kept.append(printable(line, _KEPT))
-    return "\n".join(_without_attribution(kept)).strip()
+    _drop_attribution(kept)
+    return _RULE.sub("", "\n".join(kept)).strip()
 
 
-def _without_attribution(lines: list[str]) -> list[str]:
-    """The lines without "On Monday somebody wrote:" at their end."""
-    if not any(line.endswith(":") for line in lines[-3:]):
-        return lines
-    tail = _ATTRIBUTION.sub("", "\n".join(lines[-4:]))
-    return lines[:-4] + tail.split("\n")
+def _drop_attribution(lines: list[str]) -> None:
+    """Take "On Monday somebody wrote:" off the end."""
+    if any(line.endswith(":") for line in lines[-2:]):
+        lines[-4:] = _ATTRIBUTION.sub("", "\n".join(lines[-4:])).split("\n")
 
 
 def _plain(leaf: Leaf) -> str:
@@ -95,4 +96,4 @@ def _visible(text: str) -> Iterator[str]:
         elif name in _BREAKS:
             yield "\n"
         elif not piece.startswith("<"):
-            yield html.unescape(" ".join(piece.split()) if piece.strip() else " " * bool(piece))
+            yield html.unescape(_ENDLESS.sub("", " ".join(piece.split()) or " " * bool(piece)))

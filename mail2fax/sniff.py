@@ -63,7 +63,16 @@ _STORED = (
     ("PowerPoint Document", "application/vnd.ms-powerpoint"),
 )
 ENCRYPTED_OFFICE = "application/vnd.ms-office-encrypted"
-OFFICE = frozenset({name for _, name in _ZIPPED} | {name for _, name in _STORED[2:]} | {"application/rtf"})
+_OFFICE_FILES = frozenset({name for _, name in _ZIPPED} | {name for _, name in _STORED[2:]} | {"application/rtf"})
+# A container that does not show what it holds, although its name ends so.
+_NAMED = (
+    (ZIP, ".docx", _ZIPPED[0][1]),
+    (ZIP, ".xlsx", _ZIPPED[1][1]),
+    (ZIP, ".pptx", _ZIPPED[2][1]),
+    (OLE, ".doc", "application/msword"),
+    (OLE, ".xls", "application/vnd.ms-excel"),
+    (OLE, ".ppt", "application/vnd.ms-powerpoint"),
+)
 _TEXT_BYTES = bytes({7, 8, 9, 10, 12, 13, 27} | set(range(0x20, 0x100)))
 
 
@@ -79,6 +88,16 @@ def kind(data: bytes) -> str:
     if found := _FIRST.match(head):
         return _closer(_MAGIC[(found.lastindex or 1) - 1][1], data)
     return PDF if b"%PDF-" in head else ""
+
+
+def by_name(kind: str, name: str) -> str:
+    """The same, but an office file that only its name tells from any other container gets its own content type."""
+    return next((office for box, end, office in _NAMED if kind == box and name.lower().endswith(end)), kind)
+
+
+def office(kind: str) -> bool:
+    """Whether an office program makes pages of it."""
+    return kind in _OFFICE_FILES or kind.startswith("application/vnd.oasis.opendocument.")
 
 
 def text_kind(data: bytes) -> str:

@@ -54,6 +54,9 @@ def attachments(data: bytes) -> Iterator[Attachment]:
             elif found:
                 found = _learn(found, name, value, codepage)
     except _BrokenOff:
+        if found and found.data:
+            yield found  # whole: only what follows it is lost
+            found = None
         found = replace(found or Attachment(), cut=True)
     if found:
         yield found
