@@ -6,6 +6,7 @@ delivery key makes the second insert a no-op, also when two connections bring th
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,50 +29,57 @@ class Arrival:
     content: Incoming
 
 
-def put(connection: Connection, contents: Contents, arrival: Arrival, node: str) -> Receipt:
-    """Write the message, and a fax for each recipient that is no known duplicate."""
-    keys = {_key(arrival, r): (f"{arrival.id}-{n}", r) for n, r in enumerate(arrival.envelope.recipients, start=1)}
-    fresh = _claim_keys(connection, {key: fax_id for key, (fax_id, _) in keys.items()})
-    known = [key for key in keys if key not in fresh]
-    if not fresh:
-        return Receipt(_earlier(connection, known[0]), tuple(keys[key][1].address for key in known))
-    message(connection, contents, arrival)
-    taken = [keys[key] for key in keys if key in fresh]
-    connection.execute(
-        insert(faxes).values(received_at=now(), due_at=now()),
-        [_fax(arrival, fax_id, recipient) for fax_id, recipient in taken],
-    )
-    connection.execute(
-        insert(events).values(at=now(), what=State.RECEIVED.value, who=node),
-        [{"fax_id": fax_id} for fax_id, _ in taken],
-    )
-    return Receipt(arrival.id, tuple(keys[key][1].address for key in known))
+def put(connection: Connection, contents: Contents, node: str, arrivals: Sequence[Arrival]) -> list[Receipt]:
+    """Write each message, and a fax for each of its recipients that is no known duplicate."""
+    wanted = [fax for arrival in arrivals for fax in _faxes(arrival)]
+    fresh = _claim_keys(connection, wanted)
+    taken = [fax for fax in wanted if fax.row["id"] in fresh]
+    accepted = {fax.arrival.id for fax in taken}
+    _write_messages(connection, contents, [arrival for arrival in arrivals if arrival.id in accepted])
+    if taken:
+        rows = [fax.row for fax in taken]
+        connection.execute(insert(faxes).values(received_at=now(), due_at=now()), rows)
+        event = insert(events).values(at=now(), what=State.RECEIVED.value, who=node)
+        connection.execute(event, [{"fax_id": row["id"]} for row in rows])
+    return [_receipt(connection, arrival, wanted, fresh) for arrival in arrivals]
 
 
-def message(connection: Connection, contents: Contents, arrival: Arrival) -> None:
-    """Write the message's own row, and its content where that belongs into the transaction."""
+def _receipt(connection: Connection, arrival: Arrival, wanted: Sequence["_Wanted"], fresh: set[str]) -> Receipt:
+    mine = [fax for fax in wanted if fax.arrival is arrival]
+    known = [fax for fax in mine if fax.row["id"] not in fresh]
+    duplicates = tuple(fax.row["recipient"] for fax in known)
+    if len(known) < len(mine):
+        return Receipt(arrival.id, duplicates)
+    earlier: str = connection.scalars(select(deliveries.c.fax_id).where(deliveries.c.key == known[0].key)).one()
+    return Receipt(earlier.rpartition("-")[0], duplicates)
+
+
+def _write_messages(connection: Connection, contents: Contents, arrivals: Sequence[Arrival]) -> None:
+    if arrivals:
+        connection.execute(insert(messages).values(received_at=now()), [_message(arrival) for arrival in arrivals])
+    for arrival in arrivals:
+        contents.insert(connection, arrival.content)
+
+
+def _message(arrival: Arrival) -> dict[str, Any]:
     envelope, content = arrival.envelope, arrival.content
-    connection.execute(
-        insert(messages).values(received_at=now()),
-        {
-            "id": arrival.id,
-            "client": envelope.client,
-            "helo": envelope.helo,
-            "user": envelope.user,
-            "reverse_path": envelope.reverse_path,
-            "ret": envelope.ret,
-            "envid": envelope.envid,
-            "size": content.size,
-            "sha256": content.sha256,
-            "content": content.inline,
-        },
-    )
-    contents.insert(connection, content)
+    return {
+        "id": arrival.id,
+        "client": envelope.client,
+        "helo": envelope.helo,
+        "user": envelope.user,
+        "reverse_path": envelope.reverse_path,
+        "ret": envelope.ret,
+        "envid": envelope.envid,
+        "size": content.size,
+        "sha256": content.sha256,
+        "content": content.inline,
+    }
 
 
 def forward(connection: Connection, contents: Contents, arrival: Arrival, recipient: str) -> None:
     """Write a mail to postmaster, and the notice that owes its forwarding."""
-    message(connection, contents, arrival)
+    _write_messages(connection, contents, [arrival])
     connection.execute(
         insert(notices).values(created_at=now(), due_at=now()),
         {"id": f"{arrival.id}-p", "kind": "postmaster", "recipient": recipient, "message_id": arrival.id},
@@ -85,6 +93,20 @@ def unless_known(connection: Connection, table: Table) -> Insert:
     return sqlite.insert(table).on_conflict_do_nothing()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wanted:
+    """A fax that is to be written unless its key is known."""
+
+    arrival: Arrival
+    key: str
+    row: dict[str, Any]
+
+
+def _faxes(arrival: Arrival) -> list[_Wanted]:
+    numbered = enumerate(arrival.envelope.recipients, start=1)
+    return [_Wanted(arrival, _key(arrival, one), _fax(arrival, f"{arrival.id}-{n}", one)) for n, one in numbered]
+
+
 def _key(arrival: Arrival, recipient: Recipient) -> str:
     # The number, not the address as written: To and Bcc of one mail may write it differently.
     cover = "cover" if recipient.cover else ""
@@ -92,15 +114,11 @@ def _key(arrival: Arrival, recipient: Recipient) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _claim_keys(connection: Connection, fax_ids: dict[str, str]) -> set[str]:
-    """Insert the keys; those that were not there before."""
-    statement = unless_known(connection, deliveries).values(at=now()).returning(deliveries.c.key)
-    return set(connection.scalars(statement, [{"key": key, "fax_id": fax_id} for key, fax_id in fax_ids.items()]))
-
-
-def _earlier(connection: Connection, key: str) -> str:
-    fax_id: str = connection.scalars(select(deliveries.c.fax_id).where(deliveries.c.key == key)).one()
-    return fax_id.rpartition("-")[0]
+def _claim_keys(connection: Connection, wanted: Sequence[_Wanted]) -> set[str]:
+    """Insert the keys; the ids of the faxes whose key was not there before."""
+    statement = unless_known(connection, deliveries).values(at=now()).returning(deliveries.c.fax_id)
+    keys = [{"key": fax.key, "fax_id": fax.row["id"]} for fax in wanted]
+    return set(connection.scalars(statement, keys))
 
 
 def _fax(arrival: Arrival, fax_id: str, recipient: Recipient) -> dict[str, Any]:

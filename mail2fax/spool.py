@@ -85,6 +85,7 @@ class Spool:
         self._writer = Writer(engine, threads=1 if engine.dialect.name == "sqlite" else 2)
         self._wakeups = Wakeups()
         self._ear: Ear | None = None
+        self._put = self._put_all  # one object, so that the writer sees what goes together
         # Unique among processes, also among those of one container that all have pid 1.
         self._leases = (f"{node}:{secrets.token_hex(4)}:{n}" for n in itertools.count())
 
@@ -114,11 +115,17 @@ class Spool:
         """Accept a mail. When this returns it is on disk: only then may a client be told 250."""
         arrival = Arrival(content.name, envelope, content)
         await self._contents.settle(content)
-        receipt = await self.hand_on(PREPARE, intake.put, self._contents, arrival, self.node)
+        receipt = await self._writer.do_with_others(self._put, arrival)
+        self._wakeups.wake(PREPARE)
         if receipt.queue_id != arrival.id:
             content.discard()
         self._contents.done(content)
         return receipt
+
+    def _put_all(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Receipt]:
+        receipts = intake.put(connection, self._contents, self.node, arrivals)
+        announce(connection, PREPARE)
+        return receipts
 
     async def forward(self, envelope: Envelope, content: Incoming, recipient: str) -> str:
         """Accept a mail that is only to be passed on to a person. Its queue id."""

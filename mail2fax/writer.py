@@ -1,5 +1,7 @@
 """One thread that writes: it commits together whatever arrived while the last commit ran (group commit).
 
+What comes in masses is written in masses: items that wait for the same bulk operation are handed to it together.
+
 An operation is a function of a connection. Its future is set only after the commit that holds it, so whoever
 awaits it may promise. Operations must be fit to run again, with ids made before and leases checked inside: when
 one of a batch fails, the batch is rolled back and each is run alone.
@@ -8,7 +10,8 @@ one of a batch fails, the batch is rolled back and each is run alone.
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -17,12 +20,24 @@ from sqlalchemy import Connection, Engine
 from mail2fax.model import LeaseLost, Refused
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 Operation = Callable[[Connection], T]
-_Waiting = tuple[Operation[Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+Bulk = Callable[[Connection, Sequence[Item]], Sequence[T]]  # an answer for each item, in order
 
 BATCH = 256  # operations in one commit at most
 # Raised before anything was written: the answer to one operation, no reason to undo its neighbours.
 _ANSWERS = (LeaseLost, Refused)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """What somebody waits for: an operation, or an item for a bulk operation."""
+
+    future: "asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop
+    operation: Operation[Any] | None = None
+    bulk: Bulk[Any, Any] | None = None
+    item: Any = None
 
 
 class Writer:
@@ -42,7 +57,14 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put((operation, future, loop))
+        self._queue.put(_Waiting(future, loop, operation))
+        return await future
+
+    async def do_with_others(self, bulk: Bulk[Item, T], item: Item) -> T:
+        """As `do`, but whatever waits for the same bulk operation by then is written by one call of it."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Waiting(future, loop, bulk=bulk, item=item))
         return await future
 
     def close(self) -> None:
@@ -67,39 +89,59 @@ class Writer:
     def _commit(self, batch: list[_Waiting]) -> None:
         try:
             with self._engine.begin() as connection:
-                outcomes = [_outcome(operation, connection) for operation, _, _ in batch]
+                answers = [*_in_bulk(batch, connection), *_one_by_one(batch, connection)]
         except BaseException as error:  # noqa: BLE001 -- whatever it is, somebody waits for the answer
             if len(batch) == 1:
-                outcomes = [(None, error)]
+                answers = [_Answer(batch[0], None, error)]
             else:
                 for waiting in batch:
                     self._commit([waiting])
                 return
-        _settle(batch, outcomes)
+        _settle(answers)
 
 
-def _outcome(operation: Operation[Any], connection: Connection) -> tuple[Any, BaseException | None]:
-    try:
-        return operation(connection), None
-    except _ANSWERS as answer:
-        return None, answer
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    waiting: _Waiting
+    result: Any
+    error: BaseException | None = None
 
 
-def _settle(batch: list[_Waiting], outcomes: list[tuple[Any, BaseException | None]]) -> None:
-    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any, BaseException | None]]] = {}
-    for (_, future, loop), (result, error) in zip(batch, outcomes, strict=True):
-        loops.setdefault(loop, []).append((future, result, error))
-    for loop, answers in loops.items():
+def _in_bulk(batch: list[_Waiting], connection: Connection) -> Iterator[_Answer]:
+    together: dict[Bulk[Any, Any], list[_Waiting]] = {}
+    for waiting in batch:
+        if waiting.bulk:
+            together.setdefault(waiting.bulk, []).append(waiting)
+    for bulk, waitings in together.items():
+        results = bulk(connection, [waiting.item for waiting in waitings])
+        yield from (_Answer(waiting, result) for waiting, result in zip(waitings, results, strict=True))
+
+
+def _one_by_one(batch: list[_Waiting], connection: Connection) -> Iterator[_Answer]:
+    for waiting in batch:
+        if waiting.operation:
+            try:
+                yield _Answer(waiting, waiting.operation(connection))
+            except _ANSWERS as answer:
+                yield _Answer(waiting, None, answer)
+
+
+def _settle(answers: list[_Answer]) -> None:
+    loops: dict[asyncio.AbstractEventLoop, list[_Answer]] = {}
+    for answer in answers:
+        loops.setdefault(answer.waiting.loop, []).append(answer)
+    for loop, theirs in loops.items():
         # A closed loop has nobody left who waits.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_answer, answers)
+            loop.call_soon_threadsafe(_tell, theirs)
 
 
-def _answer(answers: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
-    for future, result, error in answers:
+def _tell(answers: list[_Answer]) -> None:
+    for answer in answers:
+        future = answer.waiting.future
         if future.done():  # whoever waited was cancelled
             continue
-        if error is None:
-            future.set_result(result)
+        if answer.error is None:
+            future.set_result(answer.result)
         else:
-            future.set_exception(error)
+            future.set_exception(answer.error)

@@ -1,14 +1,22 @@
 """What tests share: a spool on each database, a fax API with faults, a recording mail server, a running node."""
 
+import asyncio
+import contextlib
+import copy
 import os
+import smtplib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mail2fax import node, records
+from mail2fax.model import Fax, State
 from mail2fax.settings import Settings
 from mail2fax.spool import open_spool
 
-pytest_plugins = ["tests.faxapi", "tests.postgres"]
+pytest_plugins = ["tests.faxapi", "tests.outbox", "tests.postgres"]
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +43,71 @@ async def spool(spool_url):
     settings = Settings.model_validate({"spool": {"url": spool_url, "lease": 2.0}})
     async with open_spool(settings, serving=True, node="tester") as opened:
         yield opened
+
+
+@dataclass
+class Bridge:
+    """A running node between real sockets, and short ways to use it."""
+
+    node: node.Node
+    settings: Settings
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.node.addresses[0].rpartition(":")
+        return host, int(port)
+
+    async def send(self, mail: bytes, *recipients: str, sender: str = "anna@office.example") -> str:
+        """Send by SMTP, in a thread. The queue id."""
+        return await asyncio.to_thread(self.send_now, mail, recipients or ("6474959659@fax.local",), sender)
+
+    def send_now(self, mail: bytes, recipients, sender: str = "anna@office.example") -> str:
+        with smtplib.SMTP(*self.address, timeout=30) as client:
+            client.ehlo("client.example")
+            client.mail(sender)
+            for recipient in recipients:
+                client.rcpt(recipient)
+            code, text = client.data(mail)
+        assert code == 250, (code, text)
+        return text.decode().split()[-1]
+
+    async def faxes(self, queue_id: str) -> list[Fax]:
+        return await self.node.spool.read(records.named, queue_id)
+
+    async def until(self, queue_id: str, *states: State, seconds: float = 20.0) -> Fax:
+        """The mail's first fax, once it is in one of these states."""
+        async with asyncio.timeout(seconds):
+            while (fax := (await self.faxes(queue_id))[0]).state not in states:
+                await asyncio.sleep(0.02)
+        return fax
+
+
+@pytest.fixture
+def bridge_settings(tmp_path, faxapi, outbox) -> dict[str, dict[str, Any]]:
+    """Settings of a quick bridge between the fake fax API and the recording mail server."""
+    return {
+        "smtp": {"listen": ["127.0.0.1:0"]},
+        "provider": {"url": faxapi.url, "token": "canary-token-7391", "timeout": 5.0},
+        "spool": {"url": f"sqlite:///{tmp_path}/spool.db", "lease": 5.0, "drain": 2.0},
+        "poll": {"first": 0.1, "longest": 0.3},
+        "retry": {"first": 0.2, "longest": 0.5},
+        "reply": {"relay": outbox.url, "retry_first": 0.2},
+    }
+
+
+@pytest.fixture
+async def bridge(bridge_settings):
+    """Starts a node: `await bridge(poll={"deadline": 2.0})`. It is put down at the end of the test."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(**sections: dict[str, Any]) -> Bridge:
+            wanted = copy.deepcopy(bridge_settings)
+            for name, keys in sections.items():
+                if isinstance(keys, dict):
+                    wanted.setdefault(name, {}).update(keys)
+                else:
+                    wanted[name] = keys
+            settings = Settings.model_validate(wanted)
+            return Bridge(await stack.enter_async_context(node.running(settings)), settings)
+
+        yield start
