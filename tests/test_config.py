@@ -365,6 +365,7 @@ def test_no_secret_in_an_error(file, spoil):
     else:
         text = text.replace(f'token = "{CANARY}"', f'token = "{CANARY}', 1)
     assert CANARY not in "\n".join(problems(file(text)))
+    assert "424242" not in "\n".join(problems(file("[provider]\ntoken = 424242")))  # quotes forgotten
     for broken in (json.dumps(SECRETS["line"])[:-1], json.dumps({"token": CANARY}), json.dumps([CANARY]), CANARY):
         assert CANARY not in "\n".join(problems(None, {"MAIL2FAX_LINE": broken}))
 
