@@ -312,3 +312,11 @@ def reloaded() -> None:
 def not_reloaded(*, what: str, problem: str) -> None:
     """The certificate or the users file could not be read anew: what was read before stays."""
     _event.error("not reloaded", what=what, problem=problem)
+
+
+# -- replies
+
+
+def template_broken(*, template: str, folder: str, problem: str) -> None:
+    """A template of the administrator's failed; the shipped one spoke in its place."""
+    _event.error("template broken, the shipped one was used", template=template, folder=folder, problem=problem)

@@ -1,0 +1,94 @@
+"""The order and the delivery between `prepare` and the process that makes a document.
+
+Both travel as JSON that is checked on arrival: what comes out of a process that has read a stranger's bytes is no more
+trusted than those bytes (a pickle would run as code). `assembly.make` is what turns a Task into a Made.
+"""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Base64Bytes, TypeAdapter
+
+from mail2fax.model import Headers, Part, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class CoverSheet:
+    """What the cover page says besides the mail's own header and text."""
+
+    number: str  # ten digits
+    company: str = ""
+    template: str = ""  # path of the administrator's own; "" is the shipped one
+    sender: str = ""  # reverse-path, used where the mail has no From
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One mail to be made into documents. The result depends on nothing else."""
+
+    source: Path  # the mail as it was received
+    folder: Path  # an existing folder of its own, in which the documents are written
+    several: Literal["merge", "separate"] = "merge"
+    page_size: Literal["letter", "keep"] = "letter"
+    max_pages: int = 200  # of one fax, without its cover page
+    convert: tuple[str, ...] = ("images",)  # of "images", "text", "office"
+    cover: CoverSheet | None = None
+    preview: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MadeDocument:
+    """One PDF, ready to be handed to the provider."""
+
+    file: Path
+    pages: int
+    size: int
+    sha256: str
+    preview: Base64Bytes | None = None  # PNG of page 1 as a fax receives it
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of a mail: its documents, or the reason why there is none, and the account of every part."""
+
+    headers: Headers = Headers()
+    parts: tuple[Part, ...] = ()
+    documents: tuple[MadeDocument, ...] = ()
+    reason: Reason | None = None  # why there is no document
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one worker may take. It sets them on itself before it reads a byte of the mail."""
+
+    memory: int  # bytes of address space
+    cpu_seconds: int
+    file_size: int = 200_000_000  # bytes of any file it writes
+    files: int = 64  # open at once
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker is handed."""
+
+    task: Task
+    limits: Limits
+    careful: bool = False  # a worker has died on this mail: without PDFium's form filling this time
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One line of what a worker says. The last one counts."""
+
+    made: Made | None = None
+    final: bool = False  # not final: what is to be said if the worker should die on its present part
+    trace: str = ""  # where our own code failed: file, line and error type, no words of the sender's
+
+
+ORDER: TypeAdapter[Order] = TypeAdapter(Order)
+ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
+ENDED = struct.Struct("!i")  # the workbench's last word: a worker's exit status, or minus the signal that ended it

@@ -1,0 +1,132 @@
+"""Pages as PDFium draws them: to compare two, to stand in for one that is damaged, and to show what a fax receives."""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import pikepdf
+import pypdfium2
+from pikepdf import Dictionary, Name, Stream
+from PIL import Image, ImageChops, ImageFilter, ImageStat
+from pypdfium2 import raw as pdfium
+
+from mail2fax import letter
+from mail2fax.letter import Geometry
+
+# A fine-mode fax, ITU-T T.4: 1,728 dots of 1/204 inch across (letter is 1,734 of them), 1/196 inch apart down.
+FAX_WIDTH, FAX_HEIGHT = 1728, 2156
+FAX_DPI = (204, 196)
+
+_SKETCH = 25 / 72  # pixels a point: 25 dpi, enough to see a lost line
+_NO_INK = 0.05  # of 255, as the mean of a page
+_SOME_INK = 0.3
+_UNLIKE = 70  # of 255, the largest difference after blurring
+_ROWS_PER_STRIP, _STRIP_OFFSETS, _STRIP_LENGTHS = 278, 273, 279  # TIFF 6.0 tags
+_PAPER = (255, 255, 255, 255)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a page looked before and after."""
+
+    difference: int  # 0 to 255, where they differ most
+    ink_before: float  # 0 to 255, mean darkness
+    ink_after: float
+
+    @property
+    def lost(self) -> bool:
+        """Whether ink is missing: nearly all of it, or much at one place."""
+        if self.ink_before > _SOME_INK and self.ink_after < self.ink_before / 4:
+            return True
+        return self.difference > _UNLIKE and self.ink_after < self.ink_before * 0.8
+
+    @property
+    def blank(self) -> bool:
+        """Whether there was nothing to see in the first place."""
+        return self.ink_before < _NO_INK
+
+
+def sketch(page: pypdfium2.PdfPage, geometry: Geometry) -> Image.Image:
+    """A small grey drawing of a page where it stands on the fax page."""
+    return _drawing(page, geometry, _SKETCH)
+
+
+def compare(before: Image.Image, after: Image.Image) -> Comparison:
+    """Blur both a little, so that a shift of half a pixel is no difference."""
+    soft = ImageFilter.BoxBlur(2)
+    difference = ImageChops.difference(before.filter(soft), after.filter(soft)).filter(soft)
+    _, most = difference.getextrema()
+    return Comparison(int(most), _ink(before), _ink(after))
+
+
+def _ink(picture: Image.Image) -> float:
+    return 255 - ImageStat.Stat(picture).mean[0]
+
+
+def stand_in(page: pypdfium2.PdfPage, geometry: Geometry) -> Image.Image:
+    """A picture of the fax page at the resolution of a fax, one bit a dot."""
+    grey = _drawing(page, geometry, FAX_DPI[0] / 72)
+    return grey.resize((grey.width, round(grey.height * FAX_DPI[1] / FAX_DPI[0])), Image.Resampling.BOX).convert("1")
+
+
+def _drawing(page: pypdfium2.PdfPage, geometry: Geometry, scale: float) -> Image.Image:
+    placed = letter.place(geometry)
+    # PDFium leaves UserUnit out of account, so it is part of the scale.
+    bitmap = page.render(scale=placed.scale * geometry.unit * scale, grayscale=True)
+    drawn = bitmap.to_pil().convert("L")
+    bitmap.close()
+    if placed.turned:
+        drawn = drawn.transpose(Image.Transpose.ROTATE_90)
+    sheet = Image.new("L", (round(letter.WIDTH * scale), round(letter.HEIGHT * scale)), 255)
+    sheet.paste(drawn, ((sheet.width - drawn.width) // 2, (sheet.height - drawn.height) // 2))
+    return sheet
+
+
+def fax(page: pypdfium2.PdfPage) -> Image.Image:
+    """The page as a fax machine receives it.
+
+    Drawn straight into the fax's oblong dots without smoothing, so that letters stay solid; what is grey then is a
+    photograph, and is dithered.
+    """
+    bitmap = pypdfium2.PdfBitmap.new_native(FAX_WIDTH, FAX_HEIGHT, pdfium.FPDFBitmap_Gray)
+    bitmap.fill_rect(_PAPER, 0, 0, FAX_WIDTH, FAX_HEIGHT)
+    how = (
+        pdfium.FPDF_ANNOT
+        | pdfium.FPDF_GRAYSCALE
+        | pdfium.FPDF_PRINTING
+        | pdfium.FPDF_RENDER_NO_SMOOTHTEXT
+        | pdfium.FPDF_RENDER_NO_SMOOTHPATH
+    )
+    pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, FAX_WIDTH, FAX_HEIGHT, 0, how)
+    picture = bitmap.to_pil().convert("L").convert("1")
+    bitmap.close()
+    return picture
+
+
+def preview(pdf: bytes) -> bytes:
+    """PNG of the first page as a fax receives it, 204 x 196 dpi, one bit a dot: 5 to 60 kB."""
+    with pypdfium2.PdfDocument(pdf) as document:
+        out = io.BytesIO()
+        fax(document[0]).save(out, "PNG", dpi=FAX_DPI, optimize=True)
+    return out.getvalue()
+
+
+def group4(pdf: pikepdf.Pdf, picture: Image.Image) -> Stream:
+    """A one-bit picture as an image XObject in ITU-T T.6 (Group 4), the densest code a fax page has."""
+    out = io.BytesIO()
+    # One strip, which is the code without anything around it. libtiff codes set bits as black; Pillow's are white.
+    ImageChops.invert(picture).save(out, "TIFF", compression="group4", tiffinfo={_ROWS_PER_STRIP: picture.height})
+    tags: Any = Image.open(out).tag_v2  # type: ignore[attr-defined]  # it is a TIFF
+    (start,), (length,) = tags[_STRIP_OFFSETS], tags[_STRIP_LENGTHS]
+    return Stream(
+        pdf,
+        out.getvalue()[start : start + length],
+        Type=Name.XObject,
+        Subtype=Name.Image,
+        Width=picture.width,
+        Height=picture.height,
+        BitsPerComponent=1,
+        ColorSpace=Name.DeviceGray,
+        Filter=Name.CCITTFaxDecode,
+        DecodeParms=Dictionary(K=-1, Columns=picture.width, Rows=picture.height),
+    )

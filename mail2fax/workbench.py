@@ -1,0 +1,152 @@
+"""The process beside the server that has every parser loaded and makes a fresh worker for each document.
+
+    workshop (in the server) --a socket each--> workbench --fork--> worker: one order in, one account out, end
+
+Run as `python -m mail2fax.workbench` with one end of a socket pair as standard input. Each byte that comes over it
+carries a socket: fork a worker for it. The worker lives as long as the server keeps the other end of that socket open;
+when it ends otherwise, the workbench says how on the same socket. Nothing a mail holds is ever read in this process, so
+no worker inherits anything of another's.
+
+Own lines rather than multiprocessing's forkserver or pebble: those import the server's main module into every worker,
+leave the server's environment (tokens) readable in /proc, and trust the pickles that come back. docs/decisions.md has
+the figures.
+"""
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import traceback
+from pathlib import Path
+from typing import NoReturn
+
+from mail2fax import assembly, confinement
+from mail2fax.document import ANSWER, ENDED, ORDER, Answer
+
+_MOST_ORDER = 1 << 20  # bytes
+
+
+class Workbench:
+    """Forks workers and buries them. One thread, so that forking is safe."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._deaths = _deaths()
+        self._workers: dict[int, socket.socket] = {}  # by process id
+        self._poll = select.poll()
+
+    def run(self) -> None:
+        """Serve until the server closes its end; then no worker is left."""
+        self._poll.register(self._control, select.POLLIN)
+        self._poll.register(self._deaths, select.POLLIN)
+        serving = True
+        while serving:
+            for number, _ in self._poll.poll():
+                if number == self._control.fileno():
+                    serving = self._fork()
+                elif number == self._deaths.fileno():
+                    self._deaths.recv(4096)
+                    self._bury()
+                else:
+                    self._end(number)
+        for pid in self._workers:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+    def _fork(self) -> bool:
+        """One worker for the socket that has come; False when the server has gone."""
+        word, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+        if not word:
+            return False
+        worker = socket.socket(fileno=descriptors[0])
+        try:
+            pid = os.fork()
+        except OSError:  # no memory, or too many processes: the workshop sees the socket closed and tries again
+            worker.close()
+            return True
+        if pid == 0:
+            _work(descriptors[0])
+        self._workers[pid] = worker
+        # No event is asked for: POLLHUP comes unasked when the server has closed its end.
+        self._poll.register(worker, 0)
+        return True
+
+    def _bury(self) -> None:
+        """Say of every worker that has ended how it ended."""
+        while self._workers:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            with self._workers.pop(pid) as worker:
+                with contextlib.suppress(KeyError):  # unregistered when nobody waited for it any more
+                    self._poll.unregister(worker)
+                with contextlib.suppress(OSError):
+                    worker.send(ENDED.pack(os.waitstatus_to_exitcode(status)), socket.MSG_DONTWAIT)
+
+    def _end(self, number: int) -> None:
+        """The server has closed its end: it has its answer, or time was up."""
+        self._poll.unregister(number)
+        for pid, worker in self._workers.items():
+            if worker.fileno() == number:
+                os.kill(pid, signal.SIGKILL)
+
+
+def _deaths() -> socket.socket:
+    """A socket that becomes readable when a worker has ended."""
+    read, write = socket.socketpair()
+    read.setblocking(False)
+    write.setblocking(False)
+    signal.set_wakeup_fd(write.detach(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return read
+
+
+def _work(descriptor: int) -> NoReturn:
+    """The worker's whole life."""
+    status = 1
+    try:
+        confinement.alone(descriptor)
+        with socket.socket(fileno=3) as door:
+            _serve(door)
+        status = 0
+    finally:
+        os._exit(status)  # nothing that the workbench would do at its end is to be done here
+
+
+def _serve(door: socket.socket) -> None:
+    """Read one order, do it, answer it."""
+
+    def answer(words: Answer) -> None:
+        door.sendall(ANSWER.dump_json(words) + b"\n")
+
+    with door.makefile("rb") as asked:
+        order = ORDER.validate_json(asked.readline(_MOST_ORDER))
+    confinement.limit(order.limits)
+    try:
+        made = assembly.make(order.task, careful=order.careful, report=lambda will: answer(Answer(will)))
+        answer(Answer(made, final=True))
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the server is to log it
+        answer(Answer(trace=_trace(error)))
+
+
+def _trace(error: Exception) -> str:
+    """Where it happened. The error's own text is left out: a parser's may quote the document."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {where}"
+
+
+def main() -> None:
+    """Be the workbench until standard input is closed."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # the server drains first, then closes our standard input
+        signal.signal(number, signal.SIG_IGN)
+    confinement.leave_network()
+    gc.freeze()  # a worker's garbage collector leaves these pages alone, so that they stay shared
+    with socket.socket(fileno=os.dup(0)) as control:
+        Workbench(control).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""Where a mail is made into documents: a fresh process each, made ready in advance, within limits.
+
+The server never parses a mail or a PDF. A worker that crashes, hangs or is killed takes nothing with it but its own mail,
+and that one gets a clear answer: the mail is tried once more, more carefully, and then refused.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections import deque
+from dataclasses import dataclass
+from typing import Self
+
+from mail2fax import confinement, log
+from mail2fax.document import ANSWER, ENDED, ORDER, Limits, Made, Order, Task
+from mail2fax.model import Permanent, Reason
+from mail2fax.settings import Documents
+
+_MOST_ANSWER = 1 << 23  # bytes; a worker that says more is not ours any more
+_FIRST_SHARE = 0.75  # of the wall clock is for the first attempt
+_CAREFUL_SHARE = 0.25  # of the processor time is for the careful one, which is the quick way
+_PATIENCE = 5.0  # seconds for the workbench to end by itself
+
+
+class WorkerFailed(RuntimeError):
+    """No fault of the mail's, and twice. The text names a signal or lines of code, nothing of the document."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What came of one attempt."""
+
+    made: Made | None = None
+    how: str = ""  # "" when it is made
+    trace: str = ""
+
+    @property
+    def from_outside(self) -> bool:
+        """Whether somebody else ended it: an operator, the kernel short of memory, the end of the workbench."""
+        return self.how in {"SIGKILL", "SIGTERM", "vanished"}
+
+
+class _Worker:
+    """The server's end of the socket to one worker. Closing it ends the worker."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self.will: Made | None = None  # its account in case it dies on the part it is at
+
+    @classmethod
+    async def order(cls, control: socket.socket) -> Self:
+        """Ask the workbench for a worker. Comes back before it is there; what is written to it waits for it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(control, [b"w"], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        return cls(*await asyncio.open_unix_connection(sock=ours, limit=_MOST_ANSWER))
+
+    async def do(self, order: Order) -> _Ending:
+        """Hand over the order; read lines until the final one, or until the worker has ended."""
+        try:
+            self._writer.write(ORDER.dump_json(order) + b"\n")
+            while (line := await self._reader.readline()).endswith(b"\n"):
+                answer = ANSWER.validate_json(line)
+                if answer.trace:
+                    return _Ending(how="failed", trace=answer.trace)
+                if answer.final and answer.made:
+                    return _Ending(made=_checked(answer.made, order.task))
+                self.will = answer.made
+        except ConnectionError:
+            return _Ending(how="vanished")
+        except ValueError:  # a line without end, one that is no Answer, a file that is not its own
+            return _Ending(how="babbled")
+        return _Ending(how=_how(line))
+
+    async def close(self) -> None:
+        """End the worker, whatever it is doing."""
+        self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+
+def _how(last: bytes) -> str:
+    """The workbench's word comes after the worker's last full line."""
+    if len(last) < ENDED.size:
+        return "vanished"
+    (status,) = ENDED.unpack(last[-ENDED.size :])
+    return signal.Signals(-status).name if -status in set(signal.Signals) else f"exit status {status}"
+
+
+def _checked(made: Made, task: Task) -> Made:
+    """A worker can only deliver files that it wrote into its own folder."""
+    for document in made.documents:
+        if document.file.parent != task.folder or document.file.is_symlink() or not document.file.is_file():
+            raise ValueError("not a file of its own")
+    return made
+
+
+class Workshop:
+    """Makes documents, as many at once as there are processors."""
+
+    def __init__(self, settings: Documents) -> None:
+        self._settings = settings
+        self.places = settings.workers or _processors()  # how many mails are made into documents at once
+        self._slots = asyncio.Semaphore(self.places)
+        self._ready: deque[_Worker] = deque()
+        self._workbench: asyncio.subprocess.Process | None = None
+        self._control: socket.socket | None = None
+        self._opening = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Have workers made ready. Comes back at once; the first `make` would do it too."""
+        await self._refill()
+
+    async def make(self, task: Task) -> Made:
+        """Make a mail into documents.
+
+        A part on which two workers died, the second one more careful, is refused as TOO_COMPLEX in the account.
+        Raises Permanent(TOO_COMPLEX) when they died before they had an account; WorkerFailed when it is no fault of
+        the mail: our own code failed, or somebody ends the workers.
+        """
+        settings, clock = self._settings, asyncio.get_running_loop().time
+        async with self._slots:
+            deadline = clock() + settings.wall_seconds
+            limits = Limits(settings.memory, settings.cpu_seconds)
+            first, _ = await self._attempt(Order(task, limits), settings.wall_seconds * _FIRST_SHARE)
+            if first.made:
+                return first.made
+            log.worker_ended(folder=task.folder.name, how=first.how, trace=first.trace, again=True)
+            second, will = await self._attempt(_again(task, limits, first), deadline - clock())
+        if second.made:
+            return second.made
+        log.worker_ended(folder=task.folder.name, how=second.how, trace=second.trace, again=False)
+        if second.trace or second.from_outside:
+            raise WorkerFailed(second.trace or second.how)
+        if will:
+            return will
+        raise Permanent(Reason.TOO_COMPLEX, "5.6.0", note=f"worker ended: {second.how}")
+
+    async def _attempt(self, order: Order, wall: float) -> tuple[_Ending, Made | None]:
+        worker = await self._take()
+        try:
+            async with asyncio.timeout(wall):
+                return await worker.do(order), worker.will
+        except TimeoutError:
+            return _Ending(how="out of time"), worker.will
+        finally:
+            await worker.close()
+
+    async def _take(self) -> _Worker:
+        """A worker that is ready, and another one in its place."""
+        await self._refill(1)
+        worker = self._ready.popleft()
+        await self._refill()
+        return worker
+
+    async def _refill(self, least: int = 0) -> None:
+        async with self._opening:
+            while len(self._ready) < (least or self.places):
+                if self._control is None or self._workbench is None or self._workbench.returncode is not None:
+                    await self._open()
+                    continue
+                try:
+                    self._ready.append(await _Worker.order(self._control))
+                except ConnectionError:  # the workbench was killed
+                    await self._shut()
+
+    async def _open(self) -> None:
+        """Start the workbench. It loads its parsers while we go on."""
+        await self._shut()
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self._workbench = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "mail2fax.workbench"),
+                stdin=theirs,
+                env=confinement.environment(os.environ),
+                start_new_session=True,  # Ctrl-C is for the server, which lets its documents be finished first
+            )
+
+    async def _shut(self) -> None:
+        while self._ready:
+            await self._ready.pop().close()
+        if self._control:
+            self._control.close()
+            self._control = None
+        if self._workbench:
+            try:
+                await asyncio.wait_for(self._workbench.wait(), _PATIENCE)
+            except TimeoutError:
+                self._workbench.kill()
+                await self._workbench.wait()
+            self._workbench = None
+
+    async def close(self) -> None:
+        """End every worker and the workbench."""
+        async with self._opening:
+            await self._shut()
+
+
+def _again(task: Task, limits: Limits, first: _Ending) -> Order:
+    """The second attempt: as the first if that was ended by somebody else, else careful and short."""
+    if first.from_outside:
+        return Order(task, limits)
+    quick = max(1, round(limits.cpu_seconds * _CAREFUL_SHARE))
+    return Order(task, Limits(limits.memory, quick), careful=True)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
