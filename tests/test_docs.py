@@ -1,0 +1,127 @@
+"""The documents say what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from typer.main import get_command
+
+from mail2fax import config
+from mail2fax.cli import app
+from mail2fax.keys import KEYS
+from mail2fax.model import FINAL, NEXT, State
+from mail2fax.spool import WORK
+
+ROOT = Path(__file__).parent.parent
+FLOW = (ROOT / "docs" / "flow.md").read_text("utf-8")
+COMMANDS = (ROOT / "docs" / "commands.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_picture_of_the_states_is_the_table_in_the_code():
+    """docs/flow.md draws every move that NEXT allows, and no other."""
+    drawn = set(re.findall(r"^ +(\w+) --> (\w+):", FLOW, re.MULTILINE))
+    assert drawn == {(state.value, following.value) for state, many in NEXT.items() for following in many}
+
+
+def test_who_acts_is_who_claims():
+    """docs/flow.md names for each state the step that claims it."""
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\w+)", FLOW, re.MULTILINE))
+    assert rows == {state.value: {"recover": "submit"}.get(WORK[state], WORK[state]) for state in State}
+    assert {state for state in State if rows[state] == "reply"} == FINAL
+
+
+def _commands() -> dict[str, typer.core.TyperCommand]:
+    return dict(get_command(app).commands)
+
+
+@pytest.mark.parametrize("name", sorted(_commands()))
+def test_each_command_is_documented(name):
+    """docs/commands.md names each command with all its options, in the words of its --help: `make docs` writes it."""
+    section = COMMANDS.partition(f"\n## mail2fax {name}\n")[2].partition("\n## ")[0]
+    command = _commands()[name]
+    assert command.help.splitlines()[0] in section
+    for parameter in command.params:
+        for option in parameter.opts if parameter.param_type_name == "option" else []:
+            assert f"`{option}" in section, option
+
+
+def test_no_command_is_documented_that_is_not_there():
+    """docs/commands.md names nothing that was removed."""
+    assert set(re.findall(r"^## mail2fax (\w+)$", COMMANDS, re.MULTILINE)) == set(_commands())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_that_are_named_exist(page):
+    """Wherever a page says `[section] key`, there is such a key."""
+    known = {f"{key.section}.{key.name}" for key in KEYS}
+    sections = {key.section for key in KEYS}
+    named = re.findall(r"`\[\[?(\w+)\]?\] (\w+)", page.read_text("utf-8"))
+    assert {f"{section}.{key}" for section, key in named if section in sections} <= known
+    assert {section for section, _ in named} <= sections
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_that_are_named_exist(page):
+    """Wherever a page says `mail2fax word`, there is such a command."""
+    text = page.read_text("utf-8")
+    quoted = re.findall(r"`mail2fax ([a-z]+)\b", text)
+    quoted += re.findall(r"^\$? ?(?:\S*/)?mail2fax ([a-z]+)\b", "\n".join(re.findall(r"```\w*\n(.*?)```", text, re.S)), re.M)
+    assert set(quoted) <= set(_commands())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    """Each relative link and picture of a page is a file of the project, each anchor a heading."""
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path) if path else page
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in _anchors(linked), target
+
+
+def _anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_exist(page):
+    """Wherever a page names a module, a page or a test, it is there."""
+    for name in re.findall(r"`((?:mail2fax|docs|tests|benchmarks|contrib|templates|\.ci)/[\w./-]+|\w+\.py)`", page.read_text("utf-8")):
+        places = [ROOT / name, ROOT / "mail2fax" / name, ROOT / "mail2fax" / "providers" / name]
+        assert any(place.exists() for place in places), name
+
+
+def test_the_example_is_read(tmp_path):
+    """mail2fax.example.toml is a file that mail2fax reads; what it comments out are keys with their defaults."""
+    text = (ROOT / "mail2fax.example.toml").read_text("utf-8")
+    (tmp_path / "token").write_text("a token")
+    example = tmp_path / "mail2fax.toml"
+    example.write_text(text)
+    settings = config.load(example, {})
+    assert settings.provider.token.get_secret_value() == "a token"
+
+    section, shown = "", 0
+    for line in text.splitlines():
+        if heading := re.match(r"\[(\w+)\]", line):
+            section = heading[1]
+        elif assignment := re.match(r"# (\w+) = (.*?)(?:\s{2,}#.*)?$", line):
+            key = next(key for key in KEYS if (key.section, key.name) == (section, assignment[1]))
+            written = config.load(_file(tmp_path, section, assignment[0].removeprefix("# ")), {})
+            assert written.model_dump(exclude={"spool"}) == config.load(_file(tmp_path, section, ""), {}).model_dump(
+                exclude={"spool"}
+            ), key
+            shown += 1
+    assert shown > 10
+
+
+def _file(folder: Path, section: str, assignment: str) -> Path:
+    path = folder / "one.toml"
+    path.write_text(f"[{section}]\n{assignment}\n")
+    return path
