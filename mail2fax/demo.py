@@ -7,7 +7,6 @@ reply comes back by SMTP. Nothing leaves the loopback interface, and nothing is 
 import asyncio
 import contextlib
 import email.policy
-import io
 import smtplib
 import socket
 import tempfile
@@ -19,13 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope
-from reportlab.lib.pagesizes import A4
-from reportlab.pdfgen.canvas import Canvas
 from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from mail2fax import log, node, records
+from mail2fax import log, node, records, typesetting
 from mail2fax.address import pretty
 from mail2fax.model import Event
 from mail2fax.providers import sandbox
@@ -160,17 +157,9 @@ def mail() -> EmailMessage:
 
 
 def _pdf() -> bytes:
-    made = io.BytesIO()
-    canvas = Canvas(made, pagesize=A4)
-    for page in (1, 2):
-        canvas.setFont("Helvetica-Bold", 20)
-        canvas.drawString(72, 740, f"Lab results, page {page} of 2")
-        canvas.setFont("Helvetica", 12)
-        for line in range(12):
-            canvas.drawString(72, 700 - 20 * line, f"Sample {line + 1 + 12 * (page - 1)}: within the expected range")
-        canvas.showPage()
-    canvas.save()
-    return made.getvalue()
+    samples = [f"Sample {number}: within the expected range" for number in range(1, 25)]
+    pages = (f"Lab results, page {page} of 2\n\n" + "\n".join(samples[12 * page - 12 : 12 * page]) for page in (1, 2))
+    return typesetting.plain("lab-results.txt", "\f".join(pages), max_pages=2)
 
 
 async def _follow(out: Console, bridge: node.Node, queue_id: str) -> None:
