@@ -32,7 +32,8 @@ class Reply:
     early: int | None = None  # answer when so many bytes of the body have come, and read no further
     delay: float = 0.0  # seconds
     gate: asyncio.Event | None = None  # answer once it is set
-    cut: int | None = None  # send so many bytes of the answer only, then end
+    raw: bytes | None = None  # the whole answer, instead of all above
+    cut: int | None = None  # send so many bytes of the answer only (negative: all but so many), then end
     end: Literal["keep", "close", "reset", "hang"] = "keep"  # the connection's fate afterwards
 
 
@@ -95,6 +96,7 @@ class Poll:
 
     token: str
     uuid: str
+    headers: dict[str, str]
     at: float
 
 
@@ -191,7 +193,7 @@ class FaxApi:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         if method == "POST":
             return await self._post(headers, reader, writer)
-        return await self._poll(target, reader, writer)
+        return await self._poll(target, headers, reader, writer)
 
     async def _post(self, headers: dict[str, str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         upload = Upload(int(headers["content-length"]), headers["content-type"], headers)
@@ -218,9 +220,11 @@ class FaxApi:
             if self._read_pause:
                 await asyncio.sleep(self._read_pause)
 
-    async def _poll(self, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _poll(
+        self, target: str, headers: dict[str, str], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
         query = parse_qs(urlsplit(target).query)
-        poll = Poll(query["token"][0], query["uuid"][0], time.monotonic())
+        poll = Poll(query["token"][0], query["uuid"][0], headers, time.monotonic())
         number = sum(1 for earlier in self.polls if earlier.uuid == poll.uuid)
         self.polls.append(poll)
         await self._tell()
@@ -239,7 +243,7 @@ class FaxApi:
         await asyncio.sleep(reply.delay)
         if reply.gate:
             await reply.gate.wait()
-        writer.write(_http(reply, usual)[: reply.cut])
+        writer.write((_http(reply, usual) if reply.raw is None else reply.raw)[: reply.cut])
         await writer.drain()
         if reply.end == "hang":
             await reader.read()

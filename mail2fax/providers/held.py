@@ -12,12 +12,14 @@ from typing import BinaryIO
 CHUNK = 65_536
 
 
+class Abandoned(Exception):  # noqa: N818 -- a sign, not an error: `failure` holds what happened
+    """Our own side ends the request. The libraries in between would change the exception it is about."""
+
+
 class HeldBody:
     """A multipart form (RFC 7578) in the documented order, read from the open file while it is sent."""
 
-    def __init__(
-        self, token: str, number: str, file: BinaryIO, name: str, commit: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, token: str, number: str, file: BinaryIO, name: str) -> None:
         self._boundary = secrets.token_hex(16)
         self._file = file
         self._file_size = os.fstat(file.fileno()).st_size
@@ -35,7 +37,6 @@ class HeldBody:
                 f"--{self._boundary}--\r\n".encode(),
             ]
         )
-        self._commit = commit
         self.committed = False  # whether the end may have left
         self.failure: Exception | None = None  # what our own side raised: the file, or the commit
 
@@ -43,9 +44,13 @@ class HeldBody:
     def headers(self) -> dict[str, str]:
         """What the request's header must say of this body."""
         size = len(self._head) + self._file_size + len(self._end)
-        return {"Content-Type": f"multipart/form-data; boundary={self._boundary}", "Content-Length": str(size)}
+        return {
+            "Content-Type": f"multipart/form-data; boundary={self._boundary}",
+            "Content-Length": str(size),
+            "Connection": "close",
+        }
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def sent_after(self, commit: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
         """The body in pieces, each asked for when the one before has been handed to the kernel."""
         yield self._head
         left = self._file_size
@@ -56,10 +61,10 @@ class HeldBody:
         # Nothing to send, but the connection gets its word in before the commit (wire).
         yield b""
         try:
-            await self._commit()
-        except Exception as error:
+            await commit()
+        except Exception as error:  # noqa: BLE001 -- the caller's own: it raises it again
             self.failure = error
-            raise
+            raise Abandoned from None
         self.committed = True
         yield self._end
 
@@ -67,13 +72,12 @@ class HeldBody:
         # 64 KiB from a file that was written a moment ago: quicker than the way to a thread and back.
         try:
             chunk = self._file.read(size)
+            if chunk:
+                return chunk
+            self.failure = OSError("the document became shorter while it was sent")
         except OSError as error:
             self.failure = error
-            raise
-        if not chunk:
-            self.failure = OSError("the document became shorter while it was sent")
-            raise self.failure
-        return chunk
+        raise Abandoned
 
     def _field(self, name: str, value: str) -> bytes:
         return self._part(f'name="{name}"') + value.encode() + b"\r\n"

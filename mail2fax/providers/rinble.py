@@ -8,9 +8,11 @@ No httpx exception leaves this module, and no token: it travels in the form, and
 import asyncio
 import http.cookiejar
 import logging
+import os
+import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -27,7 +29,8 @@ from mail2fax.settings import Provider
 
 LONGEST_ANSWER = 65_536  # bytes; a real one has less than 100
 CONNECT = 10.0  # seconds for the connection and its TLS handshake
-KEEP = 15.0  # seconds that an idle connection for polls stays open
+IDLE = 15.0  # seconds that an idle connection for polls stays open
+REST = 10.0  # seconds for the rest of an answer that has begun
 STALL = 60.0  # seconds in which the other side must take the next piece
 
 
@@ -39,18 +42,18 @@ class Rinble:
         self._timeout = settings.timeout
         self._tls = ssl.create_default_context(cafile=settings.ca_file or None)
         # A POST never goes out on a used connection: one that the server is just closing would leave us in doubt.
-        self._sender = self._client(ListeningTransport(self._tls))
-        limits = httpx.Limits(max_connections=settings.concurrency, keepalive_expiry=KEEP)
-        self._asker = self._client(httpx.AsyncHTTPTransport(self._tls, trust_env=False, limits=limits))
+        self._sender = _client(ListeningTransport(self._tls, keep=0), self._timeout)
+        self._asker = _client(ListeningTransport(self._tls, keep=settings.concurrency, idle=IDLE), self._timeout)
         logging.getLogger("httpx").addFilter(_without_query)
 
     async def submit(self, line: Line, number: str, document: Path, name: str, commit: Commit) -> str:
         """Hand over a PDF; see `Provider.submit`."""
         _hide(line)
         with _opened(document) as file:
-            answer, committed = await self._post(line, number, file, name, commit)
-        ref = verdicts.submission(answer, committed=committed, redact=log.redact)
-        if not committed:
+            body = HeldBody(line.token, number, file, name)
+            answer = await self._post(body, commit)
+        ref = verdicts.submission(answer, committed=body.committed, redact=log.redact)
+        if not body.committed:
             # Taken without waiting for the end. The uuid proves it, so this late commit still comes in time.
             await commit()
         return ref
@@ -61,10 +64,13 @@ class Rinble:
         request = self._asker.build_request("GET", f"{self._url}/status", params={"token": line.token, "uuid": ref})
         try:
             async with asyncio.timeout(self._timeout):
-                answer = await _exchange(self._asker, request)
+                response = await self._asker.send(request, stream=True)
+            answer = await _read(response, self._timeout)
         except Exception as error:  # noqa: BLE001 -- whatever happens to a poll only delays the next one
-            raise Temporary(Reason.PROVIDER_UNREACHABLE, note=_note(error)) from None
-        return verdicts.progress(answer, redact=log.redact)
+            note = _note(error)
+        else:
+            return verdicts.progress(answer, redact=log.redact)
+        raise Temporary(Reason.PROVIDER_UNREACHABLE, note=note)
 
     async def check(self, line: Line) -> None:  # noqa: ARG002 -- another provider may have an address for each line
         """Connect, with TLS where the URL says so, and hang up; see `Provider.check`."""
@@ -83,59 +89,53 @@ class Rinble:
         await self._sender.aclose()
         await self._asker.aclose()
 
-    async def _post(
-        self, line: Line, number: str, file: BinaryIO, name: str, commit: Commit
-    ) -> tuple[verdicts.Answer, bool]:
-        """The answer to the POST, and whether the commit came before it."""
-
+    async def _post(self, body: HeldBody, commit: Commit) -> verdicts.Answer:
         async def unhurried() -> None:
-            # The database takes the time it takes; then the answer has the whole time again, since giving up on it
-            # leaves a person in doubt.
+            # The database takes the time it takes. Then the answer has the whole time again: giving up on it leaves
+            # a person in doubt.
             deadline.reschedule(None)
             await commit()
             deadline.reschedule(asyncio.get_running_loop().time() + self._timeout)
 
-        body = HeldBody(line.token, number, file, name, unhurried)
+        request = self._sender.build_request(
+            "POST", f"{self._url}/send", content=body.sent_after(unhurried), headers=body.headers
+        )
         try:
             async with asyncio.timeout(self._timeout) as deadline:
-                request = self._sender.build_request(
-                    "POST", f"{self._url}/send", content=body, headers=body.headers | {"Connection": "close"}
-                )
-                return await _exchange(self._sender, request), body.committed
+                response = await self._sender.send(request, stream=True)
+            return await _read(response, self._timeout)
         except Exception as error:  # noqa: BLE001 -- after the commit whatever happens leaves us in doubt
-            if body.failure is not None:
-                raise body.failure  # noqa: B904 -- unchanged, as if nothing stood between
-            raise verdicts.no_answer(_note(error), committed=body.committed) from None
-
-    def _client(self, transport: httpx.AsyncHTTPTransport) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            transport=transport,
-            trust_env=False,  # HTTPS_PROXY and SSL_CERT_FILE of some shell must not steer faxes elsewhere
-            follow_redirects=False,
-            timeout=httpx.Timeout(self._timeout, connect=min(CONNECT, self._timeout), write=min(STALL, self._timeout)),
-            # RFC 9110 section 12.5.3: an answer that need not be unpacked cannot be a bomb.
-            headers={
-                "User-Agent": f"mail2fax/{__version__}",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-            },
-            # One line's session must not become another's.
-            cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-        )
+            note = _note(error)
+        # Out of the handler, so that no exception of the library hangs on to ours: it holds the request.
+        if body.failure is not None:
+            raise body.failure
+        raise verdicts.no_answer(note, committed=body.committed)
 
 
-async def _exchange(client: httpx.AsyncClient, request: httpx.Request) -> verdicts.Answer:
-    response = await client.send(request, stream=True)
+def _client(transport: httpx.AsyncBaseTransport, timeout: float) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=transport,
+        trust_env=False,  # HTTPS_PROXY and SSL_CERT_FILE of some shell must not steer faxes elsewhere
+        follow_redirects=False,
+        timeout=httpx.Timeout(timeout, connect=min(CONNECT, timeout), write=min(STALL, timeout)),
+        # RFC 9110 section 12.5.3: an answer that need not be unpacked cannot be a bomb.
+        headers={"User-Agent": f"mail2fax/{__version__}", "Accept": "application/json", "Accept-Encoding": "identity"},
+        # One line's session must not become another's.
+        cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
+    )
+
+
+async def _read(response: httpx.Response, limit: float) -> verdicts.Answer:
+    """The answer, as much of it as comes within the limit in seconds. The status line decides most cases, and what
+    cuts the rest short must not hide it.
+    """
     body = bytearray()
-    try:
-        # The status line decides most cases: what cuts the rest short must not hide it.
-        with suppress(httpx.HTTPError):
+    with suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(min(REST, limit)), aclosing(response):
             async for piece in response.aiter_raw():
                 body += piece
                 if len(body) > LONGEST_ANSWER:
                     break
-    finally:
-        await response.aclose()
     pause = verdicts.retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
     return verdicts.Answer(response.status_code, bytes(body), pause)
 
@@ -152,15 +152,21 @@ def _hide(line: Line) -> None:
 
 def _note(error: BaseException) -> str:
     """One line for operators out of the exception and its causes, made of what cannot hold a URL."""
-    words = [type(error).__name__]
-    for cause in _chain(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            words.append(f"certificate: {cause.verify_message}")
-            break
-        if isinstance(cause, OSError) and cause.strerror:
-            words.append(cause.strerror)
-            break
-    return ", ".join(words)
+    reasons = [reason for cause in _chain(error) if (reason := _reason(cause))]
+    return ", ".join([type(error).__name__, *reasons[:1]])
+
+
+def _reason(error: BaseException) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"certificate: {error.verify_message}"
+        case ssl.SSLError():
+            return getattr(error, "reason", "") or ""  # not set on one that Python code made
+        case socket.gaierror():
+            return error.strerror or ""
+        case OSError(errno=int(number)):
+            return os.strerror(number)
+    return ""
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -19,15 +19,20 @@ _GOES_ON = re.compile(rb"HTTP/1\.[01] [12]")
 
 
 class ListeningTransport(httpx.AsyncHTTPTransport):
-    """One new connection for each request, HTTP/1.1. Writing to one that was answered with an error, or that the
-    server closed, ends the request there, and the answer is read; an empty piece asks for no more than this.
+    """HTTP/1.1. Writing to a connection that was answered with an error, or that the server closed, ends the request
+    there, and the answer is read. An empty piece sends nothing, and only looks.
     """
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    def __init__(self, tls: ssl.SSLContext, *, keep: int, idle: float = 0.0) -> None:
+        """`keep`: so many connections stay open for the next request, for `idle` seconds."""
         # Not super().__init__: it makes a pool, but lets nobody choose the pool's network. All else of the class,
-        # which maps the pool's errors to httpx's, is used as it is; test_wire holds the library to it.
+        # which maps the pool's errors to httpx's, is used as it is.
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls, max_connections=None, max_keepalive_connections=0, network_backend=_Network()
+            ssl_context=tls,
+            max_connections=None,
+            max_keepalive_connections=keep,
+            keepalive_expiry=idle,
+            network_backend=_Network(),
         )
 
 
@@ -54,13 +59,19 @@ class _Stream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 -- httpcore's own signature
     ) -> httpcore.AsyncNetworkStream:
-        self._stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        try:
+            self._stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            # httpcore 1.0.9 forgets the connection of a handshake that ran into its timeout.
+            await self._stream.aclose()
+            raise
         return self
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- as above
         if self._heard is None:
             self._heard = asyncio.create_task(self._stream.read(_READ), name="early answer")
-        if not buffer:
+        # Writing to a connection that was reset throws away what had come before: look first.
+        if not buffer or self._stream.get_extra_info("is_readable"):
             await asyncio.wait({self._heard}, timeout=_GLANCE)
         if self._heard.done() and not _goes_on(self._heard):
             # For httpcore the sign to stop writing and to see whether there is an answer.
