@@ -1,0 +1,58 @@
+"""The outcome for machines: an application/json part, with the names and values that `mail2fax show --json` has. Pure."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from email.message import EmailMessage, MIMEPart
+from typing import Any
+
+from mail2fax.model import Fax, Message, Part
+from mail2fax.thread import POLICY
+
+_TIMES = ("received_at", "submitted_at", "finished_at")
+
+
+def part(message: Message, faxes: Sequence[Fax]) -> MIMEPart:
+    """The part that holds it, as a file outcome.json."""
+    outcome = {
+        "message_id": message.headers.message_id,
+        "subject": message.headers.subject,
+        "sender": message.envelope.reverse_path,
+        "faxes": [_fax(fax) for fax in faxes],
+        "parts": [_part(one) for one in message.parts],
+    }
+    made = MIMEPart(policy=POLICY)
+    content = json.dumps(outcome, ensure_ascii=False, indent=1).encode()
+    made.set_content(content, "application", "json", disposition="attachment", filename="outcome.json")
+    return made
+
+
+def _fax(fax: Fax) -> dict[str, Any]:
+    times: dict[str, datetime | None] = {name: getattr(fax, name) for name in _TIMES}
+    return {
+        "id": fax.id,
+        "state": fax.state.value,
+        "number": fax.number,
+        "recipient": fax.recipient,
+        "pages": fax.pages,
+        "status": fax.status,
+        "reason": fax.reason.value if fax.reason else None,
+        "detail": dict(fax.detail),
+        "submissions": fax.submissions,
+        "provider_ref": fax.provider_ref,
+        "retry_of": fax.retry_of,
+        **{name: moment.isoformat() if moment else None for name, moment in times.items()},
+    }
+
+
+def _part(one: Part) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "kind": one.kind,
+        "size": one.size,
+        "fate": one.fate.value,
+        "reason": one.reason.value if one.reason else None,
+        "detail": dict(one.detail),
+        "pages": one.pages,
+        "notes": list(one.notes),
+    }

@@ -1,0 +1,143 @@
+"""The replies themselves: what is known of a fax -> a mail that says so. Pure, but for reading the templates.
+
+Promise: each outcome becomes a mail in the sender's thread, in text and HTML, of a few kilobytes; it repeats nothing of
+the document, and the same outcome makes the same Message-ID at every attempt.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.utils import parseaddr
+from typing import Any
+
+from mail2fax import dsn, machine, resend, specimens
+from mail2fax.bodies import PREVIEW, fill
+from mail2fax.draft import Draft
+from mail2fax.forms import mailbox
+from mail2fax.language import Choice
+from mail2fax.model import Fax, Message, State
+from mail2fax.resend import Action
+from mail2fax.settings import Settings
+from mail2fax.stationery import Stationery, told
+from mail2fax.thread import message_id, open_letter, put_in_thread
+
+wanted = dsn.wanted
+
+
+_SENT_AGAIN = frozenset({State.UNKNOWN, State.FAILED, State.CANCELLED})
+
+
+def deliverable(reverse_path: str) -> str:
+    """Why no reply can be sent there; "" if one can. By its syntax alone: nobody is asked."""
+    try:
+        mailbox(reverse_path)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+class Letters:
+    """Writes the replies. `secret` signs the addresses for sending again, unless [reply] secret is set."""
+
+    def __init__(self, settings: Settings, secret: bytes) -> None:
+        self._rules = settings.reply
+        self._host = settings.smtp.hostname
+        self._domain = settings.smtp.domains[0]
+        self._keep = timedelta(days=settings.documents.keep_days)
+        self._key = resend.key(settings.reply, secret)
+        self._stationery = Stationery(settings.reply.templates, settings.reply.time_zone)
+        self._choice = Choice(settings.reply, self._stationery.languages)
+        self._from = settings.reply.sender or f"Fax <postmaster@{self._host}>"
+
+    def outcome(self, message: Message, faxes: Sequence[Fax], *, preview: bytes | None = None) -> EmailMessage:
+        """How one fax ended, or a summary of several. `preview` is a PNG of the first page."""
+        kind = faxes[0].state.value if len(faxes) == 1 else "summary"
+        draft = self._draft(kind, message, faxes, **self._ways_back(faxes), preview=PREVIEW if preview else "")
+        report = dsn.due(faxes, always=self._rules.failure_format == "dsn")
+        return self._letter(draft, preview, report=report)
+
+    def delayed(self, message: Message, fax: Fax, *, next_at: datetime) -> EmailMessage:
+        """The fax still waits, and is tried again at that time."""
+        cancel = resend.write(Action.CANCEL, fax.id, self._key, self._domain) if self._rules.resend else ""
+        draft = self._draft("delayed", message, [fax], next_at=next_at, cancel_address=cancel)
+        return self._letter(draft, report=dsn.due([fax], always=False))
+
+    def admin(
+        self, kind: str, detail: Mapping[str, Any], *, notice_id: str = "", at: datetime | None = None
+    ) -> EmailMessage:
+        """A word to the administrator. `notice_id` makes its Message-ID the same at every attempt."""
+        language = self._choice.of("", ())
+        facts = {"kind": kind, "detail": dict(detail), "host": self._host}
+        subject = self._stationery.write("admin-subject.txt", language, facts)
+        own_id = message_id(f"admin-{kind}", notice_id or _digest(detail.values()), self._host)
+        recipient = parseaddr(self._rules.admin or self._from)[1]
+        letter = open_letter(self._from, recipient, subject, at or datetime.now(UTC), own_id)
+        # RFC 3834 section 5: this one answers no mail.
+        letter.replace_header("Auto-Submitted", "auto-generated")
+        letter.set_content(self._stationery.write("admin.txt", language, facts))
+        return letter
+
+    def problems(self) -> list[str]:
+        """What is wrong with the administrator's templates and catalogues, tried on made-up mails."""
+        found = list(self._stationery.problems())
+        found += [f'[reply] language "{name}": there is no catalogue of it' for name in self._choice.unknown]
+        for language in sorted(self._stationery.languages):
+            for template, draft in self._trials(language):
+                try:
+                    self._stationery.render(template, language, draft.facts, own=True)
+                except Exception as error:  # noqa: BLE001 -- whatever it is, it is told
+                    found.append(f"{template} ({language}): {told(error)}")
+        return list(dict.fromkeys(found))
+
+    def _letter(self, draft: Draft, preview: bytes | None = None, *, report: bool) -> EmailMessage:
+        subject = self._stationery.write("subject.txt", draft.language, draft.facts)
+        letter = open_letter(self._from, draft.message.envelope.reverse_path, subject, _now(draft), self._id(draft))
+        put_in_thread(letter, draft.message.headers.message_id, draft.message.headers.references)
+        if draft.cancel_address or draft.resend_until:
+            letter["Reply-To"] = draft.cancel_address or draft.resend_addresses[draft.faxes[0].id]
+        text = self._stationery.write(f"{draft.kind}.txt", draft.language, draft.facts)
+        html = self._stationery.write(f"{draft.kind}.html", draft.language, draft.facts)
+        extra = [machine.part(draft.message, draft.faxes)] if self._rules.json_part else []
+        if report:
+            # RFC 6522 section 3: words for people, status for machines, and what it is about, in this order.
+            extra = [*dsn.parts(draft.message, draft.faxes, self._host), *extra]
+        fill(letter, text, html, preview, extra, report=report)
+        letter["Content-Language"] = draft.language
+        return letter
+
+    def _id(self, draft: Draft) -> str:
+        if draft.fax:
+            return message_id(draft.kind, draft.fax.id, self._host)
+        states = _digest(fax.state for fax in draft.faxes)
+        return message_id(f"summary-{states}", draft.message.id, self._host)
+
+    def _draft(self, kind: str, message: Message, faxes: Sequence[Fax], language: str = "", **more: Any) -> Draft:
+        chosen = language or self._choice.of(message.envelope.reverse_path, message.headers.languages)
+        return Draft(kind, message, faxes, chosen, self._host, parseaddr(self._from)[1], **more)
+
+    def _ways_back(self, faxes: Sequence[Fax]) -> dict[str, Any]:
+        """The addresses for sending again those that have a document and did not, or perhaps not, arrive."""
+        again = [fax for fax in faxes if fax.state in _SENT_AGAIN and fax.document_id and fax.finished_at]
+        if not self._rules.resend or not again:
+            return {}
+        addresses = {fax.id: resend.write(Action.RESEND, fax.id, self._key, self._domain) for fax in again}
+        until = min(fax.finished_at for fax in again if fax.finished_at) + self._keep
+        return {"resend_addresses": addresses, "resend_until": until if len(faxes) == 1 else None}
+
+    def _trials(self, language: str) -> Iterator[tuple[str, Draft]]:
+        """Every template with made-up facts of each kind it may meet."""
+        for kind, message, faxes in specimens.every():
+            ways = self._ways_back(faxes) if kind != "delayed" else {"next_at": message.received_at}
+            draft = self._draft(kind, message, faxes, language, preview=PREVIEW, **ways)
+            for template in ("subject.txt", f"{kind}.txt", f"{kind}.html"):
+                yield template, draft
+
+
+def _now(draft: Draft) -> datetime:
+    """The database's clock at this attempt, else the latest time that is known."""
+    return max(fax.now or fax.finished_at or fax.received_at for fax in draft.faxes)
+
+
+def _digest(values: Iterable[object]) -> str:
+    return hashlib.sha256("\n".join(map(str, values)).encode()).hexdigest()[:10]

@@ -1,0 +1,87 @@
+"""Made-up mails and faxes of every kind, for trying templates before a sender meets them. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from mail2fax.model import Envelope, Fate, Fax, Headers, Message, Part, Reason, State
+
+ACCEPTED = datetime(2026, 11, 23, 19, 3, 55, tzinfo=UTC)
+
+PARTS = (
+    Part("", "text/plain", 312, Fate.IGNORED, Reason.MAIL_TEXT),
+    Part("Lab results.pdf", "application/pdf", 184_320, Fate.FAXED, pages=3, notes=("shrunk",)),
+    Part("logo.png", "image/png", 4_210, Fate.IGNORED, Reason.SIGNATURE_IMAGE),
+)
+REFUSED_PARTS = (
+    *PARTS[:2],
+    Part("Consent form.pdf", "application/pdf", 92_160, Fate.REFUSED, Reason.LOCKED),
+    Part("Letter.docx", "application/zip", 18_044, Fate.REFUSED, Reason.UNSUPPORTED, {"kind": "Word"}),
+)
+MESSAGE = Message(
+    id="7DQ2M4X9KT1B8",
+    received_at=ACCEPTED,
+    envelope=Envelope("anna@clinic.example", (), "192.0.2.10", "mail.clinic.example"),
+    size=260_000,
+    sha256="0" * 64,
+    headers=Headers("Lab results", "<1a2b3c@clinic.example>", (), "Anna <anna@clinic.example>"),
+    parts=PARTS,
+)
+DELIVERED = Fax(
+    id=f"{MESSAGE.id}-1",
+    message_id=MESSAGE.id,
+    sender="anna@clinic.example",
+    recipient="6474959659@fax.local",
+    number="6474959659",
+    line="",
+    state=State.DELIVERED,
+    received_at=ACCEPTED,
+    submissions=1,
+    submitted_at=ACCEPTED + timedelta(seconds=2),
+    finished_at=ACCEPTED + timedelta(seconds=79),
+    provider_ref="4f11W59b-0c1d-4e8a-9b7e",
+    progress="Success",
+    document_id=f"{MESSAGE.id}..1",
+    pages=3,
+    status="2.0.0",
+)
+FAILED = replace(
+    DELIVERED, state=State.FAILED, progress="Failed", status="5.0.0", reason=Reason.PROVIDER_FAILED, submissions=2
+)
+UNKNOWN = replace(
+    DELIVERED, state=State.UNKNOWN, progress="", provider_ref="", status="4.4.2", reason=Reason.NO_ANSWER
+)
+CANCELLED = replace(
+    DELIVERED,
+    state=State.CANCELLED,
+    submissions=0,
+    submitted_at=None,
+    progress="",
+    provider_ref="",
+    status="5.7.0",
+    reason=Reason.CANCELLED_BY_SENDER,
+)
+REFUSED = replace(
+    CANCELLED, state=State.FAILED, status="5.6.0", reason=Reason.PART_REFUSED, document_id="", pages=None
+)
+WAITING = replace(
+    DELIVERED, state=State.PREPARED, submitted_at=None, finished_at=None, provider_ref="", progress="", status=""
+)
+SUMMARY = (
+    DELIVERED,
+    replace(FAILED, id=f"{MESSAGE.id}-2", number="4165551234"),
+    replace(UNKNOWN, id=f"{MESSAGE.id}-3", number="8005551234"),
+)
+
+
+def every() -> Iterator[tuple[str, Message, tuple[Fax, ...]]]:
+    """The kind of reply, and what it would be about: each kind, and each reason where it may stand."""
+    yield "delivered", MESSAGE, (DELIVERED,)
+    yield "delivered", replace(MESSAGE, headers=Headers(), parts=()), (replace(DELIVERED, pages=None),)
+    yield "delayed", MESSAGE, (WAITING,)
+    yield "summary", MESSAGE, SUMMARY
+    refused = replace(MESSAGE, parts=REFUSED_PARTS)
+    for reason in Reason:
+        part = replace(PARTS[0], fate=Fate.REFUSED, reason=reason)
+        for fax in (REFUSED, UNKNOWN, CANCELLED):
+            yield fax.state.value, replace(refused, parts=(*REFUSED_PARTS, part)), (replace(fax, reason=reason),)

@@ -1,0 +1,102 @@
+"""The templates of the replies: the shipped ones, and those of the administrator that replace them one by one.
+
+Promise: a broken template of the administrator's never keeps a sender from being told. It is named in the log, and the
+shipped one of the same name speaks in its place.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from mail2fax import catalogue, log
+from mail2fax.wording import Wording
+
+_LOCALES = "locale"
+
+
+def shipped(kind: str) -> Path:
+    """The folder of the templates that come with mail2fax: beside the package in a source tree, inside it in a wheel."""
+    package = Path(__file__).parent
+    inside = package / "templates"
+    return (inside if inside.is_dir() else package.parent / "templates") / kind
+
+
+class Stationery:
+    """Writes one text by its template, language and facts."""
+
+    def __init__(self, folder: str, zone: str) -> None:
+        self._zone = zone
+        self._shipped = shipped("reply")
+        self._own = Path(folder) if folder else None
+        self._unreadable: list[str] = []
+        own = catalogue.read_all(self._own / _LOCALES, self._unreadable) if self._own else {}
+        plain = catalogue.read_all(self._shipped / _LOCALES, self._unreadable)
+        self._tongues = {False: catalogue.layered(plain, {}), True: catalogue.layered(plain, own)}
+        self._environment = cache(self._open)
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """Those that there are texts in."""
+        return frozenset(self._tongues[True])
+
+    def write(self, template: str, language: str, facts: Mapping[str, Any]) -> str:
+        """The text of a template, such as delivered.html."""
+        if self._own:
+            try:
+                return self.render(template, language, facts, own=True)
+            except Exception as error:  # noqa: BLE001 -- whatever a foreign template does, the sender is told
+                log.template_broken(template=template, folder=str(self._own), problem=told(error))
+        known = language if language in self._tongues[False] else catalogue.DEFAULT
+        return self.render(template, known, facts, own=False)
+
+    def render(self, template: str, language: str, facts: Mapping[str, Any], *, own: bool) -> str:
+        """The text by the administrator's templates, or by the shipped ones alone. Raises what a template raises."""
+        environment = self._environment(language, template.endswith(".html"), own)
+        text = environment.get_template(template).render(facts)
+        if not text.strip():
+            raise TemplateError("it writes nothing")
+        return text
+
+    def problems(self) -> Iterator[str]:
+        """What is wrong with the administrator's folder, apart from what only writing shows."""
+        yield from self._unreadable
+        if not self._own:
+            return
+        if not self._own.is_dir():
+            yield f"{self._own}: there is no such folder"
+            return
+        known = {path.name for path in self._shipped.iterdir() if path.is_file()}
+        for path in sorted(self._own.iterdir()):
+            if path.is_file() and path.name not in known:
+                yield f"{path}: replaces nothing; the templates are {', '.join(sorted(known))}"
+
+    def _open(self, language: str, html: bool, own: bool) -> Environment:
+        """One environment for text and one for HTML: what HTML imports is escaped there, whatever its file is called."""
+        folders = [self._own, self._shipped] if own and self._own else [self._shipped]
+        environment = ImmutableSandboxedEnvironment(
+            loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+            autoescape=html,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        tongue = self._tongues[own][language]
+        environment.policies["ext.i18n.trimmed"] = True
+        environment.install_gettext_translations(tongue.texts, newstyle=True)  # type: ignore[attr-defined]
+        wording = Wording(tongue.locale, self._zone)
+        for name in ("fax_number", "when", "day", "duration", "count", "size"):
+            environment.filters[name] = getattr(wording, name)
+        return environment
+
+
+def told(error: Exception) -> str:
+    """A template's error with its file and line, where jinja2 knows them."""
+    where = getattr(error, "filename", None) or getattr(error, "name", None)
+    line = getattr(error, "lineno", None)
+    place = f"{where}, line {line}: " if where and line else f"{where}: " if where else ""
+    return f"{place}{error or type(error).__name__}"
