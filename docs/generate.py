@@ -1,6 +1,6 @@
 """Writes what is generated in this folder: `make docs`. tests/test_docs.py holds the pages against the code.
 
-configuration.md comes from the settings, commands.md from the commands' own --help, demo.svg from a real run of the demo.
+configuration.md comes from the settings, commands.md from the commands' own --help, demo.svg from a real run.
 """
 
 import asyncio
@@ -30,7 +30,16 @@ _SHARED = {"--config", "--json", "--help"}
 _COLOURS = TerminalTheme(
     (250, 250, 248),
     (40, 44, 52),
-    [(40, 44, 52), (190, 45, 45), (20, 125, 60), (150, 100, 0), (30, 90, 180), (135, 60, 150), (0, 115, 130), (110, 115, 122)],
+    [
+        (40, 44, 52),
+        (190, 45, 45),
+        (20, 125, 60),
+        (150, 100, 0),
+        (30, 90, 180),
+        (135, 60, 150),
+        (0, 115, 130),
+        (110, 115, 122),
+    ],
 )
 
 
@@ -58,7 +67,11 @@ def _shown(argument: TyperArgument) -> str:
 
 
 def _explained(option: object) -> str:
-    default = f" Default: `{option.default}`." if isinstance(option.default, str | int) and option.default not in {"", False} else ""
+    default = (
+        f" Default: `{option.default}`."
+        if isinstance(option.default, str | int) and option.default not in {"", False}
+        else ""
+    )
     return f"{option.help or ''}{default}".strip()
 
 
