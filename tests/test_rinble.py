@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from mail2fax.model import Line, LineHeld, Permanent, Progress, Reason, State, Temporary, Unclear, Verdict
-from mail2fax.providers import held, wire
+from mail2fax.providers import early, held
 from mail2fax.providers.rinble import Rinble
 from mail2fax.settings import Provider
 from tests.faultproxy import Fault, FaultProxy
@@ -337,7 +337,7 @@ async def test_a_refusal_that_has_come_before_the_commit_spares_it(
     faxapi, provider, tmp_path, monkeypatch, size, status, headers, kind
 ):
     """All but the end was sent, but the answer is there already."""
-    monkeypatch.setattr(wire, "_GLANCE", 5.0)  # as long as it takes, so that it is there
+    monkeypatch.setattr(early, "_GLANCE", 5.0)  # as long as it takes, so that it is there
     faxapi.on_post(Reply(status, b"no", headers, early=10, end="hang"))
     commit = Commit()
     assert type(await verdict(provider, pdf(tmp_path, size), commit)) is kind

@@ -58,7 +58,7 @@ class HeldBody:
             chunk = self._read(min(CHUNK, left))
             left -= len(chunk)
             yield chunk
-        # Nothing to send, but the connection gets its word in before the commit (wire).
+        # Nothing to send, but the connection gets its word in before the commit (early).
         yield b""
         try:
             await commit()

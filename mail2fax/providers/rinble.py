@@ -23,8 +23,8 @@ import httpx
 from mail2fax import __version__, log
 from mail2fax.model import Line, Progress, Reason, Temporary
 from mail2fax.providers import Commit, verdicts
+from mail2fax.providers.early import ListeningTransport
 from mail2fax.providers.held import HeldBody
-from mail2fax.providers.wire import ListeningTransport
 from mail2fax.settings import Provider
 
 LONGEST_ANSWER = 65_536  # bytes; a real one has less than 100

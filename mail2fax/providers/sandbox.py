@@ -10,28 +10,27 @@ import contextlib
 import hashlib
 import mmap
 import secrets
-import socket
 import tempfile
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
 
 import jinja2
-import uvicorn
+import pikepdf
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from mail2fax import httpd
 from mail2fax.providers import SANDBOX_LISTEN, form
-from mail2fax.providers.scenarios import AT_ONCE, DEFAULT, SCENARIOS, Scenario, Shape
+from mail2fax.providers.scenarios import DEFAULT, INSTANT, SCENARIOS, Scenario, Shape
 
 LARGEST = 64 * 1024 * 1024  # bytes of one form
 FAXES = 50_000
@@ -55,7 +54,15 @@ class Received:
     scenario: Scenario
     taken_at: float  # on the monotonic clock
     polls: int = 0
-    document: Path | None = field(default=None, repr=False)
+    document: Path | None = field(default=None, repr=False)  # while it is kept
+    _pages: list[str] | None = field(default=None, repr=False)
+
+    @property
+    def pages(self) -> list[str]:
+        """The size of each page, "letter" or in points; the API wants 8½ x 11 inches. Empty if it was not kept."""
+        if self._pages is None:
+            self._pages = _page_sizes(self.document) if self.document else []
+        return self._pages
 
     @property
     def status(self) -> str:
@@ -71,6 +78,7 @@ class Received:
             "file": self.name,
             "size": self.size,
             "sha256": self.sha256,
+            "pages": self.pages,
             "received_at": self.received_at.isoformat(timespec="milliseconds"),
             "polls": self.polls,
             "status": self.status,
@@ -86,7 +94,7 @@ class Sandbox:
         self._instant = instant
         self._tokens = tokens
         self._faxes: OrderedDict[str, Received] = OrderedDict()
-        self._documents: OrderedDict[str, Received] = OrderedDict()
+        self._documents: deque[Received] = deque()
         self._tries: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._news = asyncio.Condition()
         self.refused: list[str] = []  # why forms were not as documented, the last hundred
@@ -122,26 +130,25 @@ class Sandbox:
                 await _spool(request, file)
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                     sent = form.read(content, request.headers.get("Content-Type", ""))
-                    document = content[sent.start : sent.end]
+                    scenario = self._scenario(sent)
+                    fax = self._taken(sent, content, scenario) if scenario.takes and self._lets_in(sent.token) else None
             except ClientDisconnect:
                 return Response(status_code=400)
             except (form.NotAsDocumented, ValueError) as error:
                 self.refused = [*self.refused[-99:], str(error)]
                 return _error(400, str(error))
-        if self._tokens and sent.token not in self._tokens:
+        if not self._lets_in(sent.token):
             # As the vendor's sister endpoints do it, token and all.
             return _error(401, f"Invalid Token {sent.token}")
-        return await self._answer(request, sent, document)
-
-    async def _answer(self, request: Request, sent: form.Form, document: bytes) -> Response:
-        scenario = self._scenario(sent)
-        fax = await self._take(sent, document, scenario) if scenario.takes else None
         await asyncio.sleep(scenario.pause)
-        if fax is None:
-            return _refusal(scenario, sent)
-        match scenario.shape:
+        return _refusal(scenario, sent) if fax is None else await self._receipt(request, fax)
+
+    async def _receipt(self, request: Request, fax: Received) -> Response:
+        async with self._news:
+            self._news.notify_all()
+        match fax.scenario.shape:
             case Shape.LOST | Shape.HANG:
-                if scenario.shape is Shape.LOST:
+                if fax.scenario.shape is Shape.LOST:
                     request.state.transport.abort()
                 # Nothing is left to receive but the news that the client is gone.
                 await request.receive()
@@ -155,7 +162,7 @@ class Sandbox:
 
     async def _status(self, request: Request) -> Response:
         token = request.query_params.get("token", "")
-        if self._tokens and token not in self._tokens:
+        if not self._lets_in(token):
             return _error(401, f"Invalid Token {token}")
         fax = self._faxes.get(request.query_params.get("uuid", ""))
         if fax is None:
@@ -167,7 +174,7 @@ class Sandbox:
 
     def _scenario(self, sent: form.Form) -> Scenario:
         if self._instant:
-            return Scenario("instant", AT_ONCE)
+            return INSTANT
         scenario = SCENARIOS.get(sent.number, DEFAULT)
         if scenario.tries is None:
             return scenario
@@ -176,36 +183,39 @@ class Sandbox:
             self._tries.popitem(last=False)
         return scenario if tries <= scenario.tries else DEFAULT
 
-    async def _take(self, sent: form.Form, document: bytes, scenario: Scenario) -> Received:
-        fax = Received(
-            # Not always a valid UUID: the documentation's own example is none.
-            uuid=f"{secrets.token_hex(3)}W{secrets.randbelow(100):02}-{secrets.token_hex(8)}",
-            number=sent.number,
-            name=sent.name,
-            size=len(document),
-            sha256=hashlib.sha256(document).hexdigest(),
-            received_at=datetime.now(UTC),
-            scenario=scenario,
-            taken_at=time.monotonic(),
-        )
-        if not self._instant:
-            self._keep(fax, document)
-        self._faxes[fax.uuid] = fax
+    def _taken(self, sent: form.Form, content: mmap.mmap, scenario: Scenario) -> Received:
+        # Not always a valid UUID: the documentation's own example is none.
+        uuid = f"{secrets.token_hex(3)}W{secrets.randbelow(100):02}-{secrets.token_hex(8)}"
+        with memoryview(content)[sent.start : sent.end] as document:
+            fax = Received(
+                uuid=uuid,
+                number=sent.number,
+                name=sent.name,
+                size=len(document),
+                sha256=hashlib.sha256(document).hexdigest(),
+                received_at=datetime.now(UTC),
+                scenario=scenario,
+                taken_at=time.monotonic(),
+            )
+            if not self._instant:
+                self._keep(fax, document)
+        self._faxes[uuid] = fax
         if len(self._faxes) > FAXES:
             self._faxes.popitem(last=False)
-        async with self._news:
-            self._news.notify_all()
         return fax
 
-    def _keep(self, fax: Received, document: bytes) -> None:
+    def _keep(self, fax: Received, document: memoryview) -> None:
         fax.document = self._folder / f"{fax.uuid}.pdf"
         fax.document.write_bytes(document)
-        self._documents[fax.uuid] = fax
+        self._documents.append(fax)
         if len(self._documents) > DOCUMENTS:
-            _, oldest = self._documents.popitem(last=False)
+            oldest = self._documents.popleft()
             if oldest.document:
                 oldest.document.unlink()
                 oldest.document = None
+
+    def _lets_in(self, token: str) -> bool:
+        return not self._tokens or token in self._tokens
 
     # -- for people
 
@@ -234,17 +244,9 @@ async def serve(
     """
     with tempfile.TemporaryDirectory(prefix="mail2fax-sandbox-") as folder:
         sandbox = Sandbox(Path(folder), instant=instant, tokens=tokens)
-        bound = _bound(listen)
-        host, port = bound.getsockname()[:2]
-        sandbox.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/api/fax"
-        server = _Server(sandbox.application())
-        running = asyncio.create_task(server.serve(sockets=[bound]), name="sandbox")
-        try:
-            await server.ready.wait()
+        async with httpd.serving(sandbox.application(), listen, _Connection) as address:
+            sandbox.url = f"http://{address}/api/fax"
             yield sandbox
-        finally:
-            server.should_exit = True
-            await running
 
 
 class _Connection(H11Protocol):
@@ -255,40 +257,6 @@ class _Connection(H11Protocol):
         self.app_state = {**self.app_state, "transport": transport}
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, application: Starlette) -> None:
-        super().__init__(
-            uvicorn.Config(
-                application,
-                http=_Connection,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=1,
-                timeout_keep_alive=60,
-            )
-        )
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
-        """Signals belong to whoever runs the sandbox."""
-        return contextlib.nullcontext()
-
-
-def _bound(listen: str) -> socket.socket:
-    parts = urlsplit(f"//{listen}")
-    family = socket.AF_INET6 if ":" in (parts.hostname or "") else socket.AF_INET
-    bound = socket.create_server((parts.hostname or "", parts.port or 0), family=family, backlog=512)
-    # Connections inherit it. asyncio would set it, but not on one accepted here: measured, 44 ms for each answer.
-    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return bound
-
-
 async def _spool(request: Request, file: IO[bytes]) -> None:
     size = 0
     async for piece in request.stream():
@@ -297,6 +265,19 @@ async def _spool(request: Request, file: IO[bytes]) -> None:
             raise form.NotAsDocumented(f"the form is larger than {LARGEST} bytes")
         file.write(piece)
     file.flush()
+
+
+def _page_sizes(document: Path) -> list[str]:
+    try:
+        with pikepdf.open(document) as pdf:
+            return [_named(*(float(edge) for edge in page.mediabox)) for page in pdf.pages]
+    except (pikepdf.PdfError, ValueError, TypeError) as error:
+        return [f"unreadable: {type(error).__name__}"]
+
+
+def _named(left: float, bottom: float, right: float, top: float) -> str:
+    size = (round(right - left), round(top - bottom))
+    return "letter" if size == (612, 792) else f"{size[0]} x {size[1]}"
 
 
 def _refusal(scenario: Scenario, sent: form.Form) -> Response:

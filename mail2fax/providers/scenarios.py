@@ -48,6 +48,7 @@ class Scenario:
         return self.http == 200 and not self.error_code
 
 
+INSTANT = Scenario("for load tests: Success at the first poll, whatever the number", AT_ONCE)
 DEFAULT = Scenario("any other number: Success after 2.5 s, through every stage")
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(

@@ -95,7 +95,7 @@ def progress(answer: Answer, *, redact: Redact = str) -> Progress:
     word = data.get("status")
     if not isinstance(word, str) or not word.strip():
         raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=f"HTTP {answer.status} without a status")
-    return WORDS.get(word.strip().casefold()) or Progress(_shown(word, redact)[:LONGEST_WORD])
+    return WORDS.get(word.strip().casefold()) or Progress(_shown(word, redact)[:LONGEST_WORD], known=False)
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
