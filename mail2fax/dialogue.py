@@ -17,6 +17,7 @@ from mail2fax.model import Envelope, Recipient, Usage
 from mail2fax.parameters import OfMail
 from mail2fax.path import Malformed
 from mail2fax.reception import Reception, answer_to
+from mail2fax.wire import GONE
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _HTTP = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH"})
@@ -54,7 +55,7 @@ class Dialogue(Login):
                 await self._command(verb.upper(), argument.strip(" "))
         except Malformed as malformed:
             self.refuse(malformed.answer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except GONE:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever it is, the client is told to try again
             log.session_failed(client=self.client, error=error)
@@ -124,6 +125,9 @@ class Dialogue(Login):
     # -- a mail
 
     async def _mail(self, argument: str) -> None:
+        if self._mails >= self.lobby.settings.smtp.max_messages_per_connection:
+            self.farewell = answers.TOO_MANY_MESSAGES
+            return
         if refusal := self._out_of_turn():
             self.refuse(refusal)
             return
@@ -145,8 +149,6 @@ class Dialogue(Login):
             return answers.SAY_HELLO
         if self.mail.reverse_path is not None:
             return answers.MAIL_TWICE
-        if self._mails >= self.lobby.settings.smtp.max_messages_per_connection:
-            self.farewell = answers.TOO_MANY_MESSAGES
         return self.lobby.policy.client(self.client, self.user.name if self.user else "", self.secure)
 
     async def _rcpt(self, argument: str) -> None:
@@ -194,10 +196,9 @@ class Dialogue(Login):
         return local_part.lower() == path.POSTMASTER and domain.lower() in self.lobby.settings.smtp.domains
 
     async def _over_budget(self, number: str, reverse_path: str) -> str | None:
-        limits, spool = self.lobby.settings.limits, self.lobby.spool
-        if limits == type(limits)():
+        if not self.lobby.has_budgets:
             return None
-        taken = self.mail.recipients
+        spool, taken = self.lobby.spool, self.mail.recipients
         return self.lobby.policy.budget(
             _plus(await spool.usage(reverse_path), len(taken)),
             _plus(await spool.usage(None), len(taken)),
@@ -225,6 +226,8 @@ class Dialogue(Login):
             if not await self.receive(reception):
                 log.client_vanished(client=self.client)
             elif refusal := reception.refusal():
+                if reception.error:
+                    log.not_accepted(client=self.client, sender=reverse_path, error=reception.error)
                 self.refuse(refusal)
             else:
                 ours = True
@@ -261,6 +264,7 @@ class Dialogue(Login):
         self.say(answer)
 
     async def _put(self, envelope: Envelope, content: Incoming) -> str:
+        begun = self.loop.time()
         try:
             receipt = await self.lobby.spool.put(envelope, content)
         except Exception as error:  # noqa: BLE001 -- nothing was promised: the client keeps the mail and tries again
@@ -268,7 +272,7 @@ class Dialogue(Login):
             return answer_to(error)
         fresh = len(envelope.recipients) - len(receipt.duplicates)
         self.lobby.room.accepted(fresh)
-        log.accepted(receipt=receipt, envelope=envelope, size=content.size)
+        log.accepted(receipt=receipt, envelope=envelope, size=content.size, seconds=self.loop.time() - begun)
         return answers.accepted(receipt.queue_id, known=not fresh)
 
     async def _forward(self, envelope: Envelope, content: Incoming) -> str:

@@ -37,6 +37,7 @@ class Lobby:
     room: Room
     balancers: tuple[proxy.Network, ...]
     certificate: ssl.SSLContext | None
+    has_budgets: bool  # whether any of [limits] is set: else nobody need count
     closing: bool = False
     guests: dict[Guest, "asyncio.Task[None]"] = field(default_factory=dict)
     commits: set["asyncio.Task[str]"] = field(default_factory=set)
@@ -61,4 +62,5 @@ def open_lobby(settings: Settings, spool: Spool, policy: Policy) -> Lobby:
         room=Room(smtp, spool),
         balancers=proxy.networks(smtp),
         certificate=tls.open_context(smtp),
+        has_budgets=any(dict(settings.limits).values()),
     )

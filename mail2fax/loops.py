@@ -18,9 +18,8 @@ _AUTO_REPLIED = re.compile(
 
 
 def refusal(head: bytes) -> str | None:
-    """Why a mail that begins like this is not faxed."""
-    header, _, _ = head[:HEADER_BYTES].partition(b"\r\n\r\n")
-    header = _FOLD.sub(b"", header)
+    """Why a mail with this header, or this beginning of one, is not faxed."""
+    header = _FOLD.sub(b"", head)
     if len(_RECEIVED.findall(header)) > _MOST_RECEIVED:
         return answers.LOOP
     # RFC 3834 section 2, and standards.md R7: an out-of-office note is neither faxed nor answered.

@@ -24,11 +24,12 @@ class Reception:
     def __init__(self, content: Incoming, room: Room, limit: int, clock: Callable[[], float]) -> None:
         self.content = content
         self.ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.error: Exception | None = None
+        self.error: Exception | None = None  # why the bytes could not be kept
         self._room = room
         self._decoder = Decoder(self._take, limit)
         self._head = b""
         self._in_header = True
+        self._kept = 0  # bytes that take up room
         self._overflow = False
         self._arrived = 0
         self._clock = clock
@@ -37,8 +38,11 @@ class Reception:
     def feed(self, data: bytes) -> bytes | None:
         """Take the next bytes. None while the mail goes on, then whatever follows its end. Never raises."""
         self._arrived += len(data)
-        self._overflow = not self._room.receive(len(data)) or self._overflow
         rest = self._decoder.feed(data)
+        if self._kept and (self._decoder.fault or self._overflow or self.error):
+            # Refused, but not yet read to its end: that may take long, and must not take anything from others.
+            self._leave_room()
+            self.content.discard()
         if rest is not None:
             self.end(complete=True)
         return rest
@@ -46,7 +50,7 @@ class Reception:
     def end(self, *, complete: bool) -> None:
         """No more bytes come."""
         if not self.ended.done():
-            self._room.received(self._arrived)
+            self._leave_room()
             self.ended.set_result(complete)
 
     def rate(self) -> tuple[float, float]:
@@ -65,16 +69,24 @@ class Reception:
         return loops.refusal(self._head)
 
     def _take(self, block: bytes) -> None:
+        if self._overflow or self.error:
+            return
         if self._in_header:
             self._look_at_head(block)
-        if self.error or self._overflow:
-            return
+        self._kept += len(block)
+        self._overflow = not self._room.receive(len(block))
         try:
             self.content.write(block)
         except Exception as error:  # noqa: BLE001 -- a full disk must not let the mail be read as commands
             self.error = error
 
+    def _leave_room(self) -> None:
+        self._room.received(self._kept)
+        self._kept = 0
+
     def _look_at_head(self, block: bytes) -> None:
-        self._head += block[: loops.HEADER_BYTES - len(self._head)]
         # The header's end may lie across two blocks: searched again in all that was kept, which is little.
-        self._in_header = b"\r\n\r\n" not in self._head and len(self._head) < loops.HEADER_BYTES
+        head = self._head + block[: loops.HEADER_BYTES - len(self._head)]
+        end = head.find(b"\r\n\r\n")
+        self._in_header = end < 0 and len(head) < loops.HEADER_BYTES
+        self._head = head[:end] if end >= 0 else head

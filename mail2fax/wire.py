@@ -5,6 +5,7 @@ at work, is overridden here (docs/decisions.md says why). Its private names are 
 """
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -20,7 +21,7 @@ _CHUNK = 65_536  # bytes a read: larger ones make the allocator fault its heap i
 _ANSWERS_HELD = 4096  # bytes of answers to pipelined commands that go out together
 _LOOK = 10.0  # seconds between two looks at a session's clock
 _HANDSHAKE, _TLS_SHUTDOWN = 30.0, 5.0
-_GONE = (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError)
+GONE = (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError)  # what it looks like when a client leaves
 
 
 class Wire(SMTP):
@@ -53,6 +54,7 @@ class Wire(SMTP):
         self.committing = False  # a mail is being made durable: nothing may come between
         self.leaving = False  # the last word is said
         self._tls_first = tls_first
+        self._shaking_hands = tls_first  # no word may be said now
         self._arrived = False
         self._introduced: str | None = None
         self._client_left = False
@@ -113,13 +115,11 @@ class Wire(SMTP):
             if await self._enter():
                 self.say(answers.greeting(self.lobby.settings.smtp.hostname))
                 while not self.leaving:
-                    line = await self.read_line()
-                    self._reset_timeout()
-                    await self.obey(line)
+                    await self.obey(await self.read_line())
                     if self.farewell:
                         self._dismiss(self.farewell)
             await self._part()
-        except _GONE:
+        except GONE:
             log.client_vanished(client=self.client)
 
     async def obey(self, line: bytes | None) -> None:
@@ -148,10 +148,7 @@ class Wire(SMTP):
 
     def _turn_away(self, answer: str) -> bool:
         log.turned_away(client=self.client, answer=answer)
-        if self._tls_first:  # no words before TLS
-            self.leaving = True
-        else:
-            self._dismiss(answer)
+        self._dismiss(answer)
         return False
 
     async def read_line(self) -> bytes | None:
@@ -166,6 +163,7 @@ class Wire(SMTP):
                 await self._lines.readexactly(error.consumed)
                 too_long = True
             else:
+                self._reset_timeout()
                 return None if too_long else line
 
     def say(self, answer: str) -> None:
@@ -186,8 +184,12 @@ class Wire(SMTP):
         self._errors = 0
 
     async def push(self, status: str | bytes) -> None:
-        """As `say`, for aiosmtpd's own methods."""
-        self.say(status.decode("ascii") if isinstance(status, bytes) else status)
+        """As `say` and `refuse`, for aiosmtpd's own methods."""
+        text = status.decode("ascii") if isinstance(status, bytes) else status
+        if text.startswith(("4", "5")):
+            self.refuse(text)
+        else:
+            self.say(text)
 
     async def flush(self) -> None:
         """Send what was said."""
@@ -219,6 +221,7 @@ class Wire(SMTP):
 
     async def start_tls(self, early: bytes = b"") -> None:
         """Go on in TLS. `early` are its first bytes, if some were read already; all other unread ones are forgotten."""
+        self._shaking_hands = True
         raw, certificate = self.transport, self.lobby.certificate
         assert certificate is not None
         # CVE-2024-34083: what was sent in plain with STARTTLS must not be read as said in TLS.
@@ -237,6 +240,7 @@ class Wire(SMTP):
         )
         self._lines.steer(self.transport)
         self._over_ssl = self.secure = True
+        self._shaking_hands = False
 
     # -- silence, and the end
 
@@ -275,7 +279,8 @@ class Wire(SMTP):
 
     def _dismiss(self, answer: str) -> None:
         """The last word; whoever did not read the one before is cut off."""
-        if self.leaving or self.transport is None:
+        if self.leaving or self._shaking_hands or self.transport is None:
+            self.leaving = True
             self.abort()
             return
         self.say(answer)
@@ -292,7 +297,8 @@ class Wire(SMTP):
         self.leaving = True
         if self._client_left or self.transport is None or not self.transport.can_write_eof():
             return
-        self.transport.write_eof()
+        with contextlib.suppress(OSError):  # the client is gone altogether
+            self.transport.write_eof()
         await asyncio.sleep(self.linger)
 
 
