@@ -1,5 +1,6 @@
 """What people install is whole: the wheel, and the container image that is made of it."""
 
+import ast
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from itertools import chain
 from pathlib import Path
 
@@ -97,6 +99,27 @@ def test_each_package_is_pinned():
         + PYPROJECT["build-system"]["requires"]
     )
     assert {re.match(r"[\w.-]+", one)[0].lower().replace("_", "-") for one in wanted} <= pins
+
+
+def test_what_is_imported_is_declared():
+    """The package imports what pyproject.toml declares, or what comes with that for sure, and declares nothing else."""
+    companions = {"httpcore": "httpx", "markupsafe": "jinja2", "pydantic-core": "pydantic"}
+    known = packages_distributions()
+    imported = set()
+    for path in (ROOT / "mail2fax").rglob("*.py"):
+        for found in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = (
+                [found.module] if isinstance(found, ast.ImportFrom) else [a.name for a in getattr(found, "names", [])]
+            )
+            roots = {name.partition(".")[0] for name in names if isinstance(found, ast.Import | ast.ImportFrom)}
+            imported |= {normal(known[root][0]) for root in roots - sys.stdlib_module_names - {"mail2fax"}}
+    declared = {normal(re.match(r"[\w.-]+", one)[0]) for one in PYPROJECT["project"]["dependencies"]}
+    declared.remove("tzdata")  # data for zoneinfo, where the system has none
+    assert {companions.get(name, name) for name in imported} == declared
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_the_dockerfile_is_clean():
