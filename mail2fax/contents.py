@@ -10,9 +10,11 @@ import contextlib
 import hashlib
 import itertools
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -22,6 +24,7 @@ from mail2fax.schema import chunks
 
 INLINE = 128 * 1024  # bytes that still go into the row: measured faster there than a file and two fsyncs
 CHUNK = 1024 * 1024
+_DISK_THREADS = 16
 _SWEEP_AGE = 3600  # seconds: a command line tool may be writing a younger file right now
 
 
@@ -113,6 +116,9 @@ class Contents(Protocol):
     def remove(self, connection: Connection, name: str) -> None:
         """Forget a content."""
 
+    def close(self) -> None:
+        """Nothing more is asked of it."""
+
 
 class FolderContents:
     """Files in a folder beside an SQLite database."""
@@ -120,11 +126,14 @@ class FolderContents:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
+        # Its own threads: a 250 must not queue behind somebody's reading. As many as a disk serves at once.
+        self._disk = ThreadPoolExecutor(_DISK_THREADS, "disk")
 
     async def settle(self, incoming: Incoming) -> None:
         """Fsync the file and the folder that names it."""
         if incoming.inline is None:
-            await asyncio.gather(asyncio.to_thread(incoming.sync), asyncio.to_thread(_sync_folder, self.folder))
+            run = asyncio.get_running_loop().run_in_executor
+            await asyncio.gather(run(self._disk, incoming.sync), run(self._disk, _sync_folder, self.folder))
 
     def insert(self, connection: Connection, incoming: Incoming) -> None:
         """Nothing: the file is there."""
@@ -143,6 +152,10 @@ class FolderContents:
     def remove(self, connection: Connection, name: str) -> None:  # noqa: ARG002 -- Contents' signature
         """Unlink. After a crash before the commit the row has no content: it was to be forgotten anyway."""
         (self.folder / name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """End its threads."""
+        self._disk.shutdown()
 
     def sweep(self, known: set[str]) -> int:
         """Remove files that no row names: their mails were never acknowledged. How many."""
@@ -209,6 +222,10 @@ class TableContents:
     def remove(self, connection: Connection, name: str) -> None:
         """Delete its rows."""
         connection.execute(delete(chunks).where(chunks.c.owner == name))
+
+    def close(self) -> None:
+        """The folder goes with the node."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

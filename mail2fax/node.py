@@ -6,14 +6,16 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from mail2fax import log, moves
+from mail2fax import log, moves, web
 from mail2fax.listener import Listener
 from mail2fax.model import Line
 from mail2fax.policy import Policy
 from mail2fax.poll import Poll
 from mail2fax.prepare import Prepare
 from mail2fax.providers import open_provider
+from mail2fax.providers.watched import Watched
 from mail2fax.render import Letters
 from mail2fax.reply import Remind, Reply
 from mail2fax.settings import Settings
@@ -36,7 +38,9 @@ class Node:
     spool: Spool
     worker: Worker
     listener: Listener
+    working: asyncio.Task[None]  # ends only when it is told to, or by a fault of its own
     addresses: tuple[str, ...]  # as bound, "127.0.0.1:2525"
+    page: str = ""  # as bound; "" without [web] listen
 
 
 def lines(settings: Settings) -> dict[str, Line]:
@@ -50,31 +54,37 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     """Start a node, and put it down at the end of the context: 421 to open sessions, steps finished or put back."""
     async with contextlib.AsyncExitStack() as stack:
         spool = await stack.enter_async_context(open_spool(settings, serving=True))
-        worker = Worker(spool, await _pipeline(settings, spool, stack))
+        condition = web.Condition()  # the page is up before the door opens, and until the last step is put down
+        page = await stack.enter_async_context(web.serving(settings, spool, condition))
+        letters = Letters(settings, await spool.secret("resend"))
+        worker = Worker(spool, await _pipeline(settings, spool, letters, stack))
         listener = Listener(settings, spool, Policy(settings))
-        addresses = await listener.start()
+        condition.addresses = addresses = tuple(await listener.start())
         stack.push_async_callback(listener.close)
-        async with _at_work(worker, spool, settings):
+        async with _at_work(worker, spool, settings, letters) as working:
+            condition.working = working
             log.started(
                 node=spool.node,
-                listening=addresses,
+                listening=list(addresses),
                 spool=settings.spool.url.partition("://")[0],
                 provider=settings.provider.name,
             )
-            yield Node(settings, spool, worker, listener, tuple(addresses))
+            yield Node(settings, spool, worker, listener, working, addresses, page)
+            condition.draining = True
             await listener.close()
 
 
-async def _pipeline(settings: Settings, spool: Spool, stack: contextlib.AsyncExitStack) -> dict[str, Station]:
+async def _pipeline(
+    settings: Settings, spool: Spool, letters: Letters, stack: contextlib.AsyncExitStack
+) -> dict[str, Station]:
     """The way of every fax, in order."""
-    provider = open_provider(settings)
+    provider = Watched(open_provider(settings))
     stack.push_async_callback(provider.close)
     workshop = Workshop(settings.documents)
     await workshop.start()
     stack.push_async_callback(workshop.close)
     smarthost = Smarthost(settings.reply)
     stack.push_async_callback(smarthost.close)
-    letters = Letters(settings, await spool.secret("resend"))
     tokens = lines(settings)
     at_once = settings.provider.concurrency
     return {
@@ -88,26 +98,36 @@ async def _pipeline(settings: Settings, spool: Spool, stack: contextlib.AsyncExi
 
 
 @contextlib.asynccontextmanager
-async def _at_work(worker: Worker, spool: Spool, settings: Settings) -> AsyncIterator[None]:
+async def _at_work(
+    worker: Worker, spool: Spool, settings: Settings, letters: Letters
+) -> AsyncIterator[asyncio.Task[None]]:
     """Let the worker work until the context ends, then until it is drained."""
     working = asyncio.create_task(worker.run(settings.spool.drain))
-    chores = asyncio.create_task(_chores(spool, settings))
+    chores = asyncio.create_task(_chores(spool, settings, letters))
     try:
-        yield
+        yield working
     finally:
         chores.cancel()
         worker.stop()
-        await asyncio.gather(working, return_exceptions=False)
-        await asyncio.gather(chores, return_exceptions=True)
+        await asyncio.wait({working, chores})
+        if not working.cancelled():
+            working.result()  # a worker that fell over is told, not hidden
 
 
-async def _chores(spool: Spool, settings: Settings) -> None:
-    """What is done from time to time: tell of delays, delete what was kept long enough."""
+async def _chores(spool: Spool, settings: Settings, letters: Letters) -> None:
+    """What is done beside the way: try the templates once, tell of delays, delete what was kept long enough."""
     async with asyncio.TaskGroup() as group:
+        group.create_task(_try_templates(letters))
         group.create_task(_regularly(_PURGE_LOOK, partial(_purge, spool)))
         if settings.reply.delay_notice:
             look = min(_DELAY_LOOK, settings.reply.delay_notice / 4)
             group.create_task(_regularly(look, partial(_tell_delays, spool, settings.reply.delay_notice)))
+
+
+async def _try_templates(letters: Letters) -> None:
+    """Say what is wrong with them before somebody waits for a reply; that loads them too, which takes a moment."""
+    for problem in await asyncio.to_thread(letters.problems):
+        log.template_broken(template=problem.partition(":")[0], folder="", problem=problem)
 
 
 async def _regularly(seconds: float, chore: Callable[[], object]) -> None:
@@ -139,7 +159,9 @@ async def serve(settings: Settings) -> None:
     try:
         async with running(settings) as node:
             loop.add_signal_handler(signal.SIGHUP, node.listener.reload)
-            log.stopping(signal=await stopping)
+            ends: set[asyncio.Future[Any]] = {stopping, node.working}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            log.stopping(signal=stopping.result() if stopping.done() else "a fault of the worker")
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)

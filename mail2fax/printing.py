@@ -12,6 +12,7 @@ from rich.text import Text
 
 from mail2fax.address import pretty
 from mail2fax.console import out
+from mail2fax.explain import Explanation
 from mail2fax.model import Event, Fax, Message, Part, State
 from mail2fax.records import Trouble
 
@@ -30,7 +31,7 @@ class Whole:
 def fax_list(faxes: Sequence[Fax], troubles: Sequence[Trouble], *, as_json: bool) -> None:
     """A table of faxes, with the fax lines that are shut above it."""
     if as_json:
-        typer.echo(json.dumps([fax(one) for one in faxes], indent=2, default=str, ensure_ascii=False))
+        _json([fax(one) for one in faxes])
         return
     for trouble in troubles:
         out.print(_trouble(trouble))
@@ -79,7 +80,7 @@ def histories(wholes: Sequence[Whole], *, as_json: bool) -> None:
     """Everything about each of these faxes."""
     if as_json:
         data = [whole(one) for one in wholes]
-        typer.echo(json.dumps(data[0] if len(data) == 1 else data, indent=2, default=str, ensure_ascii=False))
+        _json(data[0] if len(data) == 1 else data)
         return
     for one in wholes:
         _history(one)
@@ -134,6 +135,26 @@ def _parts(parts: Sequence[Part]) -> Table:
         why = ", ".join(filter(None, (part.reason or "", pages, *part.notes)))
         table.add_row(Text(part.name or "(no name)"), Text(part.kind), f"{part.size:,}", part.fate, Text(why))
     return table
+
+
+def explanation(found: Explanation, *, as_json: bool) -> None:
+    """What would happen to a mail, and which rule decides each step."""
+    if as_json:
+        steps = [{"what": s.what, "good": s.good, "said": s.said, "rule": s.rule} for s in found.steps]
+        number = found.recipient.number if found.recipient else None
+        data = {"accepted": found.accepted, "number": number, "line": found.line, "reply_to": found.reply_to}
+        _json({**data, "steps": steps, "parts": [_part(part) for part in found.parts]})
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("", "STEP", "WHAT WOULD HAPPEN", "RULE"):
+        table.add_column(column, overflow="fold")
+    for step in found.steps:
+        mark = Text("yes", "green") if step.good else Text("no", "bold red")
+        table.add_row(mark, step.what, Text(step.said), Text(step.rule, "dim"))
+    out.print(table)
+    if found.parts:
+        out.print(_parts(found.parts))
+    out.print("It would be faxed." if found.accepted else "It would not be faxed.", style="bold")
 
 
 def fax(one: Fax) -> dict[str, Any]:
@@ -195,6 +216,11 @@ def _part(part: Part) -> dict[str, Any]:
         "pages": part.pages,
         "notes": list(part.notes),
     }
+
+
+def _json(data: Any) -> None:
+    # Not rich's: that wraps at the width of the terminal it thinks it has.
+    typer.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 
 from mail2fax import desk, log, moves, records
+from mail2fax.alerts import alert
 from mail2fax.backoff import Backoff
 from mail2fax.model import Fax, Message, Notice, Permanent, Temporary, Verdict
 from mail2fax.render import Letters, wanted
@@ -100,15 +101,7 @@ class Reply:
     async def _give_up(self, fax: Fax, recipient: str, verdict: Verdict) -> None:
         await self._spool.replied(fax, "undeliverable", note=verdict.note)
         log.reply_undeliverable(fax=fax.id, recipient=recipient, note=verdict.note)
-        await alert(self._spool, self._rules.admin, f"{fax.id}-u", "undeliverable", fax, note=verdict.note)
-
-
-async def alert(spool: Spool, admin: str, notice_id: str, kind: str, fax: Fax, *, note: str) -> None:
-    """Owe the administrator a word, if there is one to be told."""
-    if admin:
-        detail = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line, "note": note}
-        about = {"fax_id": fax.id, "message_id": fax.message_id, "detail": detail}
-        await spool.change(moves.owe, notice_id, "admin", admin, about)
+        await alert(self._spool, "undeliverable", fax, verdict.note)
 
 
 class Remind:
@@ -138,7 +131,7 @@ class Remind:
             await self._forward(owed)
         elif owed.kind == "admin":
             await self._smarthost.hand_over(
-                self._letters.admin(owed.detail["kind"], owed.detail).as_bytes(), owed.recipient
+                self._letters.admin(owed.detail["kind"], owed.detail, notice_id=owed.id).as_bytes(), owed.recipient
             )
         else:
             return await self._delayed(owed)

@@ -12,6 +12,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -30,6 +31,8 @@ from mail2fax.schema import documents, faxes, messages, notices, open_engine, sh
 from mail2fax.settings import Settings
 from mail2fax.wakeup import Ear, Wakeups, announce
 from mail2fax.writer import Writer
+
+_READERS = 3  # connections that read; the pool has one more for the writer
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -83,6 +86,7 @@ class Spool:
         self._reading = engine.execution_options(reading=True)
         self._contents = _open_contents(engine)
         self._writer = Writer(engine, threads=1 if engine.dialect.name == "sqlite" else 2)
+        self._readers = ThreadPoolExecutor(_READERS, "reader")
         self._wakeups = Wakeups()
         self._ear: Ear | None = None
         self._put = self._put_all  # one object, so that the writer sees what goes together
@@ -104,6 +108,8 @@ class Spool:
         if self._ear:
             self._ear.close()
         self._writer.close()
+        self._readers.shutdown()
+        self._contents.close()
 
     # -- the way in
 
@@ -192,9 +198,12 @@ class Spool:
     ) -> Fax:
         """Move a fax on, with its event, in one transaction; with `keep` we go on acting. Raises LeaseLost."""
         move = Move(state, self.node, columns, event or {}, due_in, self.lease_seconds if keep else 0.0)
-        if keep or due_in:
-            return await self.change(moves.advance, fax, move)
-        return await self.hand_on(WORK[state], moves.advance, fax, move)
+        if not keep and not due_in:
+            return await self.hand_on(WORK[state], moves.advance, fax, move)
+        moved = await self.change(moves.advance, fax, move)
+        if not keep:
+            self._wakeups.wake_in(WORK[state], due_in)
+        return moved
 
     async def end(self, fax: Fax, outcome: Outcome, event: Mapping[str, Any]) -> Fax:
         """Write how a fax ended, and with it the duty to reply. Raises LeaseLost."""
@@ -210,7 +219,10 @@ class Spool:
         self, fax: Fax, due_in: float, *, what: str = "retry", event: Mapping[str, Any] | None = None, **columns: Any
     ) -> Fax:
         """Keep the state and act again later. Raises LeaseLost."""
-        return await self.change(moves.stay, fax, Move(fax.state, self.node, columns, event or {}, due_in), what)
+        move = Move(fax.state, self.node, columns, event or {}, due_in)
+        stayed = await self.change(moves.stay, fax, move, what)
+        self._wakeups.wake_in(WORK[fax.state], due_in)
+        return stayed
 
     async def release(self, fax: Fax) -> None:
         """Give a claimed fax back as it was."""
@@ -314,7 +326,7 @@ class Spool:
             with self._reading.connect() as connection:
                 return question(connection, *arguments, **options)
 
-        return await asyncio.to_thread(ask)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, ask)
 
     async def message(self, message_id: str) -> Message:
         """One mail, without its content."""

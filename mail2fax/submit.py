@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping
 
 from mail2fax import log
+from mail2fax.alerts import alert
 from mail2fax.backoff import Backoff
 from mail2fax.model import Fax, Line, LineHeld, Outcome, Permanent, Reason, State, Temporary, Unclear, Verdict
 from mail2fax.providers import Provider
@@ -99,6 +100,8 @@ class Submit:
         if isinstance(verdict, Temporary | Unclear):
             failures = await self._spool.trouble(fax.line, kind, verdict.retry_after, verdict.note)
             log.line_shut(line=fax.line, kind=kind, note=verdict.note, failures=failures)
+            if kind == "held" and failures == 1:
+                await alert(self._spool, "line-held", fax, verdict.note)
 
     async def _end(self, fax: Fax, state: State, verdict: Verdict) -> None:
         outcome = Outcome(state, verdict.status, verdict.reason, verdict.detail)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from sqlalchemy import Connection, Engine, text
 
 CHANNEL = "mail2fax"
-_LOOK_SECONDS = 0.5  # how often the listening thread looks whether it should end
+LOOK_SECONDS = 2.0  # everybody looks for due work at least so often, woken or not
+_HEAR_SECONDS = 0.5  # how often the listening thread looks whether it should end
 
 
 class Wakeups:
@@ -24,6 +25,13 @@ class Wakeups:
     def wake(self, kind: str) -> None:
         """There is work of this kind."""
         self._events[kind].set()
+
+    def wake_in(self, kind: str, seconds: float) -> None:
+        """There will be work of this kind. What is further away than the next look needs no timer."""
+        if seconds <= 0:
+            self.wake(kind)
+        elif seconds < LOOK_SECONDS:
+            asyncio.get_running_loop().call_later(seconds, self.wake, kind)
 
     async def wait(self, kind: str, seconds: float) -> None:
         """Back when there is work of this kind, or after so many seconds."""
@@ -70,7 +78,7 @@ class Ear:
             driver.autocommit = True
             driver.execute(f"LISTEN {CHANNEL}")
             while not self._stopping.is_set():
-                for notification in driver.notifies(timeout=_LOOK_SECONDS):
+                for notification in driver.notifies(timeout=_HEAR_SECONDS):
                     self._hear(notification.payload)
         finally:
             connection.invalidate()  # a listening connection must not go back into the pool

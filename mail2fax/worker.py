@@ -13,8 +13,8 @@ from mail2fax import log, moves
 from mail2fax.backoff import Backoff
 from mail2fax.model import Fax, LeaseLost, Notice, Outcome, Reason, State
 from mail2fax.spool import NOTICE, Spool
+from mail2fax.wakeup import LOOK_SECONDS
 
-IDLE_SECONDS = 2.0  # how long work that another process put into an SQLite spool may go unseen
 ATTEMPTS = 12  # of a step that ends in an error of our own
 _AGAIN = Backoff(5.0, 900.0)
 
@@ -99,19 +99,19 @@ class Worker:
         """Fill the free places. Seconds until it is worth to look again."""
         if not bench.free:
             bench.hungry = True
-            return IDLE_SECONDS
+            return LOOK_SECONDS
         limit = bench.free
         try:
             claimed, next_due = await self._take(bench.work, limit)
         except Exception:  # noqa: BLE001 -- a database that is away comes back
             log.spool_failed(work=bench.work)
-            return IDLE_SECONDS
+            return LOOK_SECONDS
         bench.hungry = len(claimed) == limit
         for one in claimed:
             task = asyncio.create_task(self._do(bench, one))
             bench.running[task] = one
             task.add_done_callback(lambda done: self._done(bench, done))
-        return min(IDLE_SECONDS, max(next_due or IDLE_SECONDS, 0.005))
+        return min(LOOK_SECONDS, max(next_due or LOOK_SECONDS, 0.005))
 
     async def _take(self, work: str, limit: int) -> tuple[Sequence[Claimed], float | None]:
         return await (self._spool.claim_notices(limit) if work == NOTICE else self._spool.claim(work, limit))

@@ -5,6 +5,7 @@ import contextlib
 import copy
 import os
 import smtplib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,9 @@ async def spool(spool_url):
         yield opened
 
 
+_CLIENTS = ThreadPoolExecutor(16, "client")
+
+
 @dataclass
 class Bridge:
     """A running node between real sockets, and short ways to use it."""
@@ -59,7 +63,8 @@ class Bridge:
 
     async def send(self, mail: bytes, *recipients: str, sender: str = "anna@office.example") -> str:
         """Send by SMTP, in a thread. The queue id."""
-        return await asyncio.to_thread(self.send_now, mail, recipients or ("6474959659@fax.local",), sender)
+        wanted = recipients or ("6474959659@fax.local",)
+        return await asyncio.get_running_loop().run_in_executor(_CLIENTS, self.send_now, mail, wanted, sender)
 
     def send_now(self, mail: bytes, recipients, sender: str = "anna@office.example") -> str:
         with smtplib.SMTP(*self.address, timeout=30) as client:

@@ -1,11 +1,12 @@
 """The spool's schema, step by step. Steps only add, so that an older node goes on working beside a newer one."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, inspect, text
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HEAD = "0001"  # a test holds it against the newest file; it saves loading them all at every start
 
@@ -26,6 +27,9 @@ def upgrade(engine: Engine) -> tuple[str, str]:
         before = current(connection)
     if before == HEAD or before > HEAD:
         return before, before
+    # Here, since most starts find the schema as it should be, and Alembic takes a moment to load.
+    from alembic import command  # noqa: PLC0415
+
     config = _config()
     with engine.begin() as connection:
         # Two nodes that start at once: the second waits here and then finds nothing to do.
@@ -38,10 +42,14 @@ def upgrade(engine: Engine) -> tuple[str, str]:
 
 def newest() -> str:
     """The newest revision among the files."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
-def _config() -> Config:
+def _config() -> "Config":
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     return config
