@@ -79,7 +79,7 @@ def picture() -> str:
     """A real run of `mail2fax demo` as an SVG, with fonts of the reader's own machine and none fetched."""
     from mail2fax import demo  # noqa: PLC0415 -- the tests that hold the pages against the code need no running bridge
 
-    screen = Console(record=True, width=112, force_terminal=True, file=io.StringIO(), legacy_windows=False)
+    screen = Console(record=True, width=104, force_terminal=True, file=io.StringIO(), legacy_windows=False)
     if asyncio.run(demo.run(screen, None, keep=False)):
         raise SystemExit("the demo failed: no picture of it was made")
     drawn = screen.export_svg(title="$ mail2fax demo", theme=_COLOURS, unique_id="demo")

@@ -86,19 +86,13 @@ main()
 def test_each_package_is_pinned():
     """constraints.txt pins every direct dependency and the build backend to one version."""
     lines = (ROOT / "constraints.txt").read_text("utf-8").split()
-    pins = {
-        re.sub(r"[-_.]+", "-", line.partition("==")[0]).lower()
-        for line in lines
-        if re.fullmatch(r"[\w.-]+==[\w.]+", line)
-    }
+    pins = {normal(line.partition("==")[0]) for line in lines if re.fullmatch(r"[\w.-]+==[\w.]+", line)}
     assert len(pins) == len(lines)
     project = PYPROJECT["project"]
-    wanted = (
-        project["dependencies"]
-        + list(chain(*project["optional-dependencies"].values()))
-        + PYPROJECT["build-system"]["requires"]
+    wanted = chain(
+        project["dependencies"], *project["optional-dependencies"].values(), PYPROJECT["build-system"]["requires"]
     )
-    assert {re.match(r"[\w.-]+", one)[0].lower().replace("_", "-") for one in wanted} <= pins
+    assert {normal(re.match(r"[\w.-]+", one)[0]) for one in wanted} <= pins
 
 
 def test_what_is_imported_is_declared():
