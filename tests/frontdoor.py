@@ -103,7 +103,7 @@ class Client:
         async with asyncio.timeout(WAIT):
             while line := (await self.reader.readline()).decode("ascii"):
                 assert line.endswith("\r\n"), line
-                lines.append(line.rstrip())
+                lines.append(line[:-2])
                 if line[3:4] != "-":
                     break
         return "\n".join(lines)
