@@ -295,6 +295,8 @@ class Web(Section):
 
     listen: OptionalHostPort = ""
     """host:port turns on the status page, /healthz, /readyz and /metrics. Keep it inside: it has no login."""
+    hosts: list[Domain] = []
+    """Names under which the page is opened, besides this machine's own, names without a dot, and IP addresses."""
 
 
 class Log(Section):
