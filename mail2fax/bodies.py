@@ -1,4 +1,4 @@
-"""The bodies of a reply put together as MIME: text and HTML as alternatives, a picture in the HTML, parts beside them. Pure."""
+"""The bodies of a reply put together as MIME: text and HTML as alternatives, a picture, other parts. Pure."""
 
 from collections.abc import Sequence
 from email.message import EmailMessage, MIMEPart
@@ -29,8 +29,8 @@ def _write(part: MIMEPart, text: str, html: str, preview: bytes | None) -> None:
     # ASCII with character references needs no encoding, which would take longer than all the rest (measured).
     html = html.encode("ascii", "xmlcharrefreplace").decode()
     part.add_alternative(html, subtype="html", cte=_cte(html))
-    if preview:
-        shown = part.get_payload(1)
+    shown = part.get_payload(1)
+    if preview and isinstance(shown, MIMEPart):
         shown.add_related(preview, "image", "png", cid=f"<{PREVIEW}>", disposition="inline")
 
 

@@ -12,7 +12,7 @@ class Choice:
     """[reply] languages and language, and what the mail itself says. `known` are the languages there are."""
 
     def __init__(self, settings: Reply, known: Collection[str]) -> None:
-        self._by_sender = {pattern: language for pattern, language in settings.languages.items()}
+        self._by_sender = dict(settings.languages)
         self._patterns = Patterns(self._by_sender)
         self._fixed = settings.language if settings.language != "auto" else ""
         self._known = frozenset(known)

@@ -1,9 +1,8 @@
-"""The outcome for machines: an application/json part, with the names and values that `mail2fax show --json` has. Pure."""
+"""The outcome for machines: an application/json part, named and valued as `mail2fax show --json` is. Pure."""
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
-from email.message import EmailMessage, MIMEPart
+from email.message import MIMEPart
 from typing import Any
 
 from mail2fax.model import Fax, Message, Part
@@ -28,7 +27,7 @@ def part(message: Message, faxes: Sequence[Fax]) -> MIMEPart:
 
 
 def _fax(fax: Fax) -> dict[str, Any]:
-    times: dict[str, datetime | None] = {name: getattr(fax, name) for name in _TIMES}
+    times = {name: getattr(fax, name) for name in _TIMES}
     return {
         "id": fax.id,
         "state": fax.state.value,

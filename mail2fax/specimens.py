@@ -48,9 +48,7 @@ DELIVERED = Fax(
 FAILED = replace(
     DELIVERED, state=State.FAILED, progress="Failed", status="5.0.0", reason=Reason.PROVIDER_FAILED, submissions=2
 )
-UNKNOWN = replace(
-    DELIVERED, state=State.UNKNOWN, progress="", provider_ref="", status="4.4.2", reason=Reason.NO_ANSWER
-)
+UNKNOWN = replace(DELIVERED, state=State.UNKNOWN, progress="", provider_ref="", status="4.4.2", reason=Reason.NO_ANSWER)
 CANCELLED = replace(
     DELIVERED,
     state=State.CANCELLED,
@@ -61,9 +59,7 @@ CANCELLED = replace(
     status="5.7.0",
     reason=Reason.CANCELLED_BY_SENDER,
 )
-REFUSED = replace(
-    CANCELLED, state=State.FAILED, status="5.6.0", reason=Reason.PART_REFUSED, document_id="", pages=None
-)
+REFUSED = replace(CANCELLED, state=State.FAILED, status="5.6.0", reason=Reason.PART_REFUSED, document_id="", pages=None)
 WAITING = replace(
     DELIVERED, state=State.PREPARED, submitted_at=None, finished_at=None, provider_ref="", progress="", status=""
 )
@@ -75,13 +71,12 @@ SUMMARY = (
 
 
 def every() -> Iterator[tuple[str, Message, tuple[Fax, ...]]]:
-    """The kind of reply, and what it would be about: each kind, and each reason where it may stand."""
+    """The kind of reply, and what it would be about: each kind, each reason, and as little as may be known."""
     yield "delivered", MESSAGE, (DELIVERED,)
     yield "delivered", replace(MESSAGE, headers=Headers(), parts=()), (replace(DELIVERED, pages=None),)
     yield "delayed", MESSAGE, (WAITING,)
+    yield "unknown", MESSAGE, (UNKNOWN,)
+    yield "cancelled", MESSAGE, (CANCELLED,)
     yield "summary", MESSAGE, SUMMARY
-    refused = replace(MESSAGE, parts=REFUSED_PARTS)
-    for reason in Reason:
-        part = replace(PARTS[0], fate=Fate.REFUSED, reason=reason)
-        for fax in (REFUSED, UNKNOWN, CANCELLED):
-            yield fax.state.value, replace(refused, parts=(*REFUSED_PARTS, part)), (replace(fax, reason=reason),)
+    parts = (replace(PARTS[0], name=reason.value, fate=Fate.REFUSED, reason=reason) for reason in Reason)
+    yield "failed", replace(MESSAGE, parts=(*REFUSED_PARTS, *parts)), (REFUSED,)

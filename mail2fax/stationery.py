@@ -5,21 +5,25 @@ shipped one of the same name speaks in its place.
 """
 
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
 
 from mail2fax import catalogue, log
-from mail2fax.wording import Wording
+from mail2fax.language import DEFAULT
+from mail2fax.wording import Wording, wrapped
 
 _LOCALES = "locale"
+_UNBROKEN = Markup('<span style="white-space:nowrap">{}</span>')
 
 
 def shipped(kind: str) -> Path:
-    """The folder of the templates that come with mail2fax: beside the package in a source tree, inside it in a wheel."""
+    """The folder of the templates that come with mail2fax: beside the package in the source, inside it in a wheel."""
     package = Path(__file__).parent
     inside = package / "templates"
     return (inside if inside.is_dir() else package.parent / "templates") / kind
@@ -50,7 +54,7 @@ class Stationery:
                 return self.render(template, language, facts, own=True)
             except Exception as error:  # noqa: BLE001 -- whatever a foreign template does, the sender is told
                 log.template_broken(template=template, folder=str(self._own), problem=told(error))
-        known = language if language in self._tongues[False] else catalogue.DEFAULT
+        known = language if language in self._tongues[False] else DEFAULT
         return self.render(template, known, facts, own=False)
 
     def render(self, template: str, language: str, facts: Mapping[str, Any], *, own: bool) -> str:
@@ -69,13 +73,14 @@ class Stationery:
         if not self._own.is_dir():
             yield f"{self._own}: there is no such folder"
             return
-        known = {path.name for path in self._shipped.iterdir() if path.is_file()}
+        known = sorted(path.name for path in self._shipped.iterdir() if path.is_file())
         for path in sorted(self._own.iterdir()):
             if path.is_file() and path.name not in known:
-                yield f"{path}: replaces nothing; the templates are {', '.join(sorted(known))}"
+                near = get_close_matches(path.name, known, 1)
+                yield f"{path}: replaces nothing{f', did you mean {near[0]}?' if near else ''}"
 
     def _open(self, language: str, html: bool, own: bool) -> Environment:
-        """One environment for text and one for HTML: what HTML imports is escaped there, whatever its file is called."""
+        """One environment for text and one for HTML: what HTML imports is escaped there, whatever its name."""
         folders = [self._own, self._shipped] if own and self._own else [self._shipped]
         environment = ImmutableSandboxedEnvironment(
             loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
@@ -91,6 +96,9 @@ class Stationery:
         wording = Wording(tongue.locale, self._zone)
         for name in ("fax_number", "when", "day", "duration", "count", "size"):
             environment.filters[name] = getattr(wording, name)
+        environment.filters["wrapped"] = wrapped
+        if html:
+            environment.filters["fax_number"] = lambda number: _UNBROKEN.format(wording.fax_number(number))
         return environment
 
 

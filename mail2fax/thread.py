@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from email.header import Header
-from email.headerregistry import HeaderRegistry, UnstructuredHeader
+from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import EmailPolicy
+from email.policy import EmailPolicy, Policy
 
 _WIDTH = 78  # RFC 5322 section 2.1.1
 _SUBJECT = 300  # characters of a subject that are kept
@@ -20,10 +20,10 @@ _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")  # RFC 5322 section 3.6.4
 _NOT_ID = re.compile(r"[^A-Za-z0-9.-]+")
 
 
-class _Subject(UnstructuredHeader):
+class _Subject(UnstructuredHeader, BaseHeader):
     """Encoded words are kept whole, each on a line of its own (RFC 2047 section 2)."""
 
-    def fold(self, *, policy: EmailPolicy) -> str:
+    def fold(self, *, policy: Policy) -> str:
         text = str(self)
         # What looks like an encoded word, and is none, would be decoded by the reader; a long word cannot be folded.
         plain = text.isascii() and "=?" not in text and max(map(len, text.split(" "))) < _WIDTH - len(self.name)
@@ -31,10 +31,10 @@ class _Subject(UnstructuredHeader):
         return f"{self.name}: {header.encode(linesep=policy.linesep)}{policy.linesep}"
 
 
-class _Verbatim(UnstructuredHeader):
+class _Verbatim(UnstructuredHeader, BaseHeader):
     """Addresses and message ids: folded between them only, and never encoded, as the library does with long ones."""
 
-    def fold(self, *, policy: EmailPolicy) -> str:
+    def fold(self, *, policy: Policy) -> str:
         lines = [f"{self.name}:"]
         for word in str(self).split(" "):
             if len(lines[-1]) + len(word) >= _WIDTH and not lines[-1].endswith(":"):

@@ -1,5 +1,7 @@
 """Numbers, times and sizes as people write them in a language. Pure."""
 
+import re
+import textwrap
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,6 +12,7 @@ from babel.units import format_unit
 
 from mail2fax import address
 
+_WIDTH = 72
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = ((_DAY, "duration-day"), (_HOUR, "duration-hour"), (_MINUTE, "duration-minute"), (1, "duration-second"))
 
@@ -36,7 +39,8 @@ class Wording:
 
     def duration(self, seconds: float) -> str:
         """The two largest units: 1 hr 5 min, 14 sec."""
-        rest, words = max(round(seconds), 0), []
+        rest = max(round(seconds), 0)
+        words: list[str] = []
         for length, unit in _STEPS:
             count, rest = divmod(rest, length)
             if (count or (length == 1 and not words)) and len(words) < 2:
@@ -48,9 +52,16 @@ class Wording:
         return format_decimal(number, locale=self._locale) if isinstance(number, int | float) else str(number)
 
     def size(self, octets: int) -> str:
-        """840 kB, 1.2 MB."""
-        for unit, name in ((1_000_000, "digital-megabyte"), (1000, "digital-kilobyte")):
-            if octets >= unit:
-                number = octets / unit
-                return format_unit(round(number, 1 if number < 10 else 0), name, "short", locale=self._locale)
-        return format_unit(octets, "digital-byte", "short", locale=self._locale)
+        """1 kB, 840 kB, 1.2 MB."""
+        if octets < 1_000_000:
+            return format_unit(max(round(octets / 1000), 1), "digital-kilobyte", "short", locale=self._locale)
+        millions = octets / 1_000_000
+        return format_unit(round(millions, int(millions < 10)), "digital-megabyte", "short", locale=self._locale)
+
+
+def wrapped(text: str, indent: int = 0) -> str:
+    """A paragraph of plain text in lines of 72 characters; all but the first are indented."""
+    # Not str.split(): a space that must not be broken stays one.
+    line = re.sub(r"[ \n]+", " ", text).strip()
+    after = " " * indent
+    return textwrap.fill(line, _WIDTH, subsequent_indent=after, break_long_words=False, break_on_hyphens=False)

@@ -140,7 +140,7 @@ class Outbox:
         self.sessions += 1
         try:
             await _Session(self, reader, writer, self.sessions).run()
-        except (_Dropped, ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
+        except (_DroppedError, ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
             pass
         finally:
             self._open.discard(task)
@@ -151,7 +151,7 @@ class Outbox:
             self._news.notify_all()
 
 
-class _Dropped(Exception):
+class _DroppedError(Exception):
     pass
 
 
@@ -183,12 +183,12 @@ class _Session:
         """Say the reply, or the fault in its place. Whether it was a good one."""
         fault = self.outbox._fault(stage)
         if fault == DROP:
-            raise _Dropped
+            raise _DroppedError
         if fault == HANG:
             await asyncio.Event().wait()
         await self.say(fault or reply)
         if fault and fault.startswith("421"):
-            raise _Dropped
+            raise _DroppedError
         return not fault or fault[0] in "23"
 
     async def on_ehlo(self, _name):
@@ -248,7 +248,7 @@ class _Session:
         lines = []
         while (line := await self.reader.readline()) != b".\r\n":
             if not line:
-                raise _Dropped
+                raise _DroppedError
             lines.append(line[1:] if line.startswith(b".") else line)
         mail, self.envelope = self.envelope, None
         mail.content = b"".join(lines)
@@ -267,7 +267,7 @@ class _Session:
 
     async def on_quit(self, _rest):
         await self.answer("quit", "221 2.0.0 bye")
-        raise _Dropped
+        raise _DroppedError
 
 
 def _path(rest):
