@@ -106,6 +106,8 @@ Denied = Annotated[
     AfterValidator(lambda text: re.sub(r"[ ().-]", "", text)),
     _written(r"(\+?1)?[2-9]\d{2,9}", 'a number, or a prefix of three digits or more, such as "+1416555"'),
 ]
+Language = Annotated[str, _written(r"[a-z]{2,3}", "a language, such as en or fr")]
+ChosenLanguage = Annotated[str, _written(r"auto|[a-z]{2,3}", "auto, or a language, such as en or fr")]
 RelayUrl = Annotated[
     str,
     Field(repr=False),

@@ -10,12 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from mail2fax.forms import (
     Address,
     Allowed,
+    ChosenLanguage,
     Count,
     Denied,
     Domain,
     File,
     HostPort,
     HttpUrl,
+    Language,
     Limit,
     Mailbox,
     Network,
@@ -268,9 +270,9 @@ class Reply(Section):
     """A folder whose files replace the shipped ones one by one."""
     group: bool = False
     """One summary for a mail to several numbers, instead of a reply each."""
-    language: Literal["auto", "en", "fr"] = "auto"
-    """Language of the replies; auto takes it from the mail, else English."""
-    languages: dict[Pattern, Literal["en", "fr"]] = {}
+    language: ChosenLanguage = "auto"
+    """Language of the replies: en, fr, or one that you add; auto takes it from the mail, else English."""
+    languages: dict[Pattern, Language] = {}
     """Language by sender pattern, such as { "*@quebec.example" = "fr" }; goes before `language`."""
     time_zone: Zone = "America/Toronto"
     """Time zone of the times in replies."""
