@@ -2,9 +2,9 @@
 
     mime.take_apart -> each part as sheets of fax pages -> cover page, join -> files
 
-A fax short of pages is worse than a bounce: if a part that was meant to be faxed cannot be, nothing of the mail is. Meant
-is what is or claims to be a PDF, and what [documents] convert asks for. Anything else, such as a Word file beside a
-PDF, is named in the account as refused, and the rest is faxed without it.
+A fax short of pages is worse than a bounce: if a part that was meant to be faxed cannot be, nothing of the mail is.
+Meant is what is or claims to be a PDF, and what [documents] convert asks for. Anything else, such as a Word file beside
+a PDF, is named in the account as refused, and the rest is faxed without it.
 """
 
 import hashlib

@@ -28,8 +28,8 @@ def environment(own: Mapping[str, str]) -> dict[str, str]:
 def leave_network() -> bool:
     """Go where there is no network interface, for good and with every worker to come, if the kernel lets us.
 
-    Without privileges this takes a user namespace of one's own, which also bars the way to the memory and environment of
-    the server. Root keeps its user: in a new namespace it could no longer open files of others. Some containers
+    Without privileges this takes a user namespace of one's own, which also bars the way to the memory and environment
+    of the server. Root keeps its user: in a new namespace it could no longer open files of others. Some containers
     forbid both; then the firewall has to do it (docs/operations.md).
     """
     if sys.platform != "linux":
@@ -41,8 +41,8 @@ def leave_network() -> bool:
 def alone(descriptor: int) -> None:
     """Just forked: keep this one descriptor, as number 3, and nothing else of the workbench."""
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
+    for caught in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        signal.signal(caught, signal.SIG_DFL)
     quiet = os.open(os.devnull, os.O_RDWR)
     os.dup2(descriptor, 3)
     for number in (0, 1, 2):  # parsers print what they find; a sender's bytes have no place in the server's log

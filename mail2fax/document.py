@@ -54,7 +54,7 @@ class MadeDocument:
 class Made:
     """What became of a mail: its documents, or the reason why there is none, and the account of every part."""
 
-    headers: Headers = Headers()
+    headers: Headers = field(default_factory=Headers)
     parts: tuple[Part, ...] = ()
     documents: tuple[MadeDocument, ...] = ()
     reason: Reason | None = None  # why there is no document

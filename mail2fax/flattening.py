@@ -1,9 +1,9 @@
 """Make what stands on a page as annotations (filled form fields, stamps, highlights) part of the page itself.
 
-Faxed is what the sender saw on the page: every field and markup that is not hidden, whether or not it is marked for printing.
-Not faxed is what is no ink: pop-ups, sticky notes, link frames, icons of attached files and sounds, buttons that are
-not for paper. PDFium does it, because qpdf loses filled values (combo boxes without an appearance, text outside
-its one encoding); qpdf does it where PDFium died of the file.
+Faxed is what the sender saw on the page: every field and markup that is not hidden, whether or not it is marked for
+printing. Not faxed is what is no ink: pop-ups, sticky notes, link frames, icons of attached files and sounds, buttons
+that are not for paper. PDFium does it, because qpdf loses filled values (combo boxes without an appearance, text
+outside its one encoding); qpdf does it where PDFium died of the file.
 """
 
 import io
@@ -69,16 +69,19 @@ def _self_contained(pdf: pikepdf.Pdf) -> bytes:
 
 
 def _flatten(form: pypdfium2.PdfFormEnv | None, page: pypdfium2.PdfPage) -> None:
-    count = pdfium.FPDFPage_GetAnnotCount(page)
-    if count < 1:
-        return
-    _draw_small(form, page)
-    for index in range(count):
+    if pdfium.FPDFPage_GetAnnotCount(page) > 0:
+        _draw_small(form, page)
+        choose(form, page)
+        pdfium.FPDFPage_Flatten(page, pdfium.FLAT_PRINT)
+
+
+def choose(form: pypdfium2.PdfFormEnv | None, page: pypdfium2.PdfPage) -> None:
+    """Flag the page's annotations such that what is to be faxed is drawn, and nothing else."""
+    for index in range(pdfium.FPDFPage_GetAnnotCount(page)):
         annotation = pdfium.FPDFPage_GetAnnot(page, index)
         if annotation:
             pdfium.FPDFAnnot_SetFlags(annotation, _flags(form, annotation))
             pdfium.FPDFPage_CloseAnnot(annotation)
-    pdfium.FPDFPage_Flatten(page, pdfium.FLAT_PRINT)
 
 
 def _draw_small(form: pypdfium2.PdfFormEnv | None, page: pypdfium2.PdfPage) -> None:

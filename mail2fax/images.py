@@ -1,8 +1,8 @@
 """Scans and photographs as PDF pages of their true size; `pdf.fit` then lays them on letter pages like any other.
 
-A fax is black and white: colour becomes grey, what is transparent becomes paper, and nothing finer than 300 dpi on the fax
-page is kept. One-bit scans stay as they are, dot for dot, in the code that fax machines use. Bounded: what claims more
-dots than any scan has is refused before it is unpacked.
+A fax is black and white: colour becomes grey, what is transparent becomes paper, and nothing finer than 300 dpi on the
+fax page is kept. One-bit scans stay as they are, dot for dot, in the code that fax machines use. Bounded: what claims
+more dots than any scan has is refused before it is unpacked.
 """
 
 import io
@@ -112,14 +112,18 @@ def _stream(new: pikepdf.Pdf, frame: Image.Image, scale: float, width: float, he
 def _grey(frame: Image.Image) -> Image.Image:
     """Eight bits of grey on white paper."""
     if frame.mode.startswith(("I", "F")):  # 16 bits and more: from its darkest to its lightest
-        deep = frame.convert("F")
-        low, high = deep.getextrema()
-        return deep.point(lambda value: value * (255 / (high - low or 1)) - low * 255 / (high - low or 1)).convert("L")
+        return _stretched(frame.convert("F")).convert("L")
     if frame.has_transparency_data:
         paper = Image.new("RGBA", frame.size, "white")
         paper.alpha_composite(frame.convert("RGBA"))
         return paper.convert("L")
     return frame.convert("L")
+
+
+def _stretched(deep: Image.Image) -> Image.Image:
+    darkest, lightest = deep.getextrema()
+    scale = 255 / ((lightest - darkest) or 1)  # type: ignore[operator]  # one channel: two numbers
+    return deep.point(lambda value: value * scale - darkest * scale)  # type: ignore[operator]
 
 
 def _grey_stream(new: pikepdf.Pdf, grey: Image.Image, *, photograph: bool) -> Stream:

@@ -1,8 +1,8 @@
 """Open a PDF and judge it: can every page of it be faxed?
 
 Two engines read each file, qpdf (through pikepdf) and PDFium. They fail on different files, so they check each other:
-qpdf "repairs" a file cut at 40 % to its first page, PDFium believes a /Count that lies. A file on which they disagree about
-pages is refused: a fax short of pages is worse than a bounce.
+qpdf "repairs" a file cut at 40 % to its first page, PDFium believes a /Count that lies. A file on whose pages they
+disagree is refused: a fax short of pages is worse than a bounce.
 
     pages: qpdf q, PDFium p, of which PDFium loads k      verdict
     q = p = k                                             good (repaired, if qpdf had to warn)
@@ -11,11 +11,15 @@ pages is refused: a fax short of pages is worse than a bounce.
     qpdf alone opens it                                   repaired, and cannot be compared later
     anything else                                         damaged
 
+A file without its end is refused as well if it speaks of objects that are not there: what they drew is lost, and both
+engines go on as if nothing had been.
+
 Pure, for a worker process. Refusals are `Permanent` with the reason a part of a mail can have.
 """
 
 import io
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +32,8 @@ from mail2fax.letter import Geometry
 from mail2fax.model import Permanent, Reason
 
 _HEADER = 1024  # bytes in which %PDF- must stand (Adobe's implementation note 13 on PDF 1.7)
+_END = 8192  # bytes in which the end of a file must stand; a mailing list's footer may follow
+_REFERENCE = re.compile(rb"(?<![\d.])([1-9]\d{0,6}) 0 R\b")
 _ANCESTORS = 100  # of a page in the page tree, when an inherited value is looked for
 _MOST_UNIT = 1000.0
 _CERTIFICATE = b"/Adobe.PubSec"
@@ -63,6 +69,8 @@ def inspect(data: bytes, *, max_pages: int, careful: bool = False) -> Source:
     if pdf and len(pdf.pages) > max_pages:
         raise refusal(Reason.TOO_MANY_PAGES, pages=len(pdf.pages), limit=max_pages)
     source = _alone(data, pdf) if careful else _compared(data, pdf, max_pages)
+    if source.repaired and _cut_short(data, source.pdf):
+        raise refusal(Reason.DAMAGED)
     if _dynamic_form(source.pdf):
         raise refusal(Reason.DYNAMIC_FORM)
     return source
@@ -143,6 +151,13 @@ def _rebuilt(data: bytes) -> bytes:
     return out.getvalue()
 
 
+def _cut_short(data: bytes, pdf: pikepdf.Pdf) -> bool:
+    """Whether the end of the file is missing, and with it objects that the rest refers to."""
+    if b"startxref" in data[-_END:]:
+        return False
+    return any(pdf.get_object(int(number), 0) is None for number in set(_REFERENCE.findall(data)))
+
+
 def _source(data: bytes, pdf: pikepdf.Pdf, *, repaired: bool = False, drawable: bool = True) -> Source:
     return Source(data, pdf, tuple(map(geometry, pdf.pages)), repaired, drawable)
 
@@ -160,12 +175,13 @@ def geometry(page: pikepdf.Page) -> Geometry:
 
 def inherited(dictionary: pikepdf.Object, key: str) -> Any:
     """The value of a page or field, its own or its nearest ancestor's; None when there is none."""
+    holder: Any = dictionary
     for _ in range(_ANCESTORS):
-        if not isinstance(dictionary, pikepdf.Dictionary):
+        if not isinstance(holder, pikepdf.Dictionary):
             return None
-        if (value := dictionary.get(key)) is not None:
+        if (value := holder.get(key)) is not None:
             return value
-        dictionary = dictionary.get("/Parent")
+        holder = holder.get("/Parent")
     return None
 
 
@@ -186,4 +202,5 @@ def _number(value: Any, instead: float) -> float:
 def _dynamic_form(pdf: pikepdf.Pdf) -> bool:
     """Whether the pages are a stand-in ("Please wait...") for a form that only Adobe's own reader can draw (XFA)."""
     form = pdf.Root.get("/AcroForm")
-    return isinstance(form, pikepdf.Dictionary) and "/XFA" in form and pdf.Root.get("/NeedsRendering") is True
+    waiting: Any = pdf.Root.get("/NeedsRendering")
+    return isinstance(form, pikepdf.Dictionary) and "/XFA" in form and waiting is True

@@ -121,7 +121,9 @@ def keep(page: Geometry) -> Placement:
 
 
 def _upright(page: Geometry) -> Matrix:
-    matrix = _then((1, 0, 0, 1, -page.box.left, -page.box.bottom), _turn(page.rotation, page.box.width, page.box.height))
+    matrix = _then(
+        (1, 0, 0, 1, -page.box.left, -page.box.bottom), _turn(page.rotation, page.box.width, page.box.height)
+    )
     return _then(matrix, (page.unit, 0, 0, page.unit, 0, 0))
 
 

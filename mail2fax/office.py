@@ -29,7 +29,7 @@ _ENDINGS = {
 def to_pdf(data: bytes, kind: str, folder: Path) -> bytes:
     """The file as LibreOffice prints it.
 
-    Raises Permanent: UNSUPPORTED (detail: kind) when there is no LibreOffice or it is no kind of office file it reads, DAMAGED.
+    Raises Permanent: DAMAGED; UNSUPPORTED (detail: kind) when there is no LibreOffice, or none that reads this kind.
     """
     program = shutil.which("soffice") or shutil.which("libreoffice")
     if not program or kind not in _ENDINGS:

@@ -2,10 +2,10 @@
 
     inspect -> flatten -> lay each page on a new one -> draw both and compare -> save
 
-The result is new: of the original only the drawing of each page is taken over, as one form XObject. So scripts, actions,
-attached files, encryption, outlines, signatures and tags are gone by construction; `_strip` takes out what may hang on
-pictures and fonts. It is written as PDF 1.7 without object streams or cross-reference streams: the provider's converter
-is not known, a reader of 2001 can parse that, and it costs a few per cent.
+The result is new: of the original only the drawing of each page is taken over, as one form XObject. So scripts,
+actions, attached files, encryption, outlines, signatures and tags are gone by construction; `_strip` takes out what may
+hang on pictures and fonts. It is written as PDF 1.7 without object streams or cross-reference streams: the provider's
+converter is not known, a reader of 2001 can parse that, and it costs a few per cent.
 """
 
 import io
@@ -61,15 +61,15 @@ class _Sheet:
 def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful: bool = False) -> Sheets:
     """Inspect a PDF and make fax pages of it.
 
-    Careful: without PDFium's form filling, which hangs on some files, and uncompared. Still, PDFium draws the result: what
-    it cannot draw ends the worker here rather than the provider's converter there.
+    Careful: without PDFium's form filling, which hangs on some files, and uncompared. Still, PDFium draws the result:
+    what it cannot draw ends the worker here rather than the provider's converter there.
     Raises Permanent as `inspection.inspect` does.
     """
     source = inspection.inspect(data, max_pages=max_pages, careful=careful)
     sheets = [_sheet(page, page_size) for page in source.geometries]
     notes = ["repaired"] * source.repaired + ["flattened"] * flattening.annotated(source.pdf)
     new, unreadable = _lay(_flat(source), sheets)
-    written = _saved(new)
+    written = _sound(new)
     if source.drawable:
         pictures, blank = _compare(source, sheets, written, unreadable)
     elif unreadable:
@@ -141,17 +141,19 @@ def _lay(flat: pikepdf.Pdf, sheets: Sequence[_Sheet]) -> tuple[pikepdf.Pdf, froz
     return new, frozenset(unreadable)
 
 
-def _drawing(page: pikepdf.Page) -> Stream | None:
+def _drawing(page: pikepdf.Page) -> pikepdf.Object | None:
     """All that a page draws as one form XObject; None when its content cannot be decoded."""
     try:
         drawing = page.as_form_xobject(handle_transformations=False)
         drawing.read_bytes()
-    except pikepdf.PdfError:
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 -- each filter has errors of its own
         return None
     return drawing
 
 
-def _page(new: pikepdf.Pdf, drawing: Stream, matrix: letter.Matrix, size: tuple[float, float]) -> pikepdf.Page:
+def _page(new: pikepdf.Pdf, drawing: pikepdf.Object, matrix: letter.Matrix, size: tuple[float, float]) -> pikepdf.Page:
     place = " ".join(f"{number:.6f}".rstrip("0").rstrip(".") for number in matrix)
     return pikepdf.Page(
         Dictionary(
@@ -212,6 +214,37 @@ def _strip(new: pikepdf.Pdf) -> None:
                     del thing[key]
 
 
+def _sound(new: pikepdf.Pdf) -> bytes:
+    """The document written such that every stream in it can be decoded: a converter may give up on one that cannot.
+
+    What PDFium could still draw of such a picture is found missing by `_compare`, and the page becomes a picture.
+    """
+    written = _saved(new)
+    with pikepdf.open(io.BytesIO(written), suppress_warnings=True) as again:
+        if not again.check_pdf_syntax():
+            return written
+    for thing in new.objects:
+        if isinstance(thing, Stream) and not _decodes(thing):
+            _empty(thing)
+    return _saved(new)
+
+
+def _decodes(stream: Stream) -> bool:
+    try:
+        stream.get_stream_buffer()
+    except pikepdf.DataDecodingError:
+        return False
+    except pikepdf.PdfError:  # a code for pictures (JPEG, fax), which qpdf leaves as they are
+        return True
+    return True
+
+
+def _empty(stream: Stream) -> None:
+    if stream.get("/Subtype") == Name.Image:
+        stream.stream_dict = Dictionary(Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 1, 1]))
+    stream.write(b"")
+
+
 def _saved(new: pikepdf.Pdf) -> bytes:
     out = io.BytesIO()
     new.save(
@@ -238,6 +271,7 @@ def _compare(
         before.init_forms()
         for index, sheet in enumerate(sheets):
             page = before[index]
+            flattening.choose(before.formenv, page)
             seen = raster.compare(raster.sketch(page, sheet.page), raster.sketch(after[index], sheet.geometry))
             if index in unreadable and seen.blank:
                 raise refusal(Reason.DAMAGED, page=index + 1)
@@ -257,4 +291,6 @@ def _blank(sheets: Sequence[_Sheet], written: bytes) -> bool:
 
 def _replace(new: pikepdf.Pdf, index: int, picture: Image.Image) -> None:
     """Put a picture in the place of a page."""
-    new.pages[index] = _page(new, raster.group4(new, picture), (letter.WIDTH, 0, 0, letter.HEIGHT, 0, 0), (letter.WIDTH, letter.HEIGHT))
+    new.pages[index] = _page(
+        new, raster.group4(new, picture), (letter.WIDTH, 0, 0, letter.HEIGHT, 0, 0), (letter.WIDTH, letter.HEIGHT)
+    )

@@ -18,8 +18,8 @@ FAX_WIDTH, FAX_HEIGHT = 1728, 2156
 FAX_DPI = (204, 196)
 
 _SKETCH = 25 / 72  # pixels a point: 25 dpi, enough to see a lost line
-_NO_INK = 0.05  # of 255, as the mean of a page
-_SOME_INK = 0.3
+_PALE = 16  # of 255: at this size even a full stop is darker
+_SOME_INK = 0.3  # of 255, as the mean of a page
 _UNLIKE = 70  # of 255, the largest difference after blurring
 _ROWS_PER_STRIP, _STRIP_OFFSETS, _STRIP_LENGTHS = 278, 273, 279  # TIFF 6.0 tags
 _PAPER = (255, 255, 255, 255)
@@ -30,6 +30,7 @@ class Comparison:
     """How a page looked before and after."""
 
     difference: int  # 0 to 255, where they differ most
+    darkest: int  # 0 to 255, the darkest dot before; 0 is white
     ink_before: float  # 0 to 255, mean darkness
     ink_after: float
 
@@ -43,7 +44,7 @@ class Comparison:
     @property
     def blank(self) -> bool:
         """Whether there was nothing to see in the first place."""
-        return self.ink_before < _NO_INK
+        return self.darkest < _PALE
 
 
 def sketch(page: pypdfium2.PdfPage, geometry: Geometry) -> Image.Image:
@@ -55,8 +56,9 @@ def compare(before: Image.Image, after: Image.Image) -> Comparison:
     """Blur both a little, so that a shift of half a pixel is no difference."""
     soft = ImageFilter.BoxBlur(2)
     difference = ImageChops.difference(before.filter(soft), after.filter(soft)).filter(soft)
-    _, most = difference.getextrema()
-    return Comparison(int(most), _ink(before), _ink(after))
+    most: Any = difference.getextrema()[1]
+    darkest_before: Any = before.getextrema()[0]
+    return Comparison(most, 255 - darkest_before, _ink(before), _ink(after))
 
 
 def _ink(picture: Image.Image) -> float:
@@ -71,13 +73,15 @@ def stand_in(page: pypdfium2.PdfPage, geometry: Geometry) -> Image.Image:
 
 def _drawing(page: pypdfium2.PdfPage, geometry: Geometry, scale: float) -> Image.Image:
     placed = letter.place(geometry)
+    sheet = Image.new("L", (round(letter.WIDTH * scale), round(letter.HEIGHT * scale)), 255)
+    if not (page.get_width() and page.get_height()):  # PDFium takes a nonsensical box at its word
+        return sheet
     # PDFium leaves UserUnit out of account, so it is part of the scale.
     bitmap = page.render(scale=placed.scale * geometry.unit * scale, grayscale=True)
     drawn = bitmap.to_pil().convert("L")
     bitmap.close()
     if placed.turned:
         drawn = drawn.transpose(Image.Transpose.ROTATE_90)
-    sheet = Image.new("L", (round(letter.WIDTH * scale), round(letter.HEIGHT * scale)), 255)
     sheet.paste(drawn, ((sheet.width - drawn.width) // 2, (sheet.height - drawn.height) // 2))
     return sheet
 
@@ -98,7 +102,7 @@ def fax(page: pypdfium2.PdfPage) -> Image.Image:
         | pdfium.FPDF_RENDER_NO_SMOOTHPATH
     )
     pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, FAX_WIDTH, FAX_HEIGHT, 0, how)
-    picture = bitmap.to_pil().convert("L").convert("1")
+    picture: Image.Image = bitmap.to_pil().convert("L").convert("1")
     bitmap.close()
     return picture
 

@@ -1,7 +1,7 @@
 """Text as PDF pages, set by Typst: the cover page, and plain text files.
 
-What a sender wrote goes in as JSON that the template reads as data. It is never part of the template's source, so no mail
-can write markup; and a template reads no file outside of its own folder.
+What a sender wrote goes in as JSON that the template reads as data. It is never part of the template's source, so no
+mail can write markup; and a template reads no file outside of its own folder.
 """
 
 import json
@@ -27,14 +27,14 @@ _LINES = 58  # on a page of plain text
 _SHIPPED_SCRIPTS = ((0x0000, 0x06FF), (0x1E00, 0x2BFF), (0xFB00, 0xFEFF))
 
 
-class TemplateFailed(RuntimeError):
+class TemplateError(RuntimeError):
     """The cover page's template cannot be used: the administrator's to mend. The text is Typst's own."""
 
 
 def cover(sheet: CoverSheet, headers: Headers, text: str, *, pages: int) -> bytes:
     """The cover page as a PDF, of more than one page when the mail's text is long.
 
-    `pages` are those of the documents behind it; the template adds its own. Raises TemplateFailed.
+    `pages` are those of the documents behind it; the template adds its own. Raises TemplateError.
     """
     words = text.strip()
     if len(words) > _MOST_COVER_TEXT:
@@ -90,7 +90,7 @@ def _set(template: Path, data: Mapping[str, Any], *, system_fonts: bool = False)
             pdf_tags=False,
         )
     except typst.TypstError as error:
-        raise TemplateFailed(str(error)) from None
+        raise TemplateError(str(error)) from None
     return pdf
 
 

@@ -43,14 +43,15 @@ class Workbench:
         self._poll.register(self._deaths, select.POLLIN)
         serving = True
         while serving:
-            for number, _ in self._poll.poll():
-                if number == self._control.fileno():
-                    serving = self._fork()
-                elif number == self._deaths.fileno():
-                    self._deaths.recv(4096)
-                    self._bury()
-                else:
-                    self._end(number)
+            ready = {number for number, _ in self._poll.poll()}
+            # In this order, because a new worker's socket may get the number of one that is closed here.
+            for number in ready - {self._control.fileno(), self._deaths.fileno()}:
+                self._end(number)
+            if self._deaths.fileno() in ready:
+                self._deaths.recv(4096)
+                self._bury()
+            if self._control.fileno() in ready:
+                serving = self._fork()
         for pid in self._workers:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)

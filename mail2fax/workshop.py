@@ -1,7 +1,7 @@
 """Where a mail is made into documents: a fresh process each, made ready in advance, within limits.
 
-The server never parses a mail or a PDF. A worker that crashes, hangs or is killed takes nothing with it but its own mail,
-and that one gets a clear answer: the mail is tried once more, more carefully, and then refused.
+The server never parses a mail or a PDF. A worker that crashes, hangs or is killed takes nothing with it but its own
+mail, and that one gets a clear answer: it is tried once more, more carefully, and then refused.
 """
 
 import asyncio
@@ -20,12 +20,11 @@ from mail2fax.model import Permanent, Reason
 from mail2fax.settings import Documents
 
 _MOST_ANSWER = 1 << 23  # bytes; a worker that says more is not ours any more
-_FIRST_SHARE = 0.75  # of the wall clock is for the first attempt
-_CAREFUL_SHARE = 0.25  # of the processor time is for the careful one, which is the quick way
+_SECOND_SHARE = 0.25  # of the time limits is for the second attempt, which takes the quick way
 _PATIENCE = 5.0  # seconds for the workbench to end by itself
 
 
-class WorkerFailed(RuntimeError):
+class WorkerError(RuntimeError):
     """No fault of the mail's, and twice. The text names a signal or lines of code, nothing of the document."""
 
 
@@ -123,23 +122,23 @@ class Workshop:
         """Make a mail into documents.
 
         A part on which two workers died, the second one more careful, is refused as TOO_COMPLEX in the account.
-        Raises Permanent(TOO_COMPLEX) when they died before they had an account; WorkerFailed when it is no fault of
+        Raises Permanent(TOO_COMPLEX) when they died before they had an account; WorkerError when it is no fault of
         the mail: our own code failed, or somebody ends the workers.
         """
-        settings, clock = self._settings, asyncio.get_running_loop().time
+        settings = self._settings
         async with self._slots:
-            deadline = clock() + settings.wall_seconds
             limits = Limits(settings.memory, settings.cpu_seconds)
-            first, _ = await self._attempt(Order(task, limits), settings.wall_seconds * _FIRST_SHARE)
+            first, _ = await self._attempt(Order(task, limits), settings.wall_seconds * (1 - _SECOND_SHARE))
             if first.made:
                 return first.made
             log.worker_ended(folder=task.folder.name, how=first.how, trace=first.trace, again=True)
-            second, will = await self._attempt(_again(task, limits, first), deadline - clock())
+            rest = settings.wall_seconds * _SECOND_SHARE
+            second, will = await self._attempt(_again(task, limits, first), rest)
         if second.made:
             return second.made
         log.worker_ended(folder=task.folder.name, how=second.how, trace=second.trace, again=False)
         if second.trace or second.from_outside:
-            raise WorkerFailed(second.trace or second.how)
+            raise WorkerError(second.trace or second.how)
         if will:
             return will
         raise Permanent(Reason.TOO_COMPLEX, "5.6.0", note=f"worker ended: {second.how}")
@@ -179,7 +178,7 @@ class Workshop:
         with theirs:
             self._workbench = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "mail2fax.workbench"),
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 env=confinement.environment(os.environ),
                 start_new_session=True,  # Ctrl-C is for the server, which lets its documents be finished first
             )
@@ -208,7 +207,7 @@ def _again(task: Task, limits: Limits, first: _Ending) -> Order:
     """The second attempt: as the first if that was ended by somebody else, else careful and short."""
     if first.from_outside:
         return Order(task, limits)
-    quick = max(1, round(limits.cpu_seconds * _CAREFUL_SHARE))
+    quick = max(1, round(limits.cpu_seconds * _SECOND_SHARE))
     return Order(task, Limits(limits.memory, quick), careful=True)
 
 
