@@ -185,7 +185,8 @@ class Image:
             copy(ROOT / name, target)
 
     def _run(self, words: str) -> None:
-        environment = {**os.environ, **self.env}
+        # The packages may come from pip's cache, and stay as they are: that is all that is done in another way.
+        environment = {**os.environ, **self.env, "PIP_NO_CACHE_DIR": "0", "PIP_NO_COMPILE": "1"}
         done = subprocess.run(
             ["sh", "-ec", self.placed(words)],
             cwd=self.cwd,
