@@ -37,7 +37,8 @@ class Metrics:
     """What one node counts from its start on. `note` is an observer for `log.observed`."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a third more series, that say no more than the start of the process
+        # Each "_created" says no more than the start of the process does.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._accepted = self._counter("mails_accepted", "Mails that were answered with 250")
