@@ -89,5 +89,5 @@ def hello(hostname: str, extensions: list[str]) -> str:
 
 def accepted(queue_id: str, *, known: bool) -> str:
     """The promise after DATA: given only once the mail is on disk."""
-    # RFC 5321 section 6.1, RFC 1047: a client that lost our 250 sends the same bytes again.
-    return f"250 2.0.0 accepted as {queue_id}" + (" when the same mail came before, not faxed again" if known else "")
+    # RFC 5321 section 6.1, RFC 1047: a client that lost our 250 sends the same bytes again. They are not faxed again.
+    return f"250 2.0.0 {'the same mail came before, ' if known else ''}accepted as {queue_id}"
