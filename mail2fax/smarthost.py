@@ -155,7 +155,7 @@ class Smarthost:
 def _writable(address: str) -> bool:
     """Whether aiosmtplib would say this very address, and nothing else, in RCPT."""
     try:
-        return address.isprintable() and parse_address(address) == address
+        return bool(address) and address.isprintable() and parse_address(address) == address
     except ValueError:
         return False
 
