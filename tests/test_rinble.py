@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from mail2fax.model import Line, LineHeld, Permanent, Progress, Reason, State, Temporary, Unclear, Verdict
-from mail2fax.providers import early, held
+from mail2fax.providers import held
 from mail2fax.providers.rinble import Rinble
 from mail2fax.settings import Provider
 from tests.faultproxy import Fault, FaultProxy
@@ -119,6 +119,7 @@ async def test_nothing_of_the_end_leaves_before_the_commit_returned(faxapi, prov
     document = pdf(tmp_path, size)
 
     async def look():
+        await faxapi.until(lambda: faxapi.uploads)
         (upload,) = faxapi.uploads
         await faxapi.until(lambda: upload.data.endswith(b"\r\n\r\n" + document.read_bytes()))
         with pytest.raises(TimeoutError):
@@ -328,19 +329,6 @@ async def test_an_early_refusal_is_heard(faxapi, provider, tmp_path, status, hea
     raised = await verdict(provider, pdf(tmp_path, 4_000_000), commit)
     assert type(raised) is kind
     assert raised.retry_after == (9.0 if headers.get("Retry-After") else None)
-    assert commit.calls == 0
-
-
-@pytest.mark.parametrize("size", [10, 60_000, 200_000])
-@pytest.mark.parametrize(("status", "headers", "kind"), EARLY)
-async def test_a_refusal_that_has_come_before_the_commit_spares_it(
-    faxapi, provider, tmp_path, monkeypatch, size, status, headers, kind
-):
-    """All but the end was sent, but the answer is there already."""
-    monkeypatch.setattr(early, "_GLANCE", 5.0)  # as long as it takes, so that it is there
-    faxapi.on_post(Reply(status, b"no", headers, early=10, end="hang"))
-    commit = Commit()
-    assert type(await verdict(provider, pdf(tmp_path, size), commit)) is kind
     assert commit.calls == 0
 
 
@@ -700,6 +688,7 @@ async def test_tls_with_a_private_authority(tls_faxapi, authority, tmp_path):
     document = pdf(tmp_path, 2_000_000)
 
     async def look():
+        await tls_faxapi.until(lambda: tls_faxapi.uploads)
         (upload,) = tls_faxapi.uploads
         await tls_faxapi.until(lambda: upload.data.endswith(document.read_bytes()[-1000:]))
         assert END not in upload.data

@@ -23,7 +23,7 @@ class ListeningTransport(httpx.AsyncHTTPTransport):
     there, and the answer is read. An empty piece sends nothing, and only looks.
     """
 
-    def __init__(self, tls: ssl.SSLContext, *, keep: int, idle: float = 0.0) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, *, keep: int, idle: float = 0.0) -> None:
         """`keep`: so many connections stay open for the next request, for `idle` seconds."""
         # Not super().__init__: it makes a pool, but lets nobody choose the pool's network. All else of the class,
         # which maps the pool's errors to httpx's, is used as it is.
@@ -71,7 +71,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         if self._heard is None:
             self._heard = asyncio.create_task(self._stream.read(_READ), name="early answer")
         # Writing to a connection that was reset throws away what had come before: look first.
-        if not buffer or self._stream.get_extra_info("is_readable"):
+        if self._stream.get_extra_info("is_readable"):
             await asyncio.wait({self._heard}, timeout=_GLANCE)
         if self._heard.done() and not _goes_on(self._heard):
             # For httpcore the sign to stop writing and to see whether there is an answer.

@@ -40,7 +40,7 @@ class Rinble:
     def __init__(self, settings: Provider) -> None:
         self._url = httpx.URL(settings.url)
         self._timeout = settings.timeout
-        self._tls = ssl.create_default_context(cafile=settings.ca_file or None)
+        self._tls = _trusting(settings.ca_file) if self._url.scheme == "https" else None
         # A POST never goes out on a used connection: one that the server is just closing would leave us in doubt.
         self._sender = _client(ListeningTransport(self._tls, keep=0), self._timeout)
         self._asker = _client(ListeningTransport(self._tls, keep=settings.concurrency, idle=IDLE), self._timeout)
@@ -74,11 +74,10 @@ class Rinble:
 
     async def check(self, line: Line) -> None:  # noqa: ARG002 -- another provider may have an address for each line
         """Connect, with TLS where the URL says so, and hang up; see `Provider.check`."""
-        secure = self._url.scheme == "https"
-        port = self._url.port or (443 if secure else 80)
+        port = self._url.port or (443 if self._tls else 80)
         try:
             async with asyncio.timeout(min(CONNECT, self._timeout)):
-                _, writer = await asyncio.open_connection(self._url.host, port, ssl=self._tls if secure else None)
+                _, writer = await asyncio.open_connection(self._url.host, port, ssl=self._tls)
                 writer.close()
                 await writer.wait_closed()
         except OSError as error:
@@ -110,6 +109,11 @@ class Rinble:
         if body.failure is not None:
             raise body.failure
         raise verdicts.no_answer(note, committed=body.committed)
+
+
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    """TLS as the system trusts it, or as the file says. httpx by itself would bring its own list of authorities."""
+    return ssl.create_default_context(cafile=ca_file or None)
 
 
 def _client(transport: httpx.AsyncBaseTransport, timeout: float) -> httpx.AsyncClient:
