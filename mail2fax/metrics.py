@@ -28,6 +28,16 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FRACTIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 120)
 _WAITS = (1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400, 86_400)
+_ERRORS = (
+    "not accepted",
+    "session failed",
+    "step failed",
+    "spool failed",
+    "worker ended",
+    "lease lost",
+    "not reloaded",
+    "template broken, the shipped one was used",
+)
 _CODE = re.compile(r"[45]\d\d( [45]\.\d{1,3}\.\d{1,3})?")
 
 Facts = Mapping[str, Any]
@@ -42,10 +52,11 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._accepted = self._counter("mails_accepted", "Mails that were answered with 250")
-        self._refused = self._counter("mails_refused", "Answers 4yz and 5yz in the SMTP dialogue", "code")
+        self._refused = self._counter("mails_refused", "Answers 4yz and 5yz to clients", "code")
         self._ended = self._counter("faxes_ended", "Faxes whose outcome became known", "outcome", "reason")
         self._replies = self._counter("replies", "Replies by what became of them", "fate")
         self._postponed = self._counter("replies_postponed", "Attempts at a reply that the mail server did not take")
+        self._logins = self._counter("logins_failed", "Wrong passwords, and those not even looked at")
         self._answers = self._counter("provider_answers", "Requests to the provider by its answer", "request", "answer")
         self._errors = self._counter("errors", "Events that an administrator should look into", "event")
         self._commit = self._histogram("commit_seconds", "From the end of a mail to its commit", _FRACTIONS)
@@ -55,7 +66,11 @@ class Metrics:
         self._reply = self._histogram("reply_seconds", "From the accepted mail to the reply", _WAITS)
         self._counted: Mapping[str, Callable[[Facts], None]] = {
             "accepted": self._note_accepted,
+            "accepted for postmaster": lambda _: self._accepted.inc(),
             "refused": self._note_refused,
+            "turned away": self._note_refused,
+            "login failed": lambda _: self._logins.inc(),
+            "login refused, too many failures": lambda _: self._logins.inc(),
             "prepared": lambda facts: self._prepare.observe(facts["seconds"]),
             "provider answered": self._note_answer,
             **{state.value: self._note_end for state in FINAL},
@@ -63,7 +78,7 @@ class Metrics:
             "no reply wanted": lambda _: self._replies.labels("suppressed").inc(),
             "reply undeliverable": lambda _: self._replies.labels("undeliverable").inc(),
             "reply not taken, trying again": lambda _: self._postponed.inc(),
-            **dict.fromkeys(("step failed", "spool failed", "lease lost", "worker ended"), self._note_error),
+            **dict.fromkeys(_ERRORS, self._note_error),
         }
 
     def note(self, event: str, facts: Facts) -> None:
@@ -85,8 +100,7 @@ class Metrics:
 
     def _note_accepted(self, facts: Facts) -> None:
         self._accepted.inc()
-        if "seconds" in facts:
-            self._commit.observe(facts["seconds"])
+        self._commit.observe(facts["seconds"])
 
     def _note_refused(self, facts: Facts) -> None:
         code = _CODE.match(str(facts["answer"]))

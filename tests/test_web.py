@@ -220,6 +220,32 @@ EVENTS = [
         {"mail2fax_errors_total{event=step failed}": 1},
     ),
     (lambda: log.spool_failed(work="submit"), {"mail2fax_errors_total{event=spool failed}": 1}),
+    (
+        lambda: log.accepted_for_postmaster(queue_id="X", client="::1", sender="a@b.example"),
+        {"mail2fax_mails_accepted_total": 1, "mail2fax_commit_seconds_count": 0},
+    ),
+    (
+        lambda: log.turned_away(client="::1", answer="421 4.7.0 too many connections"),
+        {"mail2fax_mails_refused_total{code=421 4.7.0}": 1},
+    ),
+    (lambda: log.login_failed(client="::1", name="anna"), {"mail2fax_logins_failed_total": 1}),
+    (lambda: log.login_refused(client="::1", name="anna"), {"mail2fax_logins_failed_total": 1}),
+    (
+        lambda: log.not_accepted(client="::1", sender="a@b.example", error=OSError("full")),
+        {"mail2fax_errors_total{event=not accepted}": 1},
+    ),
+    (
+        lambda: log.session_failed(client="::1", error=OSError("x")),
+        {"mail2fax_errors_total{event=session failed}": 1},
+    ),
+    (
+        lambda: log.not_reloaded(what="certificate", problem="x"),
+        {"mail2fax_errors_total{event=not reloaded}": 1},
+    ),
+    (
+        lambda: log.template_broken(template="x", folder="y", problem="z"),
+        {"mail2fax_errors_total{event=template broken, the shipped one was used}": 1},
+    ),
     (lambda: log.lease_lost(fax="X-1"), {"mail2fax_errors_total{event=lease lost}": 1}),
     (
         lambda: log.worker_ended(folder="x", how="killed", trace="", again=True),
