@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from mail2fax import log, moves, web
+from mail2fax import log, moves
+from mail2fax.condition import Condition
 from mail2fax.listener import Listener
 from mail2fax.model import Line
 from mail2fax.policy import Policy
@@ -54,8 +55,8 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     """Start a node, and put it down at the end of the context: 421 to open sessions, steps finished or put back."""
     async with contextlib.AsyncExitStack() as stack:
         spool = await stack.enter_async_context(open_spool(settings, serving=True))
-        condition = web.Condition()  # the page is up before the door opens, and until the last step is put down
-        page = await stack.enter_async_context(web.serving(settings, spool, condition))
+        condition = Condition()  # the page is up before the door opens, and until the last step is put down
+        page = await stack.enter_async_context(_page(settings, spool, condition))
         letters = Letters(settings, await spool.secret("resend"))
         worker = Worker(spool, await _pipeline(settings, spool, letters, stack))
         listener = Listener(settings, spool, Policy(settings))
@@ -72,6 +73,15 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
             yield Node(settings, spool, worker, listener, working, addresses, page)
             condition.draining = True
             await listener.close()
+
+
+def _page(settings: Settings, spool: Spool, condition: Condition) -> contextlib.AbstractAsyncContextManager[str]:
+    """The status page, if it is asked for."""
+    if not settings.web.listen:
+        return contextlib.nullcontext("")
+    from mail2fax import web  # noqa: PLC0415 -- loading it takes a tenth of the start
+
+    return web.serving(settings, spool, condition)
 
 
 async def _pipeline(

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
@@ -22,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from mail2fax import __version__, httpd, log, metrics, overview, records
+from mail2fax.condition import Condition
 from mail2fax.guard import Guard
 from mail2fax.metrics import Metrics
 from mail2fax.model import Fax, Refused
@@ -40,35 +40,9 @@ T = TypeVar("T")
 Handler = Callable[["Pages", Request], Awaitable[Response]]
 
 
-@dataclass(slots=True)
-class Condition:
-    """How a node is: `node` writes it, the pages read it."""
-
-    addresses: tuple[str, ...] = ()  # where mail is accepted; empty: it is not
-    working: asyncio.Task[None] | None = None  # the worker's loop; None: not started yet
-    draining: bool = False  # the node is about to end
-
-    @property
-    def alive(self) -> bool:
-        """False only when a restart would help."""
-        return self.draining or self.working is None or not self.working.done()
-
-    @property
-    def problems(self) -> list[str]:
-        """Why this node should be given no mail now."""
-        return [
-            *(["draining"] if self.draining else []),
-            *(["not listening"] if not self.addresses else []),
-            *([] if self.alive and self.working else ["worker not running"]),
-        ]
-
-
 @contextlib.asynccontextmanager
 async def serving(settings: Settings, spool: Spool, condition: Condition) -> AsyncIterator[str]:
-    """Serve [web] listen as long as the context lasts. The address as bound; "" when it is not asked for."""
-    if not settings.web.listen:
-        yield ""
-        return
+    """Serve [web] listen as long as the context lasts. The address as bound."""
     counted = Metrics()
     pages = Pages(settings, spool, condition, counted)
     with log.observed(counted.note):

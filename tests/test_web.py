@@ -15,6 +15,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from mail2fax import desk, httpd, log, metrics, node, web
+from mail2fax.condition import Condition
 from mail2fax.model import Envelope, Receipt, Recipient, State
 from mail2fax.schema import faxes
 from mail2fax.settings import Log, Settings
@@ -61,7 +62,7 @@ class Page(HTMLParser):
 class Site:
     """A served page and a client for it."""
 
-    def __init__(self, client: httpx.AsyncClient, condition: web.Condition, address: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, condition: Condition, address: str) -> None:
         self.client = client
         self.condition = condition
         self.address = address
@@ -95,7 +96,7 @@ async def serving(spool: Any, **sections: Any):
     settings = Settings.model_validate({"web": {"listen": "127.0.0.1:0"}, **sections})
     log.configure(Log(), io.StringIO())
     working = asyncio.create_task(asyncio.Event().wait())
-    condition = web.Condition(("127.0.0.1:2525",), working)
+    condition = Condition(("127.0.0.1:2525",), working)
     try:
         async with web.serving(settings, spool, condition) as address:
             async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
@@ -532,12 +533,11 @@ async def test_watchers_cannot_use_up_the_connections(site):
 # -- with the node
 
 
-@SQLITE
-async def test_without_listen_nothing_is_served_or_counted(spool):
+async def test_without_listen_nothing_is_served_or_counted(bridge):
     """[web] listen turns it on; without it there is no socket and no observer."""
-    async with web.serving(Settings(), spool, web.Condition()) as address:
-        assert address == ""
-        assert not log._observers
+    running = await bridge()
+    assert running.node.page == ""
+    assert not log._observers
 
 
 async def test_a_node_that_ends_is_not_ready_but_alive(bridge_settings, faxapi):
