@@ -44,8 +44,8 @@ format: $(TOOLS)  ## Format the code and mend what ruff can mend.
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: $(TOOLS)  ## Write what is generated in docs/ again: the settings, the commands, the picture of the demo.
-	@$(BIN)/python docs/generate.py
+docs: $(TOOLS)  ## Write what is generated in docs/ again: settings, commands, the picture of the demo.
+	@$(BIN)/python -m docs.generate
 
 bench: $(TOOLS)  ## Measure; benchmarks/README.md says what.
 	@$(BIN)/python -m benchmarks
@@ -54,15 +54,10 @@ clean:  ## Remove .venv and everything that was made.
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/python:
-	@.ci/venv $(VENV)
-
-$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
-	@echo "== installing what mail2fax needs into $(VENV) (the first time takes about a minute)"
-	@$(BIN)/python -m pip install --editable .
+$(RUNTIME): pyproject.toml constraints.txt
+	@.ci/install $(VENV) .
 	@touch $@
 
-$(TOOLS): pyproject.toml constraints.txt | $(BIN)/python
-	@echo "== installing mail2fax and the tools to test it into $(VENV) (the first time takes one to two minutes)"
-	@$(BIN)/python -m pip install --editable '.[dev]'
+$(TOOLS): pyproject.toml constraints.txt
+	@.ci/install $(VENV) '.[dev]'
 	@touch $@ $(RUNTIME)
