@@ -10,7 +10,7 @@ from typer.main import get_command
 from docs import generate
 from mail2fax import config
 from mail2fax.cli import app
-from mail2fax.keys import KEYS
+from mail2fax.keys import BY_VARIABLE, KEYS
 from mail2fax.model import FINAL, NEXT, State
 from mail2fax.settings import Settings
 from mail2fax.spool import WORK
@@ -58,6 +58,24 @@ def test_settings_that_are_named_exist(page):
     named = re.findall(r"`\[\[?(\w+)\]?\] (\w+)", page.read_text("utf-8"))
     assert {f"{section}.{key}" for section, key in named if section in sections} <= known
     assert {section for section, _ in named} <= sections
+
+
+@pytest.mark.parametrize(
+    "name", ["compose.yaml", "Dockerfile", "contrib/container.toml", "mail2fax.example.toml", "README.md"]
+)
+def test_variables_that_are_named_exist(name):
+    """What is run is set by variables that mail2fax reads."""
+    named = set(re.findall(r"MAIL2FAX_[A-Z0-9]+(?:__?[A-Z0-9]+)+", (ROOT / name).read_text("utf-8")))
+    assert named <= set(BY_VARIABLE)
+
+
+def test_the_unit_runs_commands_that_exist():
+    """contrib/mail2fax.service calls commands of mail2fax, as a user of its own."""
+    unit = (ROOT / "contrib" / "mail2fax.service").read_text("utf-8")
+    called = re.findall(r"^Exec\w+=/opt/mail2fax/bin/mail2fax (\w+) --config", unit, re.MULTILINE)
+    assert called == ["migrate", "serve"]
+    assert set(called) <= set(_commands())
+    assert re.search(r"^User=mail2fax$", unit, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
