@@ -6,7 +6,7 @@ import contextlib
 import httpcore
 import pytest
 
-from mail2fax.providers.early import _Stream
+from mail2fax.providers.early import _ListeningStream, _Stream
 
 
 class Inner(httpcore.AsyncNetworkStream):
@@ -50,7 +50,7 @@ TAKEN = b"HTTP/1.1 200 OK\r\n\r\n"
 async def test_nothing_more_is_written_once_it_is_over(said):
     """Refused, closed, reset or nonsense: not even the empty piece before the commit passes, and it can be read."""
     inner = Inner(said)
-    stream = _Stream(inner)
+    stream = _ListeningStream(inner)
     with pytest.raises(httpcore.WriteError):
         await stream.write(b"")
     if isinstance(said, bytes):
@@ -65,7 +65,7 @@ async def test_nothing_more_is_written_once_it_is_over(said):
 async def test_an_interim_answer_or_a_success_stops_nothing(said):
     """The rest is written, and the answer read in its order."""
     inner = Inner(said, b"more")
-    stream = _Stream(inner)
+    stream = _ListeningStream(inner)
     for piece in (b"1", b"2", b"", b"3"):
         await stream.write(piece)
     assert inner.written == [b"1", b"2", b"", b"3"]
@@ -75,7 +75,7 @@ async def test_an_interim_answer_or_a_success_stops_nothing(said):
 async def test_silence_has_a_timeout_and_loses_nothing():
     """Read again after it, what comes then is there."""
     inner = Inner()
-    stream = _Stream(inner)
+    stream = _ListeningStream(inner)
     await stream.write(b"1")
     with pytest.raises(httpcore.ReadTimeout):
         await stream.read(100, timeout=0.01)
@@ -86,7 +86,7 @@ async def test_closing_ends_the_listening():
     """No task is left behind, whether something was heard or not."""
     for says in ([], [REFUSED], [httpcore.ReadError()]):
         inner = Inner(*says)
-        stream = _Stream(inner)
+        stream = _ListeningStream(inner)
         with contextlib.suppress(httpcore.WriteError):
             await stream.write(b"")
         await stream.aclose()
@@ -94,9 +94,10 @@ async def test_closing_ends_the_listening():
     assert [task for task in asyncio.all_tasks() if task.get_name() == "early answer"] == []
 
 
-async def test_a_handshake_that_fails_closes_the_connection():
+@pytest.mark.parametrize("kind", [_Stream, _ListeningStream])
+async def test_a_handshake_that_fails_closes_the_connection(kind):
     """Nobody else would."""
     inner = Inner()
     with pytest.raises(httpcore.ConnectTimeout):
-        await _Stream(inner).start_tls(None)
+        await kind(inner).start_tls(None)
     assert inner.closed

@@ -23,7 +23,7 @@ import httpx
 from mail2fax import __version__, log
 from mail2fax.model import Line, Progress, Reason, Temporary
 from mail2fax.providers import Commit, verdicts
-from mail2fax.providers.early import ListeningTransport
+from mail2fax.providers.early import Transport
 from mail2fax.providers.held import HeldBody
 from mail2fax.settings import Provider
 
@@ -42,8 +42,9 @@ class Rinble:
         self._timeout = settings.timeout
         self._tls = _trusting(settings.ca_file) if self._url.scheme == "https" else None
         # A POST never goes out on a used connection: one that the server is just closing would leave us in doubt.
-        self._sender = _client(ListeningTransport(self._tls, keep=0), self._timeout)
-        self._asker = _client(ListeningTransport(self._tls, keep=settings.concurrency, idle=IDLE), self._timeout)
+        self._sender = _client(Transport(self._tls, listening=True), self._timeout)
+        kept = Transport(self._tls, listening=False, keep=settings.concurrency, idle=IDLE)
+        self._asker = _client(kept, self._timeout)
         logging.getLogger("httpx").addFilter(_without_query)
 
     async def submit(self, line: Line, number: str, document: Path, name: str, commit: Commit) -> str:
