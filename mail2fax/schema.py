@@ -25,6 +25,7 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    text,
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.compiler import compiles
@@ -139,6 +140,13 @@ faxes = Table(
     Index("faxes_sender", "sender", "received_at"),
     Index("faxes_number", "number", "received_at"),
     Index("faxes_received", "received_at"),
+    # Few of many: the status page counts them at every look.
+    Index(
+        "faxes_undeliverable",
+        "received_at",
+        sqlite_where=text("reply = 'undeliverable'"),
+        postgresql_where=text("reply = 'undeliverable'"),
+    ),
 )
 
 events = Table(

@@ -17,7 +17,7 @@ from mail2fax.locking import Busy
 from mail2fax.model import FINAL, NEXT, LeaseLost, Outcome, Reason, Refused, State
 from mail2fax.schema import faxes, now, open_engine
 from mail2fax.settings import Settings
-from mail2fax.spool import PREPARE, RECOVER, REPLY, SUBMIT, open_spool
+from mail2fax.spool import POLL, PREPARE, RECOVER, REPLY, SUBMIT, open_spool
 from tests import spooling
 from tests.spooling import SENDER, claim, put
 
@@ -303,6 +303,17 @@ async def test_a_fax_held_while_it_is_worked_on_stays_after_that_step(spool):
     assert await spool.claim(SUBMIT, 1) == ([], None)
     await spool.change(desk.release, desk.waiting(), "kim")
     await claim(spool, SUBMIT)
+
+
+async def test_a_fax_held_while_it_is_submitted_is_still_polled(spool):
+    """What the provider has cannot be held: it goes on to its outcome."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, SUBMIT)
+    await spool.change(desk.hold, desk.waiting(fax.id), "kim")
+    fax = await spool.advance(fax, State.SUBMITTING, keep=True)
+    fax = await spool.advance(fax, State.SUBMITTED, provider_ref="ref")
+    assert fax.held_by == ""
+    await claim(spool, POLL)
 
 
 async def test_retry_makes_a_linked_fax_of_the_same_document(spool):
