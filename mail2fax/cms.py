@@ -19,6 +19,7 @@ class Sealed(Enum):
 
     ENCRYPTED = "encrypted"
     DETACHED = "detached"  # a signature, or certificates, and nothing else
+    OTHER = "other"  # compressed, authenticated
     UNREADABLE = "unreadable"
 
 
@@ -44,7 +45,7 @@ class _Reader:
         if kind in _ENCRYPTED:
             return Sealed.ENCRYPTED
         if kind != _SIGNED:
-            return Sealed.UNREADABLE
+            return Sealed.OTHER
         self.header()
         self.header()  # section 5.1: SignedData: version, digestAlgorithms, encapContentInfo, …
         self.skip()

@@ -24,12 +24,16 @@ _CLOSED = {
 _SEALED = {
     cms.Sealed.ENCRYPTED: Reason.ENCRYPTED_MAIL,
     cms.Sealed.DETACHED: Reason.CRYPTO_SIGNATURE,
+    cms.Sealed.OTHER: Reason.NOT_REACHABLE,
     cms.Sealed.UNREADABLE: Reason.DAMAGED,
 }
 _HEADER = re.compile(rb"\s{0,100}(?:>?From |[!-9;-~]{2,60}:[ \t\r\n])")
+# A second PDF in the base64 of one part: the boundary between them was lost.
+_SWALLOWED = re.compile(rb"\n[ \t]*+\r?\nJVBERi0[A-Za-z0-9+/]{33}")
+_BLANK = re.compile(rb"\s*+")
 # A PDF, in base64 or bare, where no part begins: what a broken boundary leaves behind.
 _STRANDED = re.compile(
-    rb"^[ \t]{0,8}(?:JVBERi0[A-Za-z0-9+/]{33,}\s{1,8}[A-Za-z0-9+/=]{4}|%PDF-1\.\d\s[^\0]{0,400}?\d obj\b)",
+    rb"^[ \t]{0,8}(?:JVBERi0[A-Za-z0-9+/]{33,}|%PDF-1\.\d\s[^\0]{0,400}?\d obj\b)",
     re.MULTILINE,
 )
 _A_FILE = Claim(type=sniff.BINARY, disposition="attachment")
@@ -108,6 +112,8 @@ class _Dissection:
                 html = html or leaf.claim.type == sniff.HTML
                 yield leaf
             branch += 1
+        if branch == 0:
+            yield self.leaf(replace(about, type="text/plain"), bytes(entity.body), place)
 
     def forwarded(self, inner: Entity, about: Claim, place: _Place) -> Iterator[Leaf]:
         name = about.name or label(first(inner.fields, "subject")) or "message/rfc822"
@@ -120,6 +126,9 @@ class _Dissection:
             yield self.leaf(about, b"", place, Reason.UNDECODABLE)
         else:
             yield from self.file(about, data, place)
+        text = _BLANK.match(entity.buffer, entity.start, entity.end)
+        if encoding == "base64" and text and _SWALLOWED.search(entity.buffer, text.end(), entity.end):
+            yield self.leaf(Claim(type=sniff.PDF), b"", place, Reason.UNDECODABLE)
 
     def file(self, about: Claim, data: bytes, place: _Place) -> Iterator[Leaf]:
         """A leaf's bytes, or the leaves inside if it turns out to be a container."""
@@ -203,10 +212,10 @@ class _Dissection:
     def count(self, place: _Place) -> None:
         self.parts += 1
         if place.depth > self.limits.depth or self.parts > self.limits.parts:
-            raise Permanent(Reason.MAIL_BOMB, note=f"{self.parts} parts, {place.depth} deep")
+            raise Permanent(Reason.MAIL_BOMB, "5.6.0", note=f"{self.parts} parts, {place.depth} deep")
 
     def keep(self, data: bytes) -> bytes:
         self.decoded += len(data)
         if self.decoded > self.limits.decoded_bytes:
-            raise Permanent(Reason.MAIL_BOMB, note="too large when decoded")
+            raise Permanent(Reason.MAIL_BOMB, "5.6.0", note="too large when decoded")
         return data

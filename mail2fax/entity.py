@@ -14,8 +14,8 @@ from mail2fax.leaf import MimeLimits
 from mail2fax.model import Permanent, Reason
 
 _FIELD = re.compile(rb"([!-9;-~]{1,100})[ \t]*:")
-# Blank lines, and the line that parts the mails of an mbox file.
-_BEFORE_HEADER = re.compile(rb"(?:[ \t]*+[\r\n]++)*+(?:>?From [^\r\n]*\r?\n)?")
+# A byte order mark, blank lines, and the line that parts the mails of an mbox file.
+_BEFORE_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*+[\r\n]++)*+(?:>?From [^\r\n]*\r?\n)?")
 _BARE_CR = re.compile(rb"[^\r\n]*+\r(?!\n)")
 # What follows a boundary line that no header names: a field that only parts of a mail have.
 _UNNAMED = re.compile(
@@ -91,7 +91,7 @@ def read(buffer: bytes, start: int, end: int, limits: MimeLimits) -> Entity:
             break
         at = stop
         if at - start > limits.header_bytes or len(fields) > limits.header_fields:
-            raise Permanent(Reason.MAIL_BOMB, note="a header is too large")
+            raise Permanent(Reason.MAIL_BOMB, "5.6.0", note="a header is too large")
     return Entity(_unfold(fields), buffer, at, end)
 
 
@@ -100,9 +100,10 @@ def split(entity: Entity, boundary: bytes) -> Iterator[Section]:
 
     RFC 2046 section 5.1: a boundary line holds nothing more than white space, so that a boundary may begin with
     another. Parts after the closing line are read too: a part that repeats the outer boundary closes it early.
-    Without any boundary line there is one section that is no part. Raises Permanent: MAIL_BOMB.
+    What stands first is a part too if it begins as only parts do: its boundary line was damaged. Without any boundary
+    line there is one section that is no part. Raises Permanent: MAIL_BOMB.
     """
-    at, inside = entity.start, False
+    at, inside = _first(entity, boundary)
     for line in _boundary_lines(entity, boundary):
         yield Section(at, max(at, _before_newline(entity.buffer, line.start())), inside)
         at, inside = line.end(), line[1] is None
@@ -113,6 +114,13 @@ def guess_boundary(entity: Entity) -> bytes:
     """The boundary that the body itself uses, when the header names none or a wrong one."""
     found = _UNNAMED.search(entity.buffer, entity.start, entity.end)
     return found[1] if found else b""
+
+
+def _first(entity: Entity, boundary: bytes) -> tuple[int, bool]:
+    """Where the first section starts, and whether it is a part whose boundary line is damaged or lost."""
+    damaged = rb"\s{0,100}(?:--(?!%s[ \t\r\n])[^\r\n]{0,200}\r?\n)?(?=Content-[A-Za-z-]{1,40}[ \t]*:)"
+    found = re.compile(damaged % re.escape(boundary), re.IGNORECASE).match(entity.buffer, entity.start, entity.end)
+    return (found.end(), True) if found else (entity.start, False)
 
 
 def _unfold(fields: list[tuple[bytes, list[bytes]]]) -> Fields:
@@ -138,7 +146,7 @@ def _boundary_lines(entity: Entity, boundary: bytes) -> Iterator[re.Match[bytes]
             continue
         at, false = at + len(delimiter), false + 1
         if false > _FALSE_BOUNDARIES:
-            raise Permanent(Reason.MAIL_BOMB, note="boundaries without end")
+            raise Permanent(Reason.MAIL_BOMB, "5.6.0", note="boundaries without end")
 
 
 def _before_newline(buffer: bytes, at: int) -> int:

@@ -17,7 +17,7 @@ Kind = Literal["pdf", "image", "text", "office", ""]
 class MimeLimits:
     """What a mail may cost. Each is far above any mail that people send, and keeps time and memory bounded."""
 
-    depth: int = 50  # containers within containers
+    depth: int = 30  # containers within containers
     parts: int = 1000  # of all containers together
     header_bytes: int = 262_144  # of one part; Exchange takes no more for a whole mail
     header_fields: int = 1000  # of one part

@@ -3,7 +3,7 @@
     entity, fields, transfer -- dissect (tnef, cms) --> leaves -- judge (sniff) --> items
 
 Runs in a worker process, never in the server's loop. Promise: whatever the bytes are, the answer is a Mail that leaves
-no part out, or Permanent with MAIL_BOMB or UNREADABLE_MAIL; time and memory grow with the mail's size only.
+no part out, or Permanent(MAIL_BOMB); time and memory grow with the mail's size only.
 """
 
 from collections.abc import Iterator, Sequence

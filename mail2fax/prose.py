@@ -29,7 +29,7 @@ _END = re.compile(
 )
 _RULE = re.compile(r"(?:\n\s*|\A)[-_=*]{5,}\s*\Z")
 _ATTRIBUTION = re.compile(
-    r"(?:^|\n)(?:on|le|am|el|il)\s[^\n]{5,120}(?:\n[^\n]{1,120})?"
+    r"(?:^|\n)(?:on|le|am|el|il)\s[^\n]{5,120}(?:\n[^\n]{0,120})?"
     r"(?:wrote|a écrit|schrieb|escribió|ha scritto)[^\n]{0,100}:\s*\Z",
     re.IGNORECASE,
 )
@@ -96,4 +96,4 @@ def _visible(text: str) -> Iterator[str]:
         elif name in _BREAKS:
             yield "\n"
         elif not piece.startswith("<"):
-            yield html.unescape(_ENDLESS.sub("", " ".join(piece.split()) or " " * bool(piece)))
+            yield html.unescape(_ENDLESS.sub("", re.sub(r"\s+", " ", piece)))

@@ -126,10 +126,15 @@ def pixels(data: bytes) -> tuple[int, int] | None:
     return (width, abs(height)) if width and height else None
 
 
+_MOST_SEGMENTS = 1000  # before the frame; a colour profile takes up to 255
+
+
 def _jpeg(data: bytes) -> tuple[int, int]:
     """Width and height stand in the frame header, SOF0 to SOF15 (ISO 10918-1, B.2.2)."""
     at = 2
-    while data[at : at + 1] == b"\xff" and at + 9 <= len(data):
+    for _ in range(_MOST_SEGMENTS):
+        if data[at : at + 1] != b"\xff" or at + 9 > len(data):
+            break
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
         if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
             height, width = struct.unpack(">HH", data[at + 5 : at + 9])

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 
 from mail2fax.charset import decode
 
+_MOST_ATTRIBUTES = 100_000  # an attachment has about ten
 # Attributes ([MS-OXTNEF] section 2.1.3.1), by the lower half of their id.
 _CODEPAGE, _ATTACHMENT, _TITLE, _DATA, _PROPERTIES = 0x9007, 0x9002, 0x8010, 0x800F, 0x9005
 # Properties of an attachment ([MS-OXPROPS]).
 _DISPLAY_NAME, _OBJECT, _SHORT_NAME, _LONG_NAME, _CONTENT_ID, _HIDDEN = 0x3001, 0x3701, 0x3704, 0x3707, 0x3712, 0x7FFE
+_WANTED = frozenset({_DISPLAY_NAME, _OBJECT, _SHORT_NAME, _LONG_NAME, _CONTENT_ID, _HIDDEN})
 # Types of properties ([MS-OXCDATA] section 2.11.1) and their sizes.
 _SIZES = {0x02: 2, 0x03: 4, 0x04: 4, 0x05: 8, 0x06: 8, 0x07: 8, 0x0A: 4, 0x0B: 2, 0x14: 8, 0x40: 8, 0x48: 16}
 _UNICODE, _AN_OBJECT = 0x1F, 0x0D
@@ -64,7 +66,9 @@ def attachments(data: bytes) -> Iterator[Attachment]:
 
 def _attributes(data: bytes) -> Iterator[tuple[int, memoryview]]:
     at = 6  # past the signature and a key
-    while len(data) - at >= 11:
+    for _ in range(_MOST_ATTRIBUTES):
+        if len(data) - at < 11:
+            return
         level, name, length = struct.unpack_from("<BH2xI", data, at)
         end = at + 9 + length
         if level not in {1, 2} or end > len(data):
@@ -73,6 +77,7 @@ def _attributes(data: bytes) -> Iterator[tuple[int, memoryview]]:
             raise _BrokenOff
         yield name, memoryview(data)[at + 9 : end]
         at = end + 2  # the checksum: Outlook itself gets it wrong
+    raise _BrokenOff
 
 
 def _learn(found: Attachment, name: int, value: memoryview, codepage: str) -> Attachment:
@@ -81,7 +86,8 @@ def _learn(found: Attachment, name: int, value: memoryview, codepage: str) -> At
     if name == _DATA:
         return replace(found, data=bytes(value))
     if name == _PROPERTIES:
-        for kind, ident, content in _properties(value):
+        known = {ident: (kind, content) for kind, ident, content in _properties(value) if ident in _WANTED}
+        for ident, (kind, content) in known.items():
             found = _learn_property(found, kind, ident, content, codepage)
     return found
 
@@ -107,31 +113,35 @@ def _properties(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
     try:
         while at < len(data):
             kind, name = struct.unpack_from("<HH", data, at)
-            at += 4
-            if name >= _NAMED:
-                at = _after_name(data, at)
-            count = 1
-            if kind & _SEVERAL or kind in _COUNTED:
-                (count,) = struct.unpack_from("<I", data, at)
-                at += 4
-            for _ in range(count):
-                value, at = _value(data, at, kind & ~_SEVERAL)
-                yield kind & ~_SEVERAL, name, value
+            at = _after_name(data, at + 4) if name >= _NAMED else at + 4
+            start, end, at = _value(data, at, kind)
+            yield kind & ~_SEVERAL, name, data[start:end]
             at += -at % 4
     except (struct.error, _BrokenOff):
         return
 
 
-def _value(data: memoryview, at: int, kind: int) -> tuple[memoryview, int]:
-    """A value, and where the next one starts. It takes some bytes, or a count of four billion would cost time."""
-    size = _SIZES.get(kind, 0)
-    if kind in _COUNTED:
-        (size,) = struct.unpack_from("<I", data, at)
+def _value(data: memoryview, at: int, kind: int) -> tuple[int, int, int]:
+    """Where a property's value starts and ends, the first one's if it has several, and where the last one ends."""
+    kind, several = kind & ~_SEVERAL, kind & _SEVERAL
+    count = 1
+    if several or kind in _COUNTED:
+        (count,) = struct.unpack_from("<I", data, at)
         at += 4
-    end = at + size
-    if end > len(data) or not (size or kind in _COUNTED):
+    if kind not in _COUNTED:
+        if kind not in _SIZES or at + _SIZES[kind] * count > len(data):
+            raise _BrokenOff
+        return at, at + _SIZES[kind], at + _SIZES[kind] * count
+    first = at, at
+    for number in range(count):
+        (size,) = struct.unpack_from("<I", data, at)  # raises past the end, whatever the count says
+        at += 4
+        if number == 0:
+            first = at, at + size
+        at += size + -size % 4
+    if at > len(data) + 3:
         raise _BrokenOff
-    return data[at:end], end + -end % 4 if kind in _COUNTED else end
+    return *first, at
 
 
 def _after_name(data: memoryview, at: int) -> int:

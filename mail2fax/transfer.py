@@ -32,7 +32,10 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _PADDING = re.compile(rb"=[=\s]*")
 _WHOLE_LINE = re.compile(rb"(?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2}[A-Za-z0-9+/=]{2}[ \t]*(?:[\r\n]|\Z)")
 # RFC 2045 section 6.7, rule 3: white space at the end of a line was added on the way.
-_TRAILING = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n)")
+_TRAILING = re.compile(rb"[ \t](?<![ \t][ \t])[ \t]*+(?=\r?\n)")  # each run looked at once
+_LINE = re.compile(rb"[\r\n]*+([^\r\n]++)")
+_MOST_CHUNKS = 1_000_000  # a line each, of a mail of fifty megabytes; what has more of them is no file
+_MOST_FALSE_STARTS = 1000
 _BEGIN = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]{1,255})\r?\n", re.MULTILINE)
 
 
@@ -68,27 +71,28 @@ def base64(body: Body) -> bytes:
     What follows the padding is taken as more of it only if it looks so: some programs pad every chunk they encode,
     list servers add a footer in clear.
     """
-    found = bytearray()
-    at = 0
-    while True:
-        padding = _PADDING.search(body, at)
-        end = padding.end() if padding else len(body)
-        data = _quads(body[at:end])
-        if at == 0 and not _WHOLE_LINE.match(body, end):
-            return data
-        found += data
-        at = end
-        if not _WHOLE_LINE.match(body, at):
-            return bytes(found)
+    end = _chunk_end(body, 0)
+    data = _quads(body[:end])
+    if not _WHOLE_LINE.match(body, end):
+        return data
+    found = bytearray(data)
+    for _ in range(_MOST_CHUNKS):
+        at, end = end, _chunk_end(body, end)
+        found += _quads(body[at:end])
+        if not _WHOLE_LINE.match(body, end):
+            break
+    return bytes(found)
 
 
 def uuencoded(text: bytes) -> Iterator[Uuencoded]:
     """The uuencoded files in a text, in order. Without its `end` a file counts if its bytes are of a known kind."""
-    at = 0
-    while begin := _BEGIN.search(text, at):
+    at = false = 0
+    while false < _MOST_FALSE_STARTS and (begin := _BEGIN.search(text, at)):
         data, at, closed = _uu_lines(text, begin.end())
         if data and (closed or sniff.kind(data)):
             yield Uuencoded(begin[1].strip(), data, begin.start(), at)
+        else:
+            false += 1
 
 
 def _mislabelled(body: Body) -> bytes:
@@ -97,6 +101,11 @@ def _mislabelled(body: Body) -> bytes:
     if _LETTERS.match(head) and sniff.kind(_quads(head)):
         return base64(body)
     return bytes(body)
+
+
+def _chunk_end(body: Body, at: int) -> int:
+    padding = _PADDING.search(body, at)
+    return padding.end() if padding else len(body)
 
 
 def _quads(body: Body) -> bytes:
@@ -112,22 +121,22 @@ def _quads(body: Body) -> bytes:
 def _uu_lines(text: bytes, at: int) -> tuple[bytes, int, bool]:
     """The bytes up to `end` or to the first line that is not uuencoded; where that is; whether it was `end`."""
     found = bytearray()
-    while at < len(text):
-        stop = text.find(b"\n", at) + 1 or len(text)
-        line = text[at:stop].rstrip(b"\r\n")
-        if line.rstrip() == b"end":
-            return bytes(found), stop, True
+    over = False
+    while line := _LINE.match(text, at):
+        if line[1].rstrip() == b"end":
+            return bytes(found), line.end(), True
+        if over:
+            break
+        over = not line[1].strip(b" `")  # a line of length 0 comes before `end`
         try:
-            found += _uu_line(line)
+            found += _uu_line(line[1])
         except binascii.Error:
             break
-        at = stop
+        at = line.end()
     return bytes(found), at, False
 
 
 def _uu_line(line: bytes) -> bytes:
-    if not line.strip(b" `"):
-        return b""
     try:
         return binascii.a2b_uu(line)
     except binascii.Error:
