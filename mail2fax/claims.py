@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from mail2fax.backoff import Backoff
-from mail2fax.model import State
+from mail2fax.model import WAITING, State
 from mail2fax.schema import Moment, faxes, now, troubles
 
 BREAKER = 3  # failures in a row after which a line that does not answer is left alone for a while
@@ -40,9 +40,11 @@ class Take:
 
 
 def in_states(states: Collection[State]) -> ColumnElement[bool]:
-    """Faxes in one of these states."""
+    """Faxes in one of these states, but for those that wait and are held."""
     values = [state.value for state in states]
-    return faxes.c.state == values[0] if len(values) == 1 else faxes.c.state.in_(values)
+    there = faxes.c.state == values[0] if len(values) == 1 else faxes.c.state.in_(values)
+    # One that was held under a lease, whose owner died, looks due.
+    return and_(there, faxes.c.held_by == "") if WAITING.issuperset(states) else there
 
 
 def claim(connection: Connection, table: Table, where: ColumnElement[bool], take: Take) -> Sequence[RowMapping]:
@@ -123,8 +125,12 @@ def renew(connection: Connection, table: Table, leases: Collection[str], seconds
 
 def free_all(connection: Connection, table: Table) -> int:
     """Make every leased row due: for the one node of an SQLite spool, whose predecessor is dead. How many."""
-    statement = update(table).where(table.c.lease != "").values(lease="", due_at=now())
-    return connection.execute(statement).rowcount
+    free = update(table).where(table.c.lease != "").values(lease="")
+    if table is not faxes:
+        return connection.execute(free.values(due_at=now())).rowcount
+    waits = faxes.c.state.in_([state.value for state in WAITING])
+    held = connection.execute(free.where(waits, faxes.c.held_by != "").values(due_at=None)).rowcount
+    return held + connection.execute(free.values(due_at=now(), held_by="")).rowcount
 
 
 def trouble(connection: Connection, line: str, kind: str, pause: float | None, backoff: Backoff, note: str) -> int:

@@ -41,8 +41,10 @@ class Incoming:
 
     @classmethod
     def adopt(cls, folder: Path, name: str, file: Path) -> "Incoming":
-        """A content that lies on this file system already: taken into memory or, if large, moved. Blocks."""
+        """A content that lies on this file system already: taken into memory or, if large, copied. Blocks."""
         adopted = cls(folder, name)
+        # Its name is not a fresh one: an attempt that was cut off before the commit may have left its file.
+        adopted.path.unlink(missing_ok=True)
         with file.open("rb") as source:
             while data := source.read(CHUNK):
                 adopted.write(data)
@@ -131,9 +133,15 @@ class FolderContents:
 
     async def settle(self, incoming: Incoming) -> None:
         """Fsync the file and the folder that names it."""
-        if incoming.inline is None:
-            run = asyncio.get_running_loop().run_in_executor
-            await asyncio.gather(run(self._disk, incoming.sync), run(self._disk, _sync_folder, self.folder))
+        if incoming.inline is not None:
+            return
+        run = asyncio.get_running_loop().run_in_executor
+        both = run(self._disk, incoming.sync), run(self._disk, _sync_folder, self.folder)
+        for failure in await asyncio.gather(*both, return_exceptions=True):
+            if failure:
+                # No row will name it, and a disk that is full needs the room.
+                incoming.discard()
+                raise failure
 
     def insert(self, connection: Connection, incoming: Incoming) -> None:
         """Nothing: the file is there."""
@@ -158,16 +166,23 @@ class FolderContents:
         self._disk.shutdown()
 
     def sweep(self, known: set[str]) -> int:
-        """Remove files that no row names: their mails were never acknowledged. How many."""
+        """Remove what no row names: mails that were never acknowledged, and the workplaces of the dead. How many."""
         young = time.time() - _SWEEP_AGE
-        strays = [
-            path
-            for path in self.folder.iterdir()
-            if path.is_file() and path.name not in known and path.stat().st_mtime < young
-        ]
+        strays = [path for path in self.folder.iterdir() if path.name not in known and _changed(path) < young]
         for path in strays:
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         return len(strays)
+
+
+def _changed(path: Path) -> float:
+    """When, in seconds since 1970; a file that was removed meanwhile has just changed."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -8,16 +8,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, insert, select, update
 
 from mail2fax import moves
-from mail2fax.model import NEXT, Reason, Refused, State
+from mail2fax.model import NEXT, WAITING, Reason, Refused, State
 from mail2fax.schema import faxes, messages, now
 
-_WAITING = (State.RECEIVED, State.PREPARED)
 _UNSENT = (State.FAILED, State.UNKNOWN, State.CANCELLED)
 
 
 def waiting(fax_id: str = "", sender: str = "") -> ColumnElement[bool]:
     """One fax or mail, one sender's, or all that still wait to be handed to the provider."""
-    states = faxes.c.state.in_([state.value for state in _WAITING])
+    states = faxes.c.state.in_([state.value for state in WAITING])
     if fax_id:
         return and_(states, _named(fax_id))
     return and_(states, faxes.c.sender == sender.casefold()) if sender else states
@@ -49,9 +48,9 @@ def cancel(connection: Connection, fax_id: str, who: str, reason: Reason) -> str
 
 def _refuse_unless_waiting(row: RowMapping) -> None:
     state = State(row["state"])
-    if state not in _WAITING:
+    if state not in WAITING:
         raise Refused(f"{row['id']} is {state}: only a fax that was not handed to the provider can be cancelled")
-    if row["lease"]:
+    if row["acting"]:
         raise Refused(f"{row['id']} is being worked on at this moment: hold it first, or ask again in a minute")
 
 
@@ -129,7 +128,8 @@ def next_id(connection: Connection, message_id: str) -> str:
 
 def one(connection: Connection, fax_id: str) -> RowMapping:
     """The fax of this id, or the only one of a mail. Locked, so that nobody claims it meanwhile."""
-    query = select(faxes).where(_named(fax_id)).limit(2).with_for_update()
+    acting = and_(faxes.c.lease != "", faxes.c.due_at > now()).label("acting")
+    query = select(faxes, acting).where(_named(fax_id)).limit(2).with_for_update()
     found = connection.execute(query).mappings().all()
     if not found:
         raise Refused(f"{fax_id}: no such fax; `mail2fax list` shows those there are")

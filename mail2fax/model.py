@@ -44,6 +44,7 @@ NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
     }
 )
 
+WAITING = frozenset({State.RECEIVED, State.PREPARED})  # not at the provider: can be held and cancelled
 FINAL = frozenset({State.DELIVERED, State.FAILED, State.UNKNOWN, State.CANCELLED})
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Update, case, insert, null, se
 
 from mail2fax import rows
 from mail2fax.intake import unless_known
-from mail2fax.model import FINAL, NEXT, Fax, LeaseLost, Notice, State
+from mail2fax.model import FINAL, NEXT, WAITING, Fax, LeaseLost, Notice, State
 from mail2fax.schema import Moment, events, faxes, notices, now
 
 
@@ -109,6 +109,9 @@ def _turn(move: Move) -> dict[str, Any]:
     """Who acts next, and when: we go on under our lease, or anybody once it is due and nobody holds it."""
     if move.keep:
         return {"due_at": now() + move.keep}
+    if move.state not in WAITING:
+        # A hold that came during the step came too late: from here on nothing may keep it from its end.
+        return {"lease": "", "due_at": now() + move.due_in, "held_by": ""}
     due: ColumnElement[Any] = case((faxes.c.held_by != "", null()), else_=now() + move.due_in)
     return {"lease": "", "due_at": due}
 

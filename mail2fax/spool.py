@@ -98,8 +98,7 @@ class Spool:
         loop = asyncio.get_running_loop()
         if isinstance(self._contents, FolderContents):
             await self._writer.do(_free_all)
-            known = await self.read(_known_contents)
-            await asyncio.to_thread(self._contents.sweep, known)
+            await self._sweep(self._contents)
         else:
             self._ear = Ear(self._engine, lambda work: loop.call_soon_threadsafe(self._wakeups.wake, work))
 
@@ -121,7 +120,12 @@ class Spool:
         """Accept a mail. When this returns it is on disk: only then may a client be told 250."""
         arrival = Arrival(content.name, envelope, content)
         await self._contents.settle(content)
-        receipt = await self._writer.do_with_others(self._put, arrival)
+        try:
+            receipt = await self._writer.do_with_others(self._put, arrival)
+        except Exception:
+            # Not discarded: if only the commit's answer was lost, the row is there and names it.
+            self._contents.done(content)
+            raise
         self._wakeups.wake(PREPARE)
         if receipt.queue_id != arrival.id:
             content.discard()
@@ -352,7 +356,13 @@ class Spool:
         """Delete what was kept long enough. How many mails lost their contents, how many their history."""
         rules = self.settings.documents
         emptied = await self._all(purge.contents, self._contents, rules.keep_days)
+        if isinstance(self._contents, FolderContents):
+            await self._sweep(self._contents)
         return emptied, await self._all(purge.histories, rules.history_days)
+
+    async def _sweep(self, folder: FolderContents) -> None:
+        known = await self.read(_known_contents)
+        await asyncio.to_thread(folder.sweep, known)
 
     async def _all(
         self, operation: Callable[Concatenate[Connection, P], int], *args: P.args, **kwargs: P.kwargs
