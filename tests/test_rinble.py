@@ -5,6 +5,7 @@ import contextlib
 import email
 import email.policy
 import ssl
+import time
 import tracemalloc
 
 import anyio
@@ -14,7 +15,7 @@ import pytest
 import trustme
 
 from mail2fax.model import Line, LineHeld, Permanent, Progress, Reason, State, Temporary, Unclear, Verdict
-from mail2fax.providers import held
+from mail2fax.providers import UnusableProvider, held
 from mail2fax.providers.rinble import Rinble
 from mail2fax.settings import Provider
 from tests.faultproxy import Fault, FaultProxy
@@ -448,7 +449,7 @@ async def test_what_is_not_said_after_the_commit_is_unclear(faxapi, provider, do
 async def test_what_the_provider_says_after_the_commit_is_believed(faxapi, document, reply, kind):
     """It refused, or did not process it, in words."""
     faxapi.on_post(reply)
-    async with opened(faxapi.url, timeout=1.0) as provider:
+    async with opened(faxapi.url, timeout=1.0 if reply.end == "hang" else 5.0) as provider:
         assert type(await verdict(provider, document)) is kind
 
 
@@ -495,10 +496,10 @@ async def test_a_slow_commit_is_not_the_providers_fault(faxapi, document):
     """A database slower than [provider] timeout is waited for; then the answer has its own time."""
 
     async def slow():
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.2)
 
     faxapi.on_post(Reply(delay=0.2))
-    async with opened(faxapi.url, timeout=0.4) as provider:
+    async with opened(faxapi.url, timeout=1.0) as provider:
         assert await provider.submit(LINE, NUMBER, document, "x.pdf", Commit(slow))
 
 
@@ -617,7 +618,7 @@ async def test_token_and_uuid_are_opaque(faxapi, provider, text):
 async def test_no_poll_fails_a_fax(faxapi, reply, kind):
     """Whatever comes back, or nothing: asked again later, and the next poll goes through."""
     faxapi.on_poll(reply)
-    async with opened(faxapi.url, timeout=0.5) as provider:
+    async with opened(faxapi.url, timeout=1.0 if reply is HANG else 5.0) as provider:
         with pytest.raises(Temporary) as raised:
             await provider.status(LINE, "u-1")
         assert type(raised.value) is kind
@@ -716,6 +717,18 @@ async def test_a_certificate_that_is_not_trusted(tls_faxapi, document):
     assert not tls_faxapi.uploads
 
 
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_a_ca_file_that_cannot_be_used_is_an_answer_to_the_operator(tmp_path, content):
+    """Missing, empty or something else: the error names the key and the file."""
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(UnusableProvider) as raised:
+        Rinble(Provider(url="https://127.0.0.1/api/fax", ca_file=str(file)))
+    assert str(raised.value).startswith(f'[provider] ca_file = "{file}": ')
+    assert not str(raised.value).endswith(": ")
+
+
 async def failed_check(provider):
     with pytest.raises(Temporary) as raised:
         await provider.check(LINE)
@@ -745,11 +758,10 @@ async def test_a_large_document_is_streamed(tmp_path):
 
     async def watch():
         nonlocal longest
-        loop = asyncio.get_running_loop()
         while True:
-            before = loop.time()
-            await asyncio.sleep(0.001)
-            longest = max(longest, loop.time() - before)
+            before = time.thread_time()  # our own work only, however busy the machine is
+            await asyncio.sleep(0)
+            longest = max(longest, time.thread_time() - before)
 
     sink = await asyncio.start_server(swallow, "127.0.0.1", 0)
     async with sink, opened(url(sink), timeout=30.0) as provider:
@@ -761,7 +773,7 @@ async def test_a_large_document_is_streamed(tmp_path):
         tracemalloc.stop()
         watching.cancel()
     assert peak < 2_000_000
-    assert longest < 0.2
+    assert longest < 0.05
 
 
 async def swallow(reader, writer):

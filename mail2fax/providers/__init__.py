@@ -43,7 +43,7 @@ class Provider(Protocol):
 
 
 class UnusableProvider(Exception):  # noqa: N818 -- an answer to an operator
-    """`[provider] name` cannot be used. The text says why and what to write instead."""
+    """What `[provider]` names cannot be used. The text says which key, and why."""
 
 
 def open_provider(settings: Settings) -> Provider:

@@ -22,7 +22,7 @@ import httpx
 
 from mail2fax import __version__, log
 from mail2fax.model import Line, Progress, Reason, Temporary
-from mail2fax.providers import Commit, verdicts
+from mail2fax.providers import Commit, UnusableProvider, verdicts
 from mail2fax.providers.early import Transport
 from mail2fax.providers.held import HeldBody
 from mail2fax.settings import Provider
@@ -79,10 +79,9 @@ class Rinble:
         try:
             async with asyncio.timeout(min(CONNECT, self._timeout)):
                 _, writer = await asyncio.open_connection(self._url.host, port, ssl=self._tls)
-                writer.close()
-                await writer.wait_closed()
         except OSError as error:
             raise Temporary(Reason.PROVIDER_UNREACHABLE, note=_note(error)) from None
+        writer.transport.abort()  # reached: how the other side likes our leaving does not matter
 
     async def close(self) -> None:
         """Close the connections."""
@@ -114,7 +113,10 @@ class Rinble:
 
 def _trusting(ca_file: str) -> ssl.SSLContext:
     """TLS as the system trusts it, or as the file says. httpx by itself would bring its own list of authorities."""
-    return ssl.create_default_context(cafile=ca_file or None)
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        raise UnusableProvider(f'[provider] ca_file = "{ca_file}": {_reason(error)}') from None
 
 
 def _client(transport: httpx.AsyncBaseTransport, timeout: float) -> httpx.AsyncClient:
