@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from sqlalchemy.exc import DBAPIError
@@ -14,7 +15,13 @@ from mail2fax.address import AddressError
 from mail2fax.console import ConfigFile, Json, err, load, out, tell
 from mail2fax.locking import Busy
 from mail2fax.model import Refused
-from mail2fax.providers import UnusableProvider
+from mail2fax.providers import SANDBOX_LISTEN, UnusableProvider
+from mail2fax.providers.scenarios import DEFAULT, SCENARIOS
+
+if TYPE_CHECKING:
+    import contextlib
+
+    from mail2fax.providers.sandbox import Sandbox
 
 _FAILED, _WRONG = 1, 2
 
@@ -23,7 +30,7 @@ app = typer.Typer(
     help="An email-to-fax bridge: mail a PDF to <number>@fax.local, get a reply that says whether it arrived.",
     epilog="Try `mail2fax demo` first: it needs no settings and no fax line.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",  # in "rich", [smtp] would be a tag
     pretty_exceptions_enable=False,
     add_completion=False,
 )
@@ -60,6 +67,12 @@ def _top(
         raise typer.Exit
 
 
+def _magic_numbers() -> str:
+    """What `sandbox --help` says below its options."""
+    lines = [f"{number}  {scenario.what}" for number, scenario in SCENARIOS.items()]
+    return "\n\n".join(["Numbers, and what they do:", *lines, DEFAULT.what])
+
+
 @app.command()
 def serve(config_file: ConfigFile = None) -> None:
     """Accept mail, fax it, reply: run until SIGTERM. SIGHUP reloads certificates and the users file."""
@@ -78,6 +91,33 @@ def demo(
 
     base = config.load(config_file, os.environ) if config_file else None
     sys.exit(asyncio.run(show.run(out, base, keep=keep)))
+
+
+@app.command(epilog=_magic_numbers())
+def sandbox(
+    listen: Annotated[str, typer.Option(help="Where to listen; port 0 takes a free one.")] = SANDBOX_LISTEN,
+    instant: Annotated[bool, typer.Option("--instant", help="Every fax is a success at once, for load tests.")] = False,
+    token: Annotated[list[str] | None, typer.Option(help="Accept only this token; may be given again.")] = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Serve the provider's API on this machine, to try things out: nothing is dialled, magic numbers make trouble.
+
+    Point a bridge at it with [provider] name = "sandbox". A page at / shows the faxes it was given.
+    """
+    from mail2fax.providers import sandbox as server  # noqa: PLC0415
+
+    load(config_file)
+    asyncio.run(_until_stopped(server.serve(listen, instant=instant, tokens=frozenset(token or ()))))
+
+
+async def _until_stopped(serving: "contextlib.AbstractAsyncContextManager[Sandbox]") -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with serving as running:
+        out.print(f"The fax API is at {running.url}", highlight=False, soft_wrap=True)
+        out.print(f"What it was given: {running.url.removesuffix('/api/fax')}/   Ctrl-C ends it.", highlight=False)
+        await stopped.wait()
 
 
 @app.command()
@@ -116,10 +156,11 @@ def explain(
 def migrate(config_file: ConfigFile = None, as_json: Json = False) -> None:
     """Bring the spool's schema up to date. `serve` does so by itself."""
     from mail2fax import migrations  # noqa: PLC0415
-    from mail2fax.schema import open_engine  # noqa: PLC0415
+    from mail2fax.schema import make_room, open_engine  # noqa: PLC0415
 
     settings = load(config_file)
     engine = open_engine(settings.spool.url, settings.spool.password.get_secret_value())
+    make_room(engine)
     before, after = migrations.upgrade(engine)
     engine.dispose()
     said = f"The schema is at {after} already." if before == after else f"Schema {before or '(none)'} -> {after}."

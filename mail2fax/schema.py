@@ -5,6 +5,7 @@ times know, so that nodes with clocks apart agree. The CHECK constraints refuse 
 """
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -249,6 +250,19 @@ def open_engine(url: str, password: str = "") -> Engine:
         hide_parameters=True,
         connect_args={"connect_timeout": 10},
     )
+
+
+def sqlite_path(engine: Engine) -> Path | None:
+    """The file of an SQLite spool; None for a database server."""
+    return Path(engine.url.database or "spool.db") if engine.dialect.name == "sqlite" else None
+
+
+def make_room(engine: Engine) -> None:
+    """Make the folder and the file of an SQLite spool, for our eyes only."""
+    path = sqlite_path(engine)
+    if path:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # SQLite gives its log the mode of the database
 
 
 def _sqlite(target: URL) -> Engine:
