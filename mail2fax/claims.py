@@ -16,7 +16,6 @@ from sqlalchemy import (
     and_,
     delete,
     func,
-    insert,
     or_,
     select,
     type_coerce,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 )
 
 from mail2fax.backoff import Backoff
+from mail2fax.intake import unless_known
 from mail2fax.model import WAITING, State
 from mail2fax.schema import Moment, faxes, now, troubles
 
@@ -96,12 +96,12 @@ def _not_shut(shut: Sequence[RowMapping], give_up: float) -> ColumnElement[bool]
 
 
 def _probe(connection: Connection, line: str, take: Take) -> Sequence[RowMapping]:
+    ours = and_(faxes.c.line == line, faxes.c.lease != "", faxes.c.due_at > now())
+    offered = faxes.c.state.in_([State.PREPARED.value, State.SUBMITTING.value])
+    if connection.scalar(select(faxes.c.id).where(offered, ours).limit(1)):
+        return []  # the last probe is still out
     where = and_(in_states({State.PREPARED}), faxes.c.line == line)
-    claimed = claim(connection, faxes, where, replace(take, limit=1))
-    if claimed:  # no second probe while this one is out
-        statement = update(troubles).where(troubles.c.line == line)
-        connection.execute(statement.values(closed_until=now() + take.seconds))
-    return claimed
+    return claim(connection, faxes, where, replace(take, limit=1))
 
 
 def next_due(connection: Connection, table: Table, where: ColumnElement[bool]) -> float | None:
@@ -135,19 +135,27 @@ def free_all(connection: Connection, table: Table) -> int:
 
 def trouble(connection: Connection, line: str, kind: str, pause: float | None, backoff: Backoff, note: str) -> int:
     """Shut a line, or keep it shut, for `pause` seconds or as the backoff says. Failures in a row, with this one."""
-    query = select(troubles.c.failures).where(troubles.c.line == line)
-    failures = (connection.scalar(query.with_for_update()) or 0) + 1
+    # Two nodes may find out at the same moment.
+    fresh = {"kind": kind, "failures": 0, "since": now(), "closed_until": now(), "note": note}
+    connection.execute(unless_known(connection, troubles).values(line=line, **fresh))
+    known = next((row for row in _troubles(connection) if row["line"] == line), None)
+    if known and known["kind"] == kind and _is_shut(known) and known["closed_until"] > known["clock"]:
+        # Of a request that had begun before the line was shut: it says nothing new.
+        return int(known["failures"])
+    failures = (known["failures"] if known else 0) + 1
     values = {
         "kind": kind,
         "failures": failures,
         "closed_until": now() + (backoff.pause(failures, 0.0) if pause is None else pause),
         "note": note,
     }
-    if failures > 1:
-        connection.execute(update(troubles).where(troubles.c.line == line).values(values))
-    else:
-        connection.execute(insert(troubles).values(line=line, since=now(), **values))
+    connection.execute(update(troubles).where(troubles.c.line == line).values(values))
     return failures
+
+
+def look_again(connection: Connection) -> None:
+    """Let a probe out on every line that is shut: a node that starts may bring the token that was missing."""
+    connection.execute(update(troubles).where(troubles.c.closed_until > now()).values(closed_until=now()))
 
 
 def calm(connection: Connection, line: str) -> bool:

@@ -88,7 +88,8 @@ def retry(connection: Connection, fax_id: str, who: str, number: str = "") -> st
 
 
 def _refuse_unless_kept(connection: Connection, row: RowMapping) -> None:
-    query = select(messages.c.purged_at).where(messages.c.id == row["message_id"])
+    # Locked against a purge that is just deciding about it.
+    query = select(messages.c.purged_at).where(messages.c.id == row["message_id"]).with_for_update()
     if connection.scalar(query) is not None:
         raise Refused(
             f"{row['id']}: its document is no longer kept ([documents] keep_days); ask the sender to mail it again"

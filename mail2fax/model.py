@@ -236,6 +236,9 @@ class Fax:
         return (self.now - self.received_at).total_seconds() if self.now else 0.0
 
 
+ERROR = "error"  # the event of a step that ended in an error of our own
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One line of a fax's history, never changed."""

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Update, case, insert, null, select, type_coerce, update
+from sqlalchemy import ColumnElement, Connection, Update, and_, case, insert, null, select, type_coerce, update
 
 from mail2fax import rows
 from mail2fax.intake import unless_known
 from mail2fax.model import FINAL, NEXT, WAITING, Fax, LeaseLost, Notice, State
 from mail2fax.schema import Moment, events, faxes, notices, now
+
+CLOCK = type_coerce(now(), Moment()).label("clock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +98,22 @@ def _mine(fax: Fax) -> Update:
 
 
 def _changed(connection: Connection, fax: Fax, move: Move, statement: Update, what: str) -> Fax:
-    returning = statement.returning(*faxes.c, type_coerce(now(), Moment()).label("clock"))
+    returning = statement.returning(*faxes.c, CLOCK)
     row = connection.execute(returning).mappings().one_or_none()
     if row is None:
-        raise LeaseLost(fax.id)
+        return _known(connection, fax, move)
     if what:
         write_event(connection, fax.id, what, move.who, move.event)
+    return rows.fax(row)
+
+
+def _known(connection: Connection, fax: Fax, move: Move) -> Fax:
+    """The fax as this very move left it, if it was made before and only the answer to its commit was lost."""
+    ours = and_(faxes.c.id == fax.id, faxes.c.lease == fax.lease, faxes.c.state == move.state.value)
+    # Only who goes on acting can be told apart from somebody who acted since.
+    row = connection.execute(select(faxes, CLOCK).where(ours)).mappings().one_or_none() if move.keep else None
+    if row is None:
+        raise LeaseLost(fax.id)
     return rows.fax(row)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select, type_coerce
 
 from mail2fax import rows
-from mail2fax.model import FINAL, Document, Event, Fax, Message, Refused, State, Usage
+from mail2fax.model import ERROR, FINAL, Document, Event, Fax, Message, Refused, State, Usage
 from mail2fax.schema import Moment, documents, events, faxes, messages, notices, now, troubles
 
 _HOUR, _DAY = 3600, 86_400
@@ -71,6 +71,12 @@ def history(connection: Connection, fax_id: str) -> list[Event]:
     """All events of one fax, oldest first."""
     query = select(events).where(events.c.fax_id == fax_id).order_by(events.c.id)
     return [rows.event(row) for row in connection.execute(query).mappings()]
+
+
+def errors(connection: Connection, fax_id: str) -> int:
+    """How many steps of this fax ended in an error of our own."""
+    query = select(func.count()).where(events.c.fax_id == fax_id, events.c.what == ERROR)
+    return connection.scalar(query) or 0
 
 
 def refusal(connection: Connection, message_id: str) -> dict[str, Any]:

@@ -11,12 +11,13 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, select, union_all
+from sqlalchemy.exc import OperationalError
 
 from mail2fax import claims, filing, intake, log, migrations, moves, purge, records, rows
 from mail2fax.backoff import Backoff
@@ -27,12 +28,13 @@ from mail2fax.intake import Arrival, unless_known
 from mail2fax.locking import only_one
 from mail2fax.model import FINAL, Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
 from mail2fax.moves import Move
-from mail2fax.schema import documents, faxes, messages, notices, open_engine, shared
+from mail2fax.schema import documents, faxes, make_room, messages, notices, open_engine, shared, sqlite_path
 from mail2fax.settings import Settings
 from mail2fax.wakeup import Ear, Wakeups, announce
 from mail2fax.writer import Writer
 
 _READERS = 3  # connections that read; the pool has one more for the writer
+_AWAY = 0.5  # seconds until a database that is away is asked again
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -57,22 +59,16 @@ async def open_spool(settings: Settings, *, serving: bool = False, node: str = "
     engine = open_engine(settings.spool.url, settings.spool.password.get_secret_value())
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(engine.dispose)
-        path = _sqlite_path(engine)
-        if path:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch(mode=0o600)  # SQLite gives its log the mode of the database
-            if serving:
-                stack.enter_context(only_one(path.with_name(path.name + ".lock")))
+        make_room(engine)
+        path = sqlite_path(engine)
+        if path and serving:
+            stack.enter_context(only_one(path.with_name(path.name + ".lock")))
         await asyncio.to_thread(migrations.upgrade, engine)
         spool = Spool(settings, engine, node or f"{os.uname().nodename}:{os.getpid()}")
         stack.callback(spool.close)
         if serving:
             await spool.take_over()
         yield spool
-
-
-def _sqlite_path(engine: Engine) -> Path | None:
-    return Path(engine.url.database or "spool.db") if engine.dialect.name == "sqlite" else None
 
 
 class Spool:
@@ -96,6 +92,7 @@ class Spool:
     async def take_over(self) -> None:
         """Begin to serve: hear other nodes, or pick up what the last node of this SQLite file left."""
         loop = asyncio.get_running_loop()
+        await self.change(claims.look_again)
         if isinstance(self._contents, FolderContents):
             await self._writer.do(_free_all)
             await self._sweep(self._contents)
@@ -203,8 +200,8 @@ class Spool:
         """Move a fax on, with its event, in one transaction; with `keep` we go on acting. Raises LeaseLost."""
         move = Move(state, self.node, columns, event or {}, due_in, self.lease_seconds if keep else 0.0)
         if not keep and not due_in:
-            return await self.hand_on(WORK[state], moves.advance, fax, move)
-        moved = await self.change(moves.advance, fax, move)
+            return await self._surely(lambda: self.hand_on(WORK[state], moves.advance, fax, move))
+        moved = await self._surely(lambda: self.change(moves.advance, fax, move))
         if not keep:
             self._wakeups.wake_in(WORK[state], due_in)
         return moved
@@ -212,9 +209,8 @@ class Spool:
     async def end(self, fax: Fax, outcome: Outcome, event: Mapping[str, Any]) -> Fax:
         """Write how a fax ended, and with it the duty to reply. Raises LeaseLost."""
         known = {"status": outcome.status, "reason": outcome.reason, "detail": outcome.detail}
-        ended = await self.hand_on(
-            REPLY, moves.advance, fax, Move(outcome.state, self.node, columns=known, event=event)
-        )
+        move = Move(outcome.state, self.node, columns=known, event=event)
+        ended = await self._surely(lambda: self.hand_on(REPLY, moves.advance, fax, move))
         seconds = (ended.now - ended.received_at).total_seconds() if ended.now else 0.0
         log.ended(fax=fax.id, number=fax.number, state=ended.state, reason=ended.reason or "", seconds=seconds)
         return ended
@@ -224,7 +220,7 @@ class Spool:
     ) -> Fax:
         """Keep the state and act again later. Raises LeaseLost."""
         move = Move(fax.state, self.node, columns, event or {}, due_in)
-        stayed = await self.change(moves.stay, fax, move, what)
+        stayed = await self._surely(lambda: self.change(moves.stay, fax, move, what))
         self._wakeups.wake_in(WORK[fax.state], due_in)
         return stayed
 
@@ -234,7 +230,19 @@ class Spool:
 
     async def replied(self, fax: Fax, how: str, **event: Any) -> Fax:
         """The sender was told ("sent"), need not be ("suppressed") or cannot be ("undeliverable")."""
-        return await self.change(moves.replied, fax, how, self.node, event)
+        return await self._surely(lambda: self.change(moves.replied, fax, how, self.node, event))
+
+    async def _surely(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write what nobody else knows: a database that is away is waited for, as long as a lease lasts."""
+        clock = asyncio.get_running_loop().time
+        patience = clock() + self.lease_seconds
+        while True:
+            try:
+                return await write()
+            except OperationalError:
+                if clock() > patience:
+                    raise
+                await asyncio.sleep(_AWAY)
 
     # -- contents
 
@@ -295,7 +303,8 @@ class Spool:
     async def trouble(self, line: str, kind: str, pause: float | None, note: str) -> int:
         """Shut a line for a while. Failures in a row."""
         retry = self.settings.retry
-        return await self.change(claims.trouble, line, kind, pause, Backoff(retry.first, retry.longest), note)
+        backoff = Backoff(retry.first, retry.longest)
+        return await self._surely(lambda: self.change(claims.trouble, line, kind, pause, backoff, note))
 
     async def calm(self, line: str) -> bool:
         """Open a line again. Whether it was in trouble."""
@@ -379,7 +388,7 @@ class Spool:
 
 
 def _open_contents(engine: Engine) -> Contents:
-    path = _sqlite_path(engine)
+    path = sqlite_path(engine)
     if path:
         return FolderContents(path.with_name(path.name + ".contents"))
     return TableContents(engine, Path(tempfile.mkdtemp(prefix="mail2fax-")))

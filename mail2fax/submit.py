@@ -5,13 +5,28 @@ so every failure before that is safe to try again, and every doubt after it stay
 """
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
+from typing import Any
 
 from mail2fax import log
 from mail2fax.alerts import alert
 from mail2fax.backoff import Backoff
-from mail2fax.model import Fax, Line, LineHeld, Outcome, Permanent, Reason, State, Temporary, Unclear, Verdict
+from mail2fax.model import (
+    Fax,
+    LeaseLost,
+    Line,
+    LineHeld,
+    Outcome,
+    Permanent,
+    Reason,
+    State,
+    Temporary,
+    Unclear,
+    Verdict,
+)
 from mail2fax.providers import Provider
 from mail2fax.settings import Settings
 from mail2fax.spool import Spool
@@ -33,14 +48,13 @@ class Submit:
         try:
             ref = await self._offer(attempt)
         except Verdict as verdict:
-            await self._judge(attempt.fax, verdict)
+            await _to_its_end(self._judge(attempt.fax, verdict))
         except (asyncio.CancelledError, Exception):
             # LeaseLost ends here too, with nothing sent: the commit itself found out.
-            await self._cut_short(attempt.fax)
+            await _to_its_end(self._cut_short(attempt))
             raise
         else:
-            await attempt.commit()
-            await self._taken(attempt.fax, ref)
+            await _to_its_end(self._taken(attempt, ref))
 
     async def _offer(self, attempt: "_Attempt") -> str:
         fax = attempt.fax
@@ -50,7 +64,9 @@ class Submit:
         async with self._spool.document(fax.document_id) as path:
             return await self._provider.submit(line, fax.number, path, f"{fax.id}.pdf", attempt.commit)
 
-    async def _taken(self, fax: Fax, ref: str) -> None:
+    async def _taken(self, attempt: "_Attempt", ref: str) -> None:
+        await attempt.commit()
+        fax = attempt.fax
         # Here, and then on disk: two records of a reference that is told only once.
         log.submitted(fax=fax.id, number=fax.number, ref=ref, line=fax.line)
         first = self._settings.poll.first
@@ -107,10 +123,12 @@ class Submit:
         outcome = Outcome(state, verdict.status, verdict.reason, verdict.detail)
         await self._spool.end(fax, outcome, {"note": verdict.note, "status": verdict.status})
 
-    async def _cut_short(self, fax: Fax) -> None:
+    async def _cut_short(self, attempt: "_Attempt") -> None:
         """We are stopped, or failed ourselves: after the commit the provider may have the fax."""
-        if fax.state is State.SUBMITTING:
-            await asyncio.shield(self._end(fax, State.UNKNOWN, Unclear(Reason.INTERRUPTED)))
+        if attempt.let_go:
+            await self._end(attempt.fax, State.UNKNOWN, Unclear(Reason.INTERRUPTED))
+        else:
+            await attempt.take_back()
 
 
 class _Attempt:
@@ -118,12 +136,33 @@ class _Attempt:
 
     def __init__(self, spool: Spool, fax: Fax) -> None:
         self._spool = spool
+        self._writing: asyncio.Task[Fax] | None = None
         self.fax = fax
+        self.let_go = False
 
     async def commit(self) -> None:
         """Write `submitting`; only then may the end of the request leave. Raises LeaseLost."""
-        if self.fax.state is State.PREPARED:
-            self.fax = await self._spool.advance(self.fax, State.SUBMITTING, keep=True)
+        if not self.let_go:
+            self._writing = asyncio.create_task(self._spool.advance(self.fax, State.SUBMITTING, keep=True))
+            self.fax = await asyncio.shield(self._writing)
+            self.let_go = True
+
+    async def take_back(self) -> None:
+        """The end never left: should `submitting` have been written all the same, there is no doubt to be told of."""
+        if self._writing:
+            await asyncio.wait({self._writing})
+            written = replace(self.fax, state=State.SUBMITTING)
+            with contextlib.suppress(LeaseLost):
+                await self._spool.advance(written, State.PREPARED, event={"note": "cut short before its end"})
+
+
+async def _to_its_end(writing: Coroutine[Any, Any, None]) -> None:
+    """Write down what is known now, though we are being stopped: left undone it would become a doubt."""
+    task = asyncio.create_task(writing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
 
 
 async def recover(spool: Spool, fax: Fax) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mail2fax import log, moves
+from mail2fax import log, moves, records
 from mail2fax.backoff import Backoff
-from mail2fax.model import Fax, LeaseLost, Notice, Outcome, Reason, State
+from mail2fax.model import ERROR, Fax, LeaseLost, Notice, Outcome, Reason, State
 from mail2fax.spool import NOTICE, Spool
 from mail2fax.wakeup import LOOK_SECONDS
 
@@ -19,7 +19,12 @@ ATTEMPTS = 12  # of a step that ends in an error of our own
 _AGAIN = Backoff(5.0, 900.0)
 
 # What becomes of a fax whose step fails again and again.
-_LAST = {State.RECEIVED: State.FAILED, State.PREPARED: State.FAILED, State.SUBMITTED: State.UNKNOWN}
+_LAST = {
+    State.RECEIVED: State.FAILED,
+    State.PREPARED: State.FAILED,
+    State.SUBMITTING: State.UNKNOWN,
+    State.SUBMITTED: State.UNKNOWN,
+}
 
 
 class Claimed(Protocol):
@@ -137,14 +142,15 @@ class Worker:
             await (self._spool.release(one) if isinstance(one, Fax) else self._later(one, 0.0))
 
     async def _unforeseen(self, one: Claimed) -> None:
-        attempts = getattr(one, "attempts", 0) + 1
-        log.step_failed(fax=one.id, state=getattr(one, "state", NOTICE), attempts=attempts)
-        pause = _AGAIN.pause(attempts, random.random())  # noqa: S311 -- spreads load, guards nothing
+        log.step_failed(fax=one.id, state=getattr(one, "state", NOTICE), attempts=getattr(one, "attempts", 0) + 1)
         with contextlib.suppress(Exception):  # the database itself may be away: the lease ends by itself
+            # Not the attempts: those of a fax that is polled, or waits for a provider, are many and no errors.
+            errors = await self._spool.read(records.errors, one.id) + 1
+            pause = _AGAIN.pause(errors, random.random())  # noqa: S311 -- spreads load, guards nothing
             if not isinstance(one, Fax):
                 await self._later(one, pause)
-            elif attempts < ATTEMPTS:
-                await self._spool.retry(one, pause, event={"error": "internal"})
+            elif errors < ATTEMPTS:
+                await self._spool.retry(one, pause, what=ERROR, event={"error": "internal"})
             else:
                 await self._give_up(one)
 

@@ -87,12 +87,15 @@ class Writer:
             self._commit(batch)
 
     def _commit(self, batch: list[_Waiting]) -> None:
+        begun = False
         try:
             with self._engine.begin() as connection:
+                begun = True
                 answers = [*_in_bulk(batch, connection), *_one_by_one(batch, connection)]
         except BaseException as error:  # noqa: BLE001 -- whatever it is, somebody waits for the answer
-            if len(batch) == 1:
-                answers = [_Answer(batch[0], None, error)]
+            if len(batch) == 1 or not begun:
+                # A database that cannot be had is nobody's fault among them, and not asked again for each.
+                answers = [_Answer(waiting, None, error) for waiting in batch]
             else:
                 for waiting in batch:
                     self._commit([waiting])
