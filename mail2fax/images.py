@@ -10,6 +10,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name, Stream
@@ -23,8 +24,8 @@ from mail2fax.model import Permanent, Reason
 _MOST_DOTS = 60_000_000  # a letter page at 800 dpi
 _FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP")  # Pillow reads more, with fewer eyes on them
 _FINEST = 300 / 72  # dots a point on the fax page
-_SCREEN_DPI = 96.0  # of a picture that does not say
-_SENSIBLE_DPI = (30.0, 2400.0)
+_SCREEN_DPI = 96.0
+_SCANNER_DPI = (97.0, 2400.0)  # cameras and screenshots claim 72 or 96 whatever they show
 _DRAWING = 300_000  # bytes; what is larger when packed without loss is a photograph
 _QUALITY = 85
 
@@ -83,20 +84,22 @@ def _page(new: pikepdf.Pdf, frame: Image.Image) -> pikepdf.Page:
 
 
 def _points(frame: Image.Image) -> tuple[float, float]:
-    """The true size. Fax dots are oblong: 204 across and 98 or 196 down to the inch."""
-    across, down = _dpi(frame.info.get("dpi"))
-    return frame.width / across * 72, frame.height / down * 72
+    """The true size. A picture that does not say is as large as on a screen, or fills the page if that is less."""
+    if dpi := _dpi(frame.info.get("dpi")):
+        return frame.width / dpi[0] * 72, frame.height / dpi[1] * 72
+    width, height = frame.width / _SCREEN_DPI * 72, frame.height / _SCREEN_DPI * 72
+    fitting = min(letter.place(Geometry(Box(0, 0, width, height))).scale, 1.0)
+    return width * fitting, height * fitting
 
 
-def _dpi(claim: object) -> tuple[float, float]:
+def _dpi(claim: Any) -> tuple[float, float] | None:
+    """Dots to the inch across and down, which differ in a fax: 204 across, 98 or 196 down."""
     try:
-        across, down = (float(number) for number in claim)  # type: ignore[attr-defined]  # caught below
+        across, down = map(float, claim)
     except (TypeError, ValueError, ArithmeticError):
-        return _SCREEN_DPI, _SCREEN_DPI
-    least, most = _SENSIBLE_DPI
-    if least <= across <= most and least <= down <= most:
-        return across, down
-    return _SCREEN_DPI, _SCREEN_DPI
+        return None
+    least, most = _SCANNER_DPI
+    return (across, down) if least <= across <= most and least <= down <= most else None
 
 
 def _stream(new: pikepdf.Pdf, frame: Image.Image, scale: float, width: float, height: float) -> Stream:

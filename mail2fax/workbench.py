@@ -64,8 +64,9 @@ class Workbench:
         worker = socket.socket(fileno=descriptors[0])
         try:
             pid = os.fork()
-        except OSError:  # no memory, or too many processes: the workshop sees the socket closed and tries again
-            worker.close()
+        except OSError:  # no memory, or too many processes: as if the kernel had ended it
+            with worker:
+                worker.send(ENDED.pack(-signal.SIGKILL))
             return True
         if pid == 0:
             _work(descriptors[0])

@@ -21,6 +21,7 @@ from mail2fax.settings import Documents
 
 _MOST_ANSWER = 1 << 23  # bytes; a worker that says more is not ours any more
 _SECOND_SHARE = 0.25  # of the time limits is for the second attempt, which takes the quick way
+_VANISHED = "vanished"
 _PATIENCE = 5.0  # seconds for the workbench to end by itself
 
 
@@ -39,34 +40,76 @@ class _Ending:
     @property
     def from_outside(self) -> bool:
         """Whether somebody else ended it: an operator, the kernel short of memory, the end of the workbench."""
-        return self.how in {"SIGKILL", "SIGTERM", "vanished"}
+        return self.how in {"SIGKILL", "SIGTERM", _VANISHED}
+
+
+class _Workbench:
+    """The process that makes workers."""
+
+    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
+        self._process = process
+        self._control = control
+
+    @classmethod
+    async def open(cls) -> Self:
+        """Start it. It loads its parsers while we go on."""
+        control, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "mail2fax.workbench"),
+                stdin=theirs.fileno(),
+                env=confinement.environment(os.environ),
+                start_new_session=True,  # Ctrl-C is for the server, which lets its documents be finished first
+            )
+        return cls(process, control)
+
+    async def worker(self) -> "_Worker":
+        """Order a worker. Comes back before it is there; what is written to it waits for it.
+
+        Raises ConnectionError when the workbench has ended.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._control, [b"w"], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        return _Worker(self, *await asyncio.open_unix_connection(sock=ours, limit=_MOST_ANSWER))
+
+    async def close(self) -> None:
+        """End it, and with it every worker."""
+        self._control.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), _PATIENCE)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
 
 
 class _Worker:
     """The server's end of the socket to one worker. Closing it ends the worker."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, workbench: _Workbench | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.workbench = workbench
         self._reader = reader
         self._writer = writer
+        self._line = asyncio.create_task(reader.readline())  # the next one
         self.will: Made | None = None  # its account in case it dies on the part it is at
 
-    @classmethod
-    async def order(cls, control: socket.socket) -> Self:
-        """Ask the workbench for a worker. Comes back before it is there; what is written to it waits for it."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                socket.send_fds(control, [b"w"], [theirs.fileno()])
-            except OSError:
-                ours.close()
-                raise
-        return cls(*await asyncio.open_unix_connection(sock=ours, limit=_MOST_ANSWER))
+    @property
+    def spent(self) -> bool:
+        """Whether it ended before it had anything to do: a worker speaks only when it is spoken to."""
+        return self._line.done()
 
     async def do(self, order: Order) -> _Ending:
         """Hand over the order; read lines until the final one, or until the worker has ended."""
         try:
             self._writer.write(ORDER.dump_json(order) + b"\n")
-            while (line := await self._reader.readline()).endswith(b"\n"):
+            while (line := await self._line).endswith(b"\n"):
+                self._line = asyncio.create_task(self._reader.readline())
                 answer = ANSWER.validate_json(line)
                 if answer.trace:
                     return _Ending(how="failed", trace=answer.trace)
@@ -74,13 +117,15 @@ class _Worker:
                     return _Ending(made=_checked(answer.made, order.task))
                 self.will = answer.made
         except ConnectionError:
-            return _Ending(how="vanished")
+            return _Ending(how=_VANISHED)
         except ValueError:  # a line without end, one that is no Answer, a file that is not its own
             return _Ending(how="babbled")
         return _Ending(how=_how(line))
 
     async def close(self) -> None:
         """End the worker, whatever it is doing."""
+        self._line.cancel()
+        await asyncio.gather(self._line, return_exceptions=True)
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
@@ -89,7 +134,7 @@ class _Worker:
 def _how(last: bytes) -> str:
     """The workbench's word comes after the worker's last full line."""
     if len(last) < ENDED.size:
-        return "vanished"
+        return _VANISHED
     (status,) = ENDED.unpack(last[-ENDED.size :])
     return signal.Signals(-status).name if -status in set(signal.Signals) else f"exit status {status}"
 
@@ -110,8 +155,7 @@ class Workshop:
         self.places = settings.workers or _processors()  # how many mails are made into documents at once
         self._slots = asyncio.Semaphore(self.places)
         self._ready: deque[_Worker] = deque()
-        self._workbench: asyncio.subprocess.Process | None = None
-        self._control: socket.socket | None = None
+        self._workbench: _Workbench | None = None
         self._opening = asyncio.Lock()
 
     async def start(self) -> None:
@@ -145,56 +189,51 @@ class Workshop:
 
     async def _attempt(self, order: Order, wall: float) -> tuple[_Ending, Made | None]:
         worker = await self._take()
+        ending = _Ending(how="out of time")
         try:
             async with asyncio.timeout(wall):
-                return await worker.do(order), worker.will
+                ending = await worker.do(order)
         except TimeoutError:
-            return _Ending(how="out of time"), worker.will
+            pass
         finally:
             await worker.close()
+        if ending.how == _VANISHED:
+            await self._drop(worker.workbench)
+        return ending, worker.will
 
     async def _take(self) -> _Worker:
         """A worker that is ready, and another one in its place."""
-        await self._refill(1)
-        worker = self._ready.popleft()
+        worker = await self._next()
+        while worker.spent:  # killed while it stood ready
+            await worker.close()
+            worker = await self._next()
         await self._refill()
         return worker
+
+    async def _next(self) -> _Worker:
+        await self._refill(1)
+        return self._ready.popleft()
 
     async def _refill(self, least: int = 0) -> None:
         async with self._opening:
             while len(self._ready) < (least or self.places):
-                if self._control is None or self._workbench is None or self._workbench.returncode is not None:
-                    await self._open()
-                    continue
+                self._workbench = self._workbench or await _Workbench.open()
                 try:
-                    self._ready.append(await _Worker.order(self._control))
-                except ConnectionError:  # the workbench was killed
+                    self._ready.append(await self._workbench.worker())
+                except ConnectionError:
                     await self._shut()
 
-    async def _open(self) -> None:
-        """Start the workbench. It loads its parsers while we go on."""
-        await self._shut()
-        self._control, theirs = socket.socketpair()
-        with theirs:
-            self._workbench = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "mail2fax.workbench"),
-                stdin=theirs.fileno(),
-                env=confinement.environment(os.environ),
-                start_new_session=True,  # Ctrl-C is for the server, which lets its documents be finished first
-            )
+    async def _drop(self, workbench: _Workbench | None) -> None:
+        """A worker ended without the workbench's last word: the workbench is no more."""
+        async with self._opening:
+            if workbench is self._workbench:
+                await self._shut()
 
     async def _shut(self) -> None:
         while self._ready:
             await self._ready.pop().close()
-        if self._control:
-            self._control.close()
-            self._control = None
         if self._workbench:
-            try:
-                await asyncio.wait_for(self._workbench.wait(), _PATIENCE)
-            except TimeoutError:
-                self._workbench.kill()
-                await self._workbench.wait()
+            await self._workbench.close()
             self._workbench = None
 
     async def close(self) -> None:

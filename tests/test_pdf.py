@@ -196,7 +196,7 @@ def test_hidden_layers_stay_hidden():
     for data in (made, pdf.join([pdfs.text("first"), made])):
         page = 0 if data is made else 1
         picture = drawn(data, page).point(lambda value: 255 if value < 128 else 0)
-        left, top, right, bottom = picture.getbbox()
+        left, _, right, bottom = picture.getbbox()
         assert (left, bottom) == (0, 396)
         assert right == pytest.approx(50, abs=2)
 
@@ -471,6 +471,6 @@ def test_the_preview_is_what_a_fax_receives():
     picture = raster.Image.open(io.BytesIO(png))
     assert (picture.format, picture.mode, picture.size) == ("PNG", "1", (1728, 2156))
     assert len(png) < 10_000
-    left, top, right, bottom = picture.convert("L").point(lambda value: 255 - value).getbbox()
+    left, _, _, bottom = picture.convert("L").point(lambda value: 255 - value).getbbox()
     assert left == pytest.approx(72 / 612 * 1728, abs=10)
     assert bottom == pytest.approx((792 - 700) / 792 * 2156, abs=15)
