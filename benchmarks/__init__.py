@@ -1,0 +1,1 @@
+"""How fast, and by what it is bounded. `make bench` runs all of it; README.md says what each program measures."""

@@ -1,0 +1,210 @@
+"""Durable acceptance: mails a second until 250, when 250 means fsynced, against Postfix and stock aiosmtpd.
+
+    python -m benchmarks.accept                       the cells with a goal, in under a minute
+    python -m benchmarks.accept --all                 every size at 1, 4, 16 and 50 connections
+    python -m benchmarks.accept --size 10000 --connections 16 --rounds 5
+
+The servers run side by side and are measured in turns (A B A B), so that whatever else the machine does meets all;
+figures are medians, ratios are medians of the rounds' own ratios.
+"""
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks import peers, processes
+from benchmarks.mails import KB, MB
+from benchmarks.peers import Peer, Starter
+from benchmarks.table import machine, median, show
+
+SIZES = {10 * KB: "10 KB", 100 * KB: "100 KB", MB: "1 MB", 10 * MB: "10 MB"}
+CONNECTIONS = (1, 4, 16, 50)
+GOALS = {10 * KB: 2.5, 100 * KB: 1.3, MB: 1.4, 10 * MB: 1.7}
+US, PEER, BASE = "mail2fax", "Postfix", "aiosmtpd"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is sent, over how many connections."""
+
+    size: int
+    connections: int
+    kind: str = "office"
+    fresh: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """As options of the load client."""
+        options = ["--size", self.size, "--connections", self.connections, "--kind", self.kind]
+        return [*(str(one) for one in options), *(["--fresh"] if self.fresh else [])]
+
+    @property
+    def name(self) -> str:
+        """As the table calls it."""
+        size = SIZES.get(self.size, f"{self.size} B")
+        return size + (" text" if self.kind == "prose" else "") + (", new connection" if self.fresh else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One round of one cell at one server."""
+
+    rate: float  # messages a second
+    speed: float  # bytes a second
+    p50: float  # seconds
+    p99: float
+    cpu: float  # seconds a mail
+    memory: int  # bytes, the most seen
+
+
+def measure(peer: Peer, cell: Cell, seconds: float, *, weigh: bool = False) -> Figures:
+    """Send for so long. Weighing the memory disturbs, so the rounds that count do without."""
+    before = processes.cpu(peer.pid)
+    with _weighed(peer, on=weigh) as weights:
+        result = load(peer.port, cell.words, seconds)
+    cpu = (processes.cpu(peer.pid) - before) / result["messages"]
+    rate, speed = result["messages"] / result["seconds"], result["bytes"] / result["seconds"]
+    return Figures(rate, speed, result["p50"], result["p99"], cpu, max(weights, default=0))
+
+
+def load(port: int, words: Sequence[str], seconds: float) -> dict:
+    """Run the load client. What it says."""
+    command = [sys.executable, "-m", "benchmarks.load", str(port), "--seconds", str(seconds), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as client:
+        processes.prefer(client.pid)
+        said, _ = client.communicate(timeout=120)
+    if client.returncode:
+        raise RuntimeError(f"the load client failed with status {client.returncode}")
+    return json.loads(said)
+
+
+@contextlib.contextmanager
+def _weighed(peer: Peer, *, on: bool) -> Iterator[list[int]]:
+    weights: list[int] = []
+    over = threading.Event()
+
+    def weigh() -> None:
+        while not over.wait(0.15):
+            weights.append(processes.memory(peer.pid))
+
+    thread = threading.Thread(target=weigh)
+    if on:
+        thread.start()
+    yield weights
+    if on:
+        over.set()
+        thread.join()
+        weights.append(processes.memory(peer.pid))
+
+
+def rounds(cell: Cell, starters: Sequence[Starter], count: int, seconds: float) -> dict[str, list[Figures]]:
+    """Measure the servers in turns. The first round, in which they warm up and are weighed, gives only its memory."""
+    found: dict[str, list[Figures]] = {}
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(starter()) for starter in starters]
+        weight = {one.name: measure(one, cell, min(seconds, 0.5), weigh=True).memory for one in servers}
+        for _ in range(count):
+            for one in servers:
+                figures = measure(one, cell, seconds)
+                found.setdefault(one.name, []).append(
+                    Figures(figures.rate, figures.speed, figures.p50, figures.p99, figures.cpu, weight[one.name])
+                )
+    return found
+
+
+def ratio(found: dict[str, list[Figures]], what: str, peer: str) -> float | str:
+    """Ours to the peer's, round by round."""
+    if peer not in found:
+        return "-"
+    pairs = zip(found[US], found[peer], strict=True)
+    return median(getattr(ours, what) / max(getattr(theirs, what), 1e-9) for ours, theirs in pairs)
+
+
+def default_cells() -> list[Cell]:
+    """The goals' own: every size at 16 connections, and text."""
+    return [*(Cell(size, 16) for size in SIZES), *(Cell(size, 16, "prose") for size in list(SIZES)[1:])]
+
+
+def all_cells() -> list[Cell]:
+    """Every size at every number of connections, text, and a connection for each mail."""
+    office = [Cell(size, connections) for size in SIZES for connections in CONNECTIONS]
+    prose = [Cell(size, connections, "prose") for size in list(SIZES)[1:] for connections in (1, 16)]
+    fresh = [Cell(size, 16, fresh=True) for size in list(SIZES)[:2]]
+    return office + prose + fresh
+
+
+def run(cells: Sequence[Cell], count: int, seconds: float, starters: Sequence[Starter]) -> list[tuple]:
+    """Measure and print. The rows: cell, our rate, ratio to Postfix, ratio to the baseline, ratio of CPU."""
+    summary, details = [], []
+    for cell in cells:
+        found = rounds(cell, starters, count, seconds)
+        for name, figures in found.items():
+            details.append((cell.name, cell.connections, name, *_medians(figures)))
+        rates = {name: median(one.rate for one in figures) for name, figures in found.items()}
+        ours, theirs, base = (rates.get(name, "-") for name in (US, PEER, BASE))
+        ratios = ratio(found, "rate", PEER), ratio(found, "rate", BASE), ratio(found, "cpu", PEER)
+        summary.append((cell.name, cell.connections, ours, theirs, base, *ratios))
+        print(
+            f"  {cell.name} x {cell.connections}: " + ", ".join(f"{n} {r:,.0f}/s" for n, r in rates.items()), flush=True
+        )
+    head = (
+        "mail",
+        "connections",
+        "mail2fax/s",
+        "Postfix/s",
+        "aiosmtpd/s",
+        "x Postfix",
+        "x aiosmtpd",
+        "CPU / Postfix's",
+    )
+    show(f"Durable acceptance, median of {count} rounds of {seconds:g} s", head, summary)
+    head = ("mail", "connections", "server", "mails/s", "MB/s", "p50 ms", "p99 ms", "CPU ms/mail", "memory MB")
+    show("The same in detail", head, details)
+    return summary
+
+
+def _medians(figures: Sequence[Figures]) -> tuple:
+    def of(what: str) -> float:
+        return median(getattr(one, what) for one in figures)
+
+    return (of("rate"), of("speed") / MB, of("p50") * 1000, of("p99") * 1000, of("cpu") * 1000, of("memory") / MB)
+
+
+def starters(*, baseline: bool = True) -> list[Starter]:
+    """The servers there are."""
+    found: list[Starter] = [peers.mail2fax]
+    if why := peers.why_no_postfix():
+        print(why)
+    else:
+        found.append(peers.postfix)
+    return [*found, peers.stock] if baseline else found
+
+
+def main() -> None:
+    """As the command line says."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--all", action="store_true")
+    options.add_argument("--size", type=int, action="append")
+    options.add_argument("--connections", type=int, action="append")
+    options.add_argument("--kind", choices=["office", "prose"], default="office")
+    options.add_argument("--fresh", action="store_true")
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--seconds", type=float, default=0.6)
+    options.add_argument("--no-baseline", action="store_true", help="without aiosmtpd")
+    wanted = options.parse_args()
+    if wanted.size or wanted.connections:
+        sizes, connections = wanted.size or list(SIZES), wanted.connections or [16]
+        cells = [Cell(size, number, wanted.kind, wanted.fresh) for size in sizes for number in connections]
+    else:
+        cells = all_cells() if wanted.all else default_cells()
+    print(machine())
+    run(cells, wanted.rounds, wanted.seconds, starters(baseline=not wanted.no_baseline))
+
+
+if __name__ == "__main__":
+    main()
