@@ -45,9 +45,13 @@ class Incoming:
         adopted = cls(folder, name)
         # Its name is not a fresh one: an attempt that was cut off before the commit may have left its file.
         adopted.path.unlink(missing_ok=True)
-        with file.open("rb") as source:
-            while data := source.read(CHUNK):
-                adopted.write(data)
+        try:
+            with file.open("rb") as source:
+                while data := source.read(CHUNK):
+                    adopted.write(data)
+        except OSError:
+            adopted.discard()
+            raise
         return adopted
 
     def write(self, data: bytes) -> None:

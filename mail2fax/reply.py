@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mail2fax import desk, log, moves, records
 from mail2fax.alerts import alert
 from mail2fax.backoff import Backoff
-from mail2fax.model import Fax, Message, Notice, Permanent, Temporary, Verdict
+from mail2fax.model import Fax, Message, Notice, Permanent, Reason, Temporary, Verdict
 from mail2fax.render import Letters, wanted
 from mail2fax.settings import Settings
 from mail2fax.smarthost import Smarthost
@@ -14,6 +14,8 @@ from mail2fax.spool import REPLY, Spool
 
 _LONGEST = 3600.0  # seconds between two attempts at one reply
 _SIBLINGS = 30.0  # seconds until a reply that waits for the mail's other faxes looks again
+_FOLLOW = Backoff(1.0, _SIBLINGS)  # until one that is told of by another looks again
+_HURRIES = 3
 
 
 class Reply:
@@ -46,7 +48,7 @@ class Reply:
         """One mail for all: sent by the first fax once the last has ended."""
         faxes = [other for other in await self._spool.read(records.named, message.id) if not other.retry_of]
         leader = min(faxes, key=lambda other: int(other.id.rpartition("-")[2]))
-        if fax.retry_of:
+        if fax.retry_of or await self._corrected(fax):
             await self._send(message, fax, [fax])
         elif not all(other.final for other in faxes):
             await self._spool.retry(fax, _SIBLINGS)
@@ -57,13 +59,20 @@ class Reply:
         else:
             await self._suppress(fax, "NOTIFY")
 
+    async def _corrected(self, fax: Fax) -> bool:
+        """Whether a person's word changes an outcome that the summary has told."""
+        if fax.reason is not Reason.RESOLVED_BY_OPERATOR:
+            return False
+        return any(event.what.startswith("reply ") for event in await self._spool.read(records.history, fax.id))
+
     async def _after(self, leader: Fax, fax: Fax) -> None:
         """The first fax tells of all: hurry it, and follow."""
         if leader.replied_at:
             await self._spool.replied(fax, leader.reply, told_by=leader.id)
             return
-        await self._spool.hand_on(REPLY, desk.hurry, leader.id)
-        await self._spool.retry(fax, _SIBLINGS / 30)
+        if fax.attempts < _HURRIES:  # later ones would hurry it past its own pauses while the smarthost is away
+            await self._spool.hand_on(REPLY, desk.hurry, leader.id)
+        await self._spool.retry(fax, _FOLLOW.pause(fax.attempts + 1, random.random()))  # noqa: S311 -- spreads load
 
     async def _send(self, message: Message, fax: Fax, faxes: Sequence[Fax]) -> None:
         recipient = message.envelope.reverse_path

@@ -138,8 +138,10 @@ class Spool:
         """Accept a mail that is only to be passed on to a person. Its queue id."""
         arrival = Arrival(content.name, envelope, content)
         await self._contents.settle(content)
-        await self.hand_on(NOTICE, intake.forward, self._contents, arrival, recipient)
-        self._contents.done(content)
+        try:
+            await self.hand_on(NOTICE, intake.forward, self._contents, arrival, recipient)
+        finally:
+            self._contents.done(content)
         return arrival.id
 
     # -- who acts
@@ -280,14 +282,16 @@ class Spool:
 
     async def file(self, account: Account, made: Sequence[tuple[Document, str, Path, bytes | None]]) -> None:
         """Keep a mail's account and its documents (each with its variant, its file and its preview)."""
-        filed = []
-        for position, (document, variant, path, preview) in enumerate(made, start=1):
-            content = await asyncio.to_thread(Incoming.adopt, self._contents.folder, document.id, path)
-            await self._contents.settle(content)
-            filed.append(Filed(document, variant, position, content, preview))
-        await self.change(filing.file, self._contents, account, filed)
-        for one in filed:
-            self._contents.done(one.content)
+        filed: list[Filed] = []
+        try:
+            for position, (document, variant, path, preview) in enumerate(made, start=1):
+                content = await asyncio.to_thread(Incoming.adopt, self._contents.folder, document.id, path)
+                await self._contents.settle(content)
+                filed.append(Filed(document, variant, position, content, preview))
+            await self.change(filing.file, self._contents, account, filed)
+        finally:
+            for one in filed:
+                self._contents.done(one.content)
 
     async def proceed(self, fax: Fax, made: Sequence[Document], *, keep: bool = False) -> Fax:
         """Move a fax on to `prepared` with its document, and add a fax for each further one."""
