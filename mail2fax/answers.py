@@ -47,6 +47,8 @@ UNKNOWN_PARAMETER = "555 5.5.4 parameter not supported"
 # -- who, and how much
 NO_POSTMASTER = "550 5.1.1 nobody reads postmaster here: ask whoever runs this fax gateway"
 POSTMASTER_ALONE = "452 4.5.3 postmaster's mail goes without other recipients"
+ANSWER_ALONE = "452 4.5.3 an answer to a reply goes without other recipients"
+NOT_OUR_ADDRESS = "550 5.1.1 this address for sending again is not one of ours: mail the document to <number>@ again"
 TOO_MANY_RECIPIENTS = "452 4.5.3 too many recipients in one mail"
 TOO_MANY_A_MINUTE = "452 4.7.1 too many mails a minute, try again later"
 TOO_BIG = "552 5.3.4 the mail is larger than this server takes"
@@ -91,3 +93,8 @@ def accepted(queue_id: str, *, known: bool) -> str:
     """The promise after DATA: given only once the mail is on disk."""
     # RFC 5321 section 6.1, RFC 1047: a client that lost our 250 sends the same bytes again. They are not faxed again.
     return f"250 2.0.0 {'the same mail came before, ' if known else ''}accepted as {queue_id}"
+
+
+def refused_wish(why: str) -> str:
+    """The answer to somebody who may not send again or cancel, or comes too late."""
+    return why if why[:1] == "5" else f"550 5.7.1 {why}"

@@ -19,6 +19,7 @@ from mail2fax.model import Fate, Part, Permanent, Reason
 from mail2fax.pdf import Sheets
 
 _PDF = "application/pdf"
+_TEXT = 500  # characters of the mail's text that are handed on
 _CONVERT = {"image": "images", "text": "text", "office": "office"}  # what [documents] convert calls each kind
 
 
@@ -36,7 +37,8 @@ def make(task: Task, *, careful: bool = False, report: Callable[[Made], None] = 
         mail = mime.take_apart(task.source.read_bytes())
     except Permanent as verdict:
         return Made(reason=verdict.reason, detail=verdict.detail)
-    return _Assembly(task, mail, careful=careful).make(report)
+    made = _Assembly(task, mail, careful=careful).make(report)
+    return replace(made, text=mail.text[:_TEXT])
 
 
 class _Assembly:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, insert
 
 from mail2fax import moves
 from mail2fax.model import NEXT, WAITING, Reason, Refused, State
-from mail2fax.schema import faxes, messages, now
+from mail2fax.schema import deliveries, faxes, messages, now
 
 _UNSENT = (State.FAILED, State.UNKNOWN, State.CANCELLED)
 
@@ -64,6 +64,29 @@ def resolve(connection: Connection, fax_id: str, state: State, who: str) -> str:
     _end(connection, row, state, {**reason, "replied_at": None, "reply": ""})
     moves.write_event(connection, row["id"], state, who, {"resolved": True})
     return str(row["id"])
+
+
+def may_ask(connection: Connection, fax_id: str, reverse_path: str, *, cancel: bool) -> None:
+    """Raises Refused unless this sender may send this fax again, or cancel it, now."""
+    row = one(connection, fax_id)
+    if row["sender"] != reverse_path.casefold():
+        raise Refused(f"{row['id']}: only whoever sent this fax may ask for that, from the address it was sent from")
+    if cancel:
+        _refuse_unless_waiting(row)
+    elif State(row["state"]) not in _UNSENT:
+        raise Refused(f"{row['id']} is {row['state']}: only a fax that did not go through can be sent again")
+    else:
+        _refuse_unless_kept(connection, row)
+
+
+def retry_once(connection: Connection, key: str, fax_id: str, who: str, number: str) -> str:
+    """As `retry`; the same key again is the same wish, and gets the same new fax."""
+    known: str | None = connection.scalar(select(deliveries.c.fax_id).where(deliveries.c.key == key))
+    if known:
+        return known
+    fresh = retry(connection, fax_id, who, number)
+    connection.execute(insert(deliveries).values(at=now()), {"key": key, "fax_id": fresh})
+    return fresh
 
 
 def resend(connection: Connection, fax_id: str, who: str) -> str:

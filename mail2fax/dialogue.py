@@ -30,7 +30,7 @@ class Transaction:
     reverse_path: str | None = None  # None before MAIL
     of_mail: OfMail = field(default_factory=OfMail)
     recipients: list[Recipient] = field(default_factory=list)
-    postmaster: bool = False
+    besides: str = ""  # the one recipient of a mail that is no fax: postmaster, or an answer to a reply
 
 
 class Dialogue(Login):
@@ -165,28 +165,42 @@ class Dialogue(Login):
             self.refuse(found, forward_path)
             return
         if found is None:
-            mail.postmaster = True
+            mail.besides = forward_path
         else:
             mail.recipients.append(replace(found, notify=of_rcpt.notify, orcpt=of_rcpt.orcpt))
         self.say(answers.RECIPIENT_OK)
 
     async def _recipient(self, forward_path: str, reverse_path: str) -> Recipient | str | None:
-        """The fax that is asked for, the refusal, or None for postmaster."""
-        recipients, smtp = self.mail.recipients, self.lobby.settings.smtp
-        is_postmaster = self._is_postmaster(forward_path)
-        if is_postmaster and not smtp.postmaster:
-            return answers.NO_POSTMASTER
-        if is_postmaster != self.mail.postmaster and (recipients or self.mail.postmaster):
-            return answers.POSTMASTER_ALONE
-        if is_postmaster:
-            return None
-        if len(recipients) >= smtp.max_recipients:
+        """The fax that is asked for, the refusal, or None for postmaster and for addresses that ask to send again."""
+        recipients, besides = self.mail.recipients, self.mail.besides
+        if self._is_postmaster(forward_path) or self._is_answer(forward_path):
+            return await self._no_fax(forward_path, reverse_path)
+        if besides:
+            return answers.ANSWER_ALONE if self._is_answer(besides) else answers.POSTMASTER_ALONE
+        if len(recipients) >= self.lobby.settings.smtp.max_recipients:
             return answers.TOO_MANY_RECIPIENTS
         policy = self.lobby.policy
         found = policy.sender(reverse_path, self.user) or policy.recipient(forward_path)
         if isinstance(found, str):
             return found
         return await self._over_budget(found.number, reverse_path) or found
+
+    def _is_answer(self, forward_path: str) -> bool:
+        return self.lobby.answering is not None and self.lobby.answering.meant(forward_path)
+
+    async def _no_fax(self, forward_path: str, reverse_path: str) -> str | None:
+        is_answer = self._is_answer(forward_path)
+        if self.mail.recipients or self.mail.besides not in {"", forward_path}:
+            return answers.ANSWER_ALONE if is_answer else answers.POSTMASTER_ALONE
+        if is_answer:
+            return await self._answer_refusal(forward_path, reverse_path)
+        return None if self.lobby.settings.smtp.postmaster else answers.NO_POSTMASTER
+
+    async def _answer_refusal(self, forward_path: str, reverse_path: str) -> str | None:
+        refused = self.lobby.policy.sender(reverse_path, self.user)
+        if refused or self.lobby.answering is None:
+            return refused
+        return await self.lobby.answering.refusal(forward_path, reverse_path)
 
     def _is_postmaster(self, forward_path: str) -> bool:
         """RFC 5321 section 4.5.1: in any case of letters, with one of our domains or with none."""
@@ -211,7 +225,7 @@ class Dialogue(Login):
             self.refuse(answers.NO_ARGUMENT)
         elif mail.reverse_path is None:
             self.refuse(answers.NEED_MAIL)
-        elif not mail.recipients and not mail.postmaster:
+        elif not mail.recipients and not mail.besides:
             self.refuse(answers.NEED_RCPT)
         else:
             await self._receive_mail(mail, mail.reverse_path)
@@ -231,7 +245,7 @@ class Dialogue(Login):
                 self.refuse(refusal)
             else:
                 ours = True
-                await self._commit(self._envelope(mail, reverse_path), content, postmaster=mail.postmaster)
+                await self._commit(self._envelope(mail, reverse_path), content, mail.besides)
         finally:
             if not ours:
                 content.discard()
@@ -249,11 +263,11 @@ class Dialogue(Login):
             envid=mail.of_mail.envid,
         )
 
-    async def _commit(self, envelope: Envelope, content: Incoming, *, postmaster: bool) -> None:
+    async def _commit(self, envelope: Envelope, content: Incoming, besides: str) -> None:
         """Make the mail durable, then promise. A client that leaves meanwhile does not undo it."""
         self.committing = True
         try:
-            promise = self._forward(envelope, content) if postmaster else self._put(envelope, content)
+            promise = self._besides(besides, envelope, content) if besides else self._put(envelope, content)
             answer = await asyncio.shield(self.lobby.commit(promise))
         finally:
             self.committing = False
@@ -274,6 +288,18 @@ class Dialogue(Login):
         self.lobby.room.accepted(fresh)
         log.accepted(receipt=receipt, envelope=envelope, size=content.size, seconds=self.loop.time() - begun)
         return answers.accepted(receipt.queue_id, known=not fresh)
+
+    async def _besides(self, forward_path: str, envelope: Envelope, content: Incoming) -> str:
+        """A mail that is no fax: an answer to a reply, or postmaster's."""
+        if self.lobby.answering is None or not self._is_answer(forward_path):
+            return await self._forward(envelope, content)
+        try:
+            return await self.lobby.answering.carry_out(forward_path, envelope, content)
+        except Exception as error:  # noqa: BLE001 -- as in _put
+            log.not_accepted(client=self.client, sender=envelope.reverse_path, error=error)
+            return answer_to(error)
+        finally:
+            content.discard()
 
     async def _forward(self, envelope: Envelope, content: Incoming) -> str:
         postmaster = self.lobby.settings.smtp.postmaster

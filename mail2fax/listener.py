@@ -9,6 +9,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from mail2fax import log, tls
+from mail2fax.answering import Answering
 from mail2fax.config import ConfigError
 from mail2fax.dialogue import Dialogue
 from mail2fax.lobby import open_lobby
@@ -22,8 +23,9 @@ _BACKLOG = 512  # connections that wait to be accepted
 class Listener:
     """The SMTP server of one node."""
 
-    def __init__(self, settings: Settings, spool: Spool, policy: Policy) -> None:
-        self._lobby = open_lobby(settings, spool, policy)
+    def __init__(self, settings: Settings, spool: Spool, policy: Policy, answering: Answering | None = None) -> None:
+        """Without `answering` there are no addresses for sending again."""
+        self._lobby = open_lobby(settings, spool, policy, answering)
         self._servers: list[asyncio.Server] = []
 
     async def start(self) -> list[str]:

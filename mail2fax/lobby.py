@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mail2fax import proxy, tls
+from mail2fax.answering import Answering
 from mail2fax.door import Door
 from mail2fax.policy import Policy
 from mail2fax.room import Room
@@ -37,6 +38,7 @@ class Lobby:
     room: Room
     balancers: tuple[proxy.Network, ...]
     certificate: ssl.SSLContext | None
+    answering: Answering | None
     has_budgets: bool  # whether any of [limits] is set: else nobody need count
     closing: bool = False
     guests: dict[Guest, "asyncio.Task[None]"] = field(default_factory=dict)
@@ -50,7 +52,7 @@ class Lobby:
         return task
 
 
-def open_lobby(settings: Settings, spool: Spool, policy: Policy) -> Lobby:
+def open_lobby(settings: Settings, spool: Spool, policy: Policy, answering: Answering | None) -> Lobby:
     """Read the users and the certificate. Raises ConfigError and OSError."""
     smtp = settings.smtp
     return Lobby(
@@ -62,5 +64,6 @@ def open_lobby(settings: Settings, spool: Spool, policy: Policy) -> Lobby:
         room=Room(smtp, spool),
         balancers=proxy.networks(smtp),
         certificate=tls.open_context(smtp),
+        answering=answering,
         has_budgets=any(dict(settings.limits).values()),
     )

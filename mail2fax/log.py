@@ -34,7 +34,8 @@ def hide(secret: str) -> None:
 
 def redact(text: str) -> str:
     """The text with every known secret blanked."""
-    for secret in _secrets:
+    # Longest first: a short one inside a long one must not break it up.
+    for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
 
@@ -305,6 +306,11 @@ def accepted(*, receipt: Receipt, envelope: Envelope, size: int, seconds: float)
 def accepted_for_postmaster(*, queue_id: str, client: str, sender: str) -> None:
     """A mail to postmaster will be forwarded."""
     _event.info("accepted for postmaster", id=queue_id, client=client, sender=sender)
+
+
+def answered(*, fax: str, action: str, now: str, sender: str, client: str) -> None:
+    """The sender asked by answering a reply, and it was done."""
+    _event.info("answered", fax=fax, action=action, now=now, sender=sender, client=client)
 
 
 def refused(*, answer: str, client: str, user: str, sender: str | None, recipient: str) -> None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from mail2fax import log, moves
+from mail2fax import log, moves, resend
+from mail2fax.answering import Answering
 from mail2fax.condition import Condition
 from mail2fax.listener import Listener
 from mail2fax.model import Line
@@ -58,8 +59,11 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
         condition = Condition()  # the page is up before the door opens, and until the last step is put down
         page = await stack.enter_async_context(_page(settings, spool, condition))
         letters = Letters(settings, await spool.secret("resend"))
-        worker = Worker(spool, await _pipeline(settings, spool, letters, stack))
-        listener = Listener(settings, spool, Policy(settings))
+        workshop = Workshop(settings.documents)
+        stack.push_async_callback(workshop.close)
+        worker = Worker(spool, await _pipeline(settings, spool, letters, workshop, stack))
+        key = resend.key(settings.reply, await spool.secret("resend"))
+        listener = Listener(settings, spool, Policy(settings), Answering(settings, spool, workshop, key))
         condition.addresses = addresses = tuple(await listener.start())
         stack.push_async_callback(listener.close)
         async with _at_work(worker, spool, settings, letters) as working:
@@ -85,14 +89,12 @@ def _page(settings: Settings, spool: Spool, condition: Condition) -> contextlib.
 
 
 async def _pipeline(
-    settings: Settings, spool: Spool, letters: Letters, stack: contextlib.AsyncExitStack
+    settings: Settings, spool: Spool, letters: Letters, workshop: Workshop, stack: contextlib.AsyncExitStack
 ) -> dict[str, Station]:
     """The way of every fax, in order."""
     provider = Watched(open_provider(settings))
     stack.push_async_callback(provider.close)
-    workshop = Workshop(settings.documents)
     await workshop.start()
-    stack.push_async_callback(workshop.close)
     smarthost = Smarthost(settings.reply)
     stack.push_async_callback(smarthost.close)
     tokens = lines(settings)

@@ -1,0 +1,114 @@
+"""An answer to one of our replies: the sender asks to send the same document again, or to cancel.
+
+Everything is decided while the client waits, so that whoever may not, or comes too late, is told by his own mail
+server in our words; a 250 stands behind the commit that made the new fax or ended the old one. The answer itself is
+not kept: of its text only the first line is looked at, in a process of its own.
+"""
+
+import asyncio
+import hashlib
+
+from mail2fax import answers, desk, log, resend
+from mail2fax.address import AddressError
+from mail2fax.contents import Incoming
+from mail2fax.document import Task
+from mail2fax.model import Envelope, Permanent, Reason, Recipient, Refused
+from mail2fax.policy import Policy
+from mail2fax.resend import Action, Wish
+from mail2fax.settings import Settings
+from mail2fax.spool import REPLY, SUBMIT, Spool
+from mail2fax.workshop import Workshop
+
+
+class Answering:
+    """What `resend+…@` and `cancel+…@` do."""
+
+    def __init__(self, settings: Settings, spool: Spool, workshop: Workshop, key: bytes) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._workshop = workshop
+        self._policy = Policy(settings)
+        self._key = key
+
+    def meant(self, path: str) -> bool:
+        """Whether this is to be one of our signed addresses, rather than a number."""
+        local_part, _, domain = path.rpartition("@")
+        return self._settings.reply.resend and resend.claimed(local_part) and domain.lower() in self._domains
+
+    @property
+    def _domains(self) -> list[str]:
+        return self._settings.smtp.domains
+
+    async def refusal(self, path: str, reverse_path: str) -> str | None:
+        """Why this sender may not ask for this now; None if he may."""
+        wish = resend.read(path.rpartition("@")[0], self._key)
+        if wish is None:
+            return answers.NOT_OUR_ADDRESS
+        try:
+            await self._spool.read(desk.may_ask, wish.fax_id, reverse_path, cancel=wish.action is Action.CANCEL)
+        except Refused as refused:
+            return answers.refused_wish(str(refused))
+        return None
+
+    async def carry_out(self, path: str, envelope: Envelope, content: Incoming) -> str:
+        """Do what the answer asks for, durably. The SMTP reply."""
+        wish = resend.read(path.rpartition("@")[0], self._key)
+        if wish is None:
+            return answers.NOT_OUR_ADDRESS
+        try:
+            number = await self._number(wish, content)
+            if wish.action is Action.RESEND and (refused := await self._over_budget(envelope.reverse_path, number)):
+                return refused
+            if wish.action is Action.CANCEL:
+                done = await self._spool.hand_on(
+                    REPLY, desk.cancel, wish.fax_id, _who(envelope), Reason.CANCELLED_BY_SENDER
+                )
+            else:
+                key = _key(envelope, path, content)
+                done = await self._spool.hand_on(SUBMIT, desk.retry_once, key, wish.fax_id, _who(envelope), number)
+        except AddressError as error:
+            return str(error)
+        except Refused as refused:
+            return answers.refused_wish(str(refused))
+        log.answered(
+            fax=wish.fax_id, action=wish.action, now=done, sender=envelope.reverse_path, client=envelope.client
+        )
+        return answers.accepted(done, known=False)
+
+    async def _number(self, wish: Wish, content: Incoming) -> str:
+        """The number on the answer's first line, "" for the old one. Raises Refused when it may not be faxed."""
+        if wish.action is Action.CANCEL:
+            return ""
+        number = resend.new_number(await self._first_lines(content), self._settings.numbers.country)
+        allowed = self._policy.recipient(f"{number}@{self._domains[0]}") if number else None
+        if isinstance(allowed, str):
+            raise Refused(allowed)
+        return allowed.number if isinstance(allowed, Recipient) else ""
+
+    async def _over_budget(self, reverse_path: str, number: str) -> str | None:
+        """[limits] hold for what is sent again as well."""
+        spool = self._spool
+        mine, all_ = await spool.usage(reverse_path), await spool.usage(None)
+        return self._policy.budget(mine, all_, await spool.number_today(number))
+
+    async def _first_lines(self, content: Incoming) -> str:
+        """Read in a process of its own, as every mail is."""
+        if content.inline is None:
+            raise Refused("the answer is too long: keep it to one line")
+        with self._spool.workplace() as folder:
+            source = folder / "answer"
+            await asyncio.to_thread(source.write_bytes, content.inline)
+            try:
+                return (await self._workshop.make(Task(source, folder, convert=()))).text
+            except Permanent:
+                raise Refused("the answer could not be read: answer with plain text") from None
+
+
+def _who(envelope: Envelope) -> str:
+    return f"answer of {envelope.reverse_path}"
+
+
+def _key(envelope: Envelope, path: str, content: Incoming) -> str:
+    # A client that lost our 250 brings the same answer again: it is one wish.
+    parts = (content.sha256, envelope.reverse_path, path.lower(), "answer")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
