@@ -36,8 +36,13 @@ class OfRcpt:
     orcpt: str = ""  # decoded, "rfc822;someone@example.org"
 
 
+_NOTHING_OF_MAIL, _NOTHING_OF_RCPT = OfMail(), OfRcpt()
+
+
 def of_mail(text: str) -> OfMail:
     """The parameters of MAIL. Raises Malformed."""
+    if not text:
+        return _NOTHING_OF_MAIL
     given = _given(text)
     _only(given, {"SIZE", "BODY", "AUTH", "RET", "ENVID"})
     # RFC 4954 section 5: AUTH= is valid from anybody; whose mail it is, the login says here.
@@ -51,6 +56,8 @@ def of_mail(text: str) -> OfMail:
 
 def of_rcpt(text: str) -> OfRcpt:
     """The parameters of RCPT. Raises Malformed."""
+    if not text:
+        return _NOTHING_OF_RCPT
     given = _given(text)
     _only(given, {"NOTIFY", "ORCPT"})
     return OfRcpt(_notify(given), _orcpt(given.get("ORCPT", "")))

@@ -12,6 +12,7 @@ from mail2fax.listener import Listener
 from mail2fax.model import Envelope, Receipt, Usage
 from mail2fax.policy import Policy
 from mail2fax.settings import Settings
+from mail2fax.spool import Spool
 
 SENDER, NUMBER = "me@office.example", "6135550123@fax.local"
 WAIT = 10.0
@@ -166,10 +167,12 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path, smtp: dict | None = None, **sections: dict) -> AsyncIterator[Door]:
-    """A listener on a free port; keyword arguments are further sections of the settings."""
+async def opened(
+    folder: Path, smtp: dict | None = None, *, spool: Spool | None = None, **sections: dict
+) -> AsyncIterator[Door]:
+    """A listener on a free port before a real spool or a shelf; other keywords are sections of the settings."""
     settings = Settings.model_validate({"smtp": {"listen": ["127.0.0.1:0"], **(smtp or {})}, **sections})
-    shelf = Shelf(folder)
+    shelf = spool or Shelf(folder)
     listener = Listener(settings, shelf, Policy(settings))
     door = Door(listener, shelf, await listener.start())
     try:
