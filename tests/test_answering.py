@@ -9,7 +9,7 @@ from email.policy import SMTP
 import pytest
 from sqlalchemy import update
 
-from mail2fax import records
+from mail2fax import answers, records
 from mail2fax.model import State
 from mail2fax.schema import faxes
 from tests.samples import mail, pdf
@@ -95,9 +95,27 @@ async def test_nobody_else_can_use_it(bridge, faxapi, outbox, change):
         address = address.replace("-1.", "-2.")
     else:
         address = address.replace(queue_id.lower(), "0" * 13)
-    code, _ = await say(running, address, answer("please"), sender)
+    code, text = await say(running, address, answer("please"), sender)
     assert code == 550
+    if change != "sender":
+        assert f"550 {text}" == answers.NOT_OUR_ADDRESS
     assert len(faxapi.posts) == 1
+
+
+async def test_an_answer_goes_alone(bridge, faxapi, outbox):
+    """One wish a mail: no fax beside it, whichever comes first."""
+    running = await bridge()
+    _, address = await failed(running, faxapi, outbox)
+
+    def send():
+        with smtplib.SMTP(*running.address, timeout=30) as client:
+            client.ehlo("client.example")
+            client.mail(SENDER)
+            return client.rcpt(address)[0], client.rcpt("6474959659@fax.local")
+
+    code, (alone, text) = await asyncio.to_thread(send)
+    assert code == 250
+    assert f"{alone} {text.decode()}" == answers.ANSWER_ALONE
 
 
 async def test_what_went_through_is_not_sent_again(bridge, faxapi, outbox):
