@@ -210,3 +210,11 @@ def test_no_command_prints_them(tmp_path, arguments):
     )
     clean(done.stdout, "standard output")
     clean(done.stderr, "standard error")
+
+
+def test_a_short_secret_does_not_uncover_a_long_one(monkeypatch):
+    """Whatever order they were made known in, and however they overlap."""
+    monkeypatch.setattr(log, "_secrets", set())
+    for secret in ("%", "b", "abc", "xabcx", "b%2Bc"):
+        log.hide(secret)
+    assert log.redact("<xabcx> <abc> <b%2Bc>") == "<***> <***> <***>"
