@@ -91,8 +91,8 @@ async def sweep(folder: Path, moments: Sequence[Moment], *, spool_url: str = "")
         faxapi.words = ["Sending", "Success"]
         faxapi.before_post = _now_and_then_lost
         ledger = Ledger(faxapi, box)
-        settings = _settings(faxapi, box, spool_url or f"sqlite:///{folder}/spool.db")
-        async with ServedBy(folder, settings) as node:
+        wanted = settings(faxapi, box, spool_url or f"sqlite:///{folder}/spool.db")
+        async with ServedBy(folder, wanted) as node:
             ports = {node.port: "client", faxapi.port: "provider", box.port: "smarthost"}
             sending: list[asyncio.Task[Any]] = []
             for moment in moments:
@@ -104,7 +104,7 @@ async def sweep(folder: Path, moments: Sequence[Moment], *, spool_url: str = "")
                 else:
                     report.missed.append(str(moment))
                     await node.kill()
-                report.wrongs += _broken(folder)
+                report.wrongs += broken(folder)
             await node.up()
             with suppress(TimeoutError):
                 async with asyncio.timeout(SETTLING):
@@ -113,7 +113,7 @@ async def sweep(folder: Path, moments: Sequence[Moment], *, spool_url: str = "")
             await ledger.settled(SETTLING)
             if await node.stop() != 0:
                 report.wrongs.append("the last node did not end cleanly")
-            report.wrongs += _broken(folder)
+            report.wrongs += broken(folder)
         report.mails = len(ledger.mails)
         report.wrongs += ledger.wrongs()
         if report.wrongs:
@@ -121,7 +121,8 @@ async def sweep(folder: Path, moments: Sequence[Moment], *, spool_url: str = "")
     return report
 
 
-def _settings(faxapi: FaxApi, box: outbox.Outbox, spool_url: str) -> dict[str, dict[str, Any]]:
+def settings(faxapi: FaxApi, box: outbox.Outbox, spool_url: str) -> dict[str, dict[str, Any]]:
+    """A bridge in a hurry, whose replies also say in JSON what they tell."""
     return {
         "provider": {"url": faxapi.url, "token": "canary-token-7391", "timeout": 5.0},
         "spool": {"url": spool_url, "lease": 5.0, "drain": 5.0},
@@ -168,7 +169,7 @@ async def _idle(ledger: Ledger, sending: list[asyncio.Task[Any]]) -> None:
     await asyncio.sleep(0.3)  # the last answers are on their way
 
 
-def _broken(folder: Path) -> list[str]:
+def broken(folder: Path) -> list[str]:
     """What SQLite itself finds wrong with the file."""
     file = folder / "spool.db"
     if not file.exists():

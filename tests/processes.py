@@ -127,6 +127,14 @@ class ServedBy:
         self.signal(signal.SIGKILL)
         await self.ended()
 
+    async def sleep(self, seconds: float) -> None:
+        """SIGSTOP, and after so many seconds SIGCONT."""
+        self.signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.signal(signal.SIGCONT)
+
     async def stop(self, timeout: float = 60) -> int:
         """SIGTERM. The exit status."""
         self.signal(signal.SIGTERM)
