@@ -5,11 +5,12 @@ docs/replies.md lists them for administrators who write their own templates.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from mail2fax.model import Fax, Message, State
+from mail2fax.model import Fax, Message, Part, State
+from mail2fax.thread import clean
 
 _WORST_FIRST = (State.UNKNOWN, State.FAILED, State.CANCELLED, State.DELIVERED)
 
@@ -49,3 +50,29 @@ class Draft:
             **{name: getattr(self, name) for name in (*self.__slots__, "fax", "tone")},
             "count": {state.value: count[state.value] for state in State},
         }
+
+
+def clean_message(message: Message) -> Message:
+    """The mail with every text of others on one line: no name of an attachment writes a line of its own in our text."""
+    headers = replace(message.headers, subject=clean(message.headers.subject), from_=clean(message.headers.from_))
+    return replace(message, headers=headers, parts=tuple(map(_clean_part, message.parts)))
+
+
+def clean_fax(fax: Fax) -> Fax:
+    """The fax with every text of others on one line."""
+    return replace(
+        fax,
+        recipient=clean(fax.recipient),
+        provider_ref=clean(fax.provider_ref),
+        progress=clean(fax.progress),
+        detail=_clean_detail(fax.detail),
+    )
+
+
+def _clean_part(part: Part) -> Part:
+    notes = tuple(map(clean, part.notes))
+    return replace(part, name=clean(part.name), kind=clean(part.kind), notes=notes, detail=_clean_detail(part.detail))
+
+
+def _clean_detail(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: clean(value) if isinstance(value, str) else value for name, value in detail.items()}

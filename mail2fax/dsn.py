@@ -8,7 +8,7 @@ from email.message import MIMEPart
 from email.utils import format_datetime
 
 from mail2fax.model import Fax, Message, State
-from mail2fax.thread import FIELDS, POLICY, clean
+from mail2fax.thread import FIELDS, POLICY, RETURNED, clean
 
 _WISH = {State.DELIVERED: "SUCCESS", State.FAILED: "FAILURE", State.CANCELLED: "FAILURE"}
 _ACTIONS = {"SUCCESS": "delivered", "FAILURE": "failed", "DELAY": "delayed"}  # RFC 3464 section 2.3.3
@@ -100,11 +100,10 @@ def _fields(values: dict[str, str]) -> MIMEPart:
 
 def _header(message: Message) -> MIMEPart:
     """What is kept of the mail's header; RFC 6522 section 3 lets the rest be left out."""
-    header = MIMEPart(policy=POLICY)
     kept = message.headers
-    for name, value in (("From", kept.from_), ("Subject", kept.subject), ("Date", kept.date)):
+    fields = {"From": kept.from_, "Subject": kept.subject, "Date": kept.date, "Message-ID": kept.message_id}
+    header = MIMEPart(policy=RETURNED)
+    for name, value in fields.items():
         if value:
-            header[f"X-{name}" if name != "Subject" else name] = clean(value)
-    if kept.message_id:
-        header["Message-ID"] = kept.message_id
+            header[name] = clean(value)
     return header

@@ -21,7 +21,7 @@ def part(message: Message, faxes: Sequence[Fax]) -> MIMEPart:
         "parts": [_part(one) for one in message.parts],
     }
     made = MIMEPart(policy=POLICY)
-    content = json.dumps(outcome, ensure_ascii=False, indent=1).encode()
+    content = json.dumps(outcome, indent=1).encode("ascii")
     made.set_content(content, "application", "json", disposition="attachment", filename="outcome.json")
     return made
 

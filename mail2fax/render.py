@@ -13,7 +13,7 @@ from typing import Any
 
 from mail2fax import dsn, machine, resend, specimens
 from mail2fax.bodies import PREVIEW, fill
-from mail2fax.draft import Draft
+from mail2fax.draft import Draft, clean_fax, clean_message
 from mail2fax.forms import mailbox
 from mail2fax.language import Choice
 from mail2fax.model import Fax, Message, State
@@ -114,7 +114,8 @@ class Letters:
 
     def _draft(self, kind: str, message: Message, faxes: Sequence[Fax], language: str = "", **more: Any) -> Draft:
         chosen = language or self._choice.of(message.envelope.reverse_path, message.headers.languages)
-        return Draft(kind, message, faxes, chosen, self._host, parseaddr(self._from)[1], **more)
+        shown = tuple(map(clean_fax, faxes))
+        return Draft(kind, clean_message(message), shown, chosen, self._host, parseaddr(self._from)[1], **more)
 
     def _ways_back(self, faxes: Sequence[Fax]) -> dict[str, Any]:
         """The addresses for sending again those that have a document and did not, or perhaps not, arrive."""

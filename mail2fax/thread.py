@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from email.header import Header
-from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
+from email.headerregistry import BaseHeader, HeaderRegistry
 from email.message import EmailMessage
 from email.policy import EmailPolicy, Policy
+from typing import Any
 
 _WIDTH = 78  # RFC 5322 section 2.1.1
 _SUBJECT = 300  # characters of a subject that are kept
@@ -20,8 +21,19 @@ _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")  # RFC 5322 section 3.6.4
 _NOT_ID = re.compile(r"[^A-Za-z0-9.-]+")
 
 
-class _Subject(UnstructuredHeader, BaseHeader):
+class _Plain(BaseHeader):
+    """A field whose value is text. The library would decode what looks like an encoded word, line breaks and all."""
+
+    @classmethod
+    def parse(cls, value: str, kwds: dict[str, Any]) -> None:
+        kwds["decoded"] = value
+        kwds["parse_tree"] = None
+
+
+class _Subject(_Plain):
     """Encoded words are kept whole, each on a line of its own (RFC 2047 section 2)."""
+
+    max_count = 1
 
     def fold(self, *, policy: Policy) -> str:
         text = str(self)
@@ -31,8 +43,10 @@ class _Subject(UnstructuredHeader, BaseHeader):
         return f"{self.name}: {header.encode(linesep=policy.linesep)}{policy.linesep}"
 
 
-class _Verbatim(UnstructuredHeader, BaseHeader):
+class _Verbatim(_Plain):
     """Addresses and message ids: folded between them only, and never encoded, as the library does with long ones."""
+
+    max_count = 1
 
     def fold(self, *, policy: Policy) -> str:
         lines = [f"{self.name}:"]
@@ -53,7 +67,12 @@ def _registry() -> HeaderRegistry:
 
 POLICY = EmailPolicy(linesep="\r\n", cte_type="7bit", header_factory=_registry())
 POLICY_UTF8 = POLICY.clone(utf8=True)  # RFC 6532, for an address that cannot be written otherwise
-FIELDS = POLICY.clone(header_factory=HeaderRegistry(default_class=_Verbatim, use_default_map=False))
+
+
+# The fields of a delivery report, and those of the mail it is about. typeshed asks for a value_parser, which only the
+# library's own `parse` would call.
+FIELDS = POLICY.clone(header_factory=HeaderRegistry(default_class=_Verbatim, use_default_map=False))  # type: ignore[arg-type]
+RETURNED = POLICY.clone(header_factory=HeaderRegistry(default_class=_Subject, use_default_map=False))  # type: ignore[arg-type]
 
 
 def clean(text: str, length: int = _SUBJECT) -> str:
@@ -69,9 +88,10 @@ def message_id(kind: str, queue_id: str, hostname: str) -> str:
 
 def open_letter(sender: str, recipient: str, subject: str, date: datetime, own_id: str) -> EmailMessage:
     """A mail without content, with the header fields of a service's answer (RFC 3834 section 3)."""
+    recipient = clean(recipient)
     letter = EmailMessage(policy=POLICY if recipient.isascii() else POLICY_UTF8)
     letter["From"] = sender
-    letter["To"] = f"<{clean(recipient)}>"
+    letter["To"] = f"<{recipient}>"
     letter["Subject"] = clean(subject)
     letter["Date"] = date
     letter["Message-ID"] = own_id

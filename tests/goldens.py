@@ -1,0 +1,116 @@
+"""The golden replies: every outcome, language and format. `python -m tests.goldens` writes them anew, to be read by a person.
+
+A `*` in a golden file stands for anything on that line.
+"""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from mail2fax import specimens
+from mail2fax.model import Reason
+from mail2fax.render import Letters
+from mail2fax.settings import Reply, Settings
+
+FOLDER = Path(__file__).parent / "golden"
+SECRET = b"a key for tests"
+LANGUAGES = ("en", "fr")
+
+_REFUSED = replace(specimens.MESSAGE, parts=specimens.REFUSED_PARTS)
+_ASKED = frozenset({"SUCCESS", "FAILURE", "DELAY"})
+CASES = {
+    "delivered": (specimens.MESSAGE, [specimens.DELIVERED]),
+    "failed": (specimens.MESSAGE, [specimens.FAILED]),
+    "refused": (_REFUSED, [specimens.REFUSED]),
+    "unknown": (specimens.MESSAGE, [specimens.UNKNOWN]),
+    "cancelled": (specimens.MESSAGE, [specimens.CANCELLED]),
+    "resolved": (specimens.MESSAGE, [replace(specimens.DELIVERED, reason=Reason.RESOLVED_BY_OPERATOR)]),
+    "delayed": (specimens.MESSAGE, [specimens.WAITING]),
+    "summary": (specimens.MESSAGE, list(specimens.SUMMARY)),
+}
+ASKED = {
+    name: (message, [replace(fax, notify=_ASKED, orcpt="rfc822;fax-6474959659@clinic.example") for fax in faxes])
+    for name, (message, faxes) in CASES.items()
+}
+REPORTS = ("delivered", "failed", "cancelled", "delayed")
+UNDELIVERABLE = {
+    "kind": "undeliverable",
+    "fax": specimens.FAILED.id,
+    "sender": "anna@clinic.example",
+    "note": "mail.example:25 answered RCPT with 550 5.1.1 no such user",
+}
+HELD = {"kind": "line-held", "fax": specimens.FAILED.id, "line": "accounting", "note": "HTTP 401"}
+
+
+_MADE = {}
+
+
+def letters(**reply):
+    """Letters with these settings: made once, since templates are read at the first use."""
+    return _MADE.setdefault(repr(reply), Letters(Settings(reply=Reply(**reply)), SECRET))
+
+
+def letter(name, language, cases=CASES, **reply):
+    made = letters(language=language, **reply)
+    if name in ("undeliverable", "line-held"):
+        detail = UNDELIVERABLE if name == "undeliverable" else HELD
+        return made.admin(name, detail, notice_id="N1", at=specimens.ACCEPTED)
+    message, faxes = cases[name]
+    if name == "delayed":
+        return made.delayed(message, faxes[0], next_at=specimens.ACCEPTED.replace(minute=19))
+    return made.outcome(message, faxes)
+
+
+def goldens():
+    """Name of the golden file, and what should be in it."""
+    for language in LANGUAGES:
+        for name in CASES:
+            made = letter(name, language)
+            yield f"{name}.{language}.txt", _header(made) + made.get_body(("plain",)).get_content()
+            yield f"{name}.{language}.html", _unstyled(made.get_body(("html",)).get_content())
+        for name in ("undeliverable", "line-held"):
+            made = letter(name, language)
+            yield f"{name}.{language}.txt", _header(made) + made.get_content()
+    for name in REPORTS:
+        yield f"{name}.dsn", _report(letter(name, "en", ASKED))
+    yield "summary.json", letter("summary", "en", json_part=True).get_payload(1).get_content().decode()
+
+
+def _header(made):
+    head = made.as_bytes().decode().partition("\r\n\r\n")[0].replace("\r\n", "\n")
+    return re.sub(r'boundary="[^"]*"', 'boundary="*"', head) + "\n\n"
+
+
+def _unstyled(html):
+    html = re.sub(r"<style>.*</style>", "<style>*</style>", html, flags=re.DOTALL)
+    return re.sub(r'style="[^"]*"', 'style="*"', html)
+
+
+def _report(made):
+    """All but the words for people, which are those of the other golden files."""
+    parts = [part.as_bytes().decode().replace("\r\n", "\n") for part in made.get_payload()[1:]]
+    return _header(made) + "\n".join(parts)
+
+
+def fits(golden, found):
+    """The first line that differs, and how; None when all fit."""
+    wanted, lines = golden.split("\n"), found.split("\n")
+    for number, (pattern, line) in enumerate(zip(wanted, lines, strict=False), start=1):
+        form = ".*".join(map(re.escape, pattern.split("*")))
+        if not re.fullmatch(form, line):
+            return f"line {number}: expected {pattern!r}, found {line!r}"
+    return None if len(wanted) == len(lines) else f"{len(wanted)} lines expected, {len(lines)} found"
+
+
+def main():
+    FOLDER.mkdir(exist_ok=True)
+    for old in FOLDER.iterdir():
+        old.unlink()
+    for name, text in goldens():
+        signed = re.sub(r"((?:resend|cancel)\+[\w-]+\.)[a-z2-7]{16}", r"\1*", text)
+        (FOLDER / name).write_text(signed)
+    print(len(list(FOLDER.iterdir())), "golden files")
+
+
+if __name__ == "__main__":
+    main()
