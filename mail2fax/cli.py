@@ -175,12 +175,14 @@ def passwd(
     """Make a line for [smtp] users_file; the password is asked for, or read from standard input."""
     from mail2fax import users  # noqa: PLC0415
 
-    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True) if sys.stdin.isatty() else _piped()
+    password = _asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     typer.echo(users.hash_line(name, password, tuple(pattern for pattern in senders.split(",") if pattern)))
 
 
-def _piped() -> str:
-    return sys.stdin.readline().rstrip("\n")
+def _asked() -> str:
+    # On standard error: what is printed goes into a file.
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return password
 
 
 cli_spool.add_to(app)

@@ -119,7 +119,7 @@ def _opening(address: str, url: str) -> Panel:
 async def _one_mail(out: Console, bridge: node.Node, provider: sandbox.Sandbox, mailbox: Mailbox) -> bool:
     host, _, port = bridge.addresses[0].rpartition(":")
     answer = await asyncio.to_thread(_send, host, int(port))
-    out.print(Text.assemble(("  0.00 s  ", "dim"), ("250 after DATA".ljust(14), "bold"), answer))
+    out.print(Text.assemble(("  0.00 s  ", "dim"), ("250 after DATA".ljust(15), "bold"), answer))
     try:
         async with asyncio.timeout(_PATIENCE):
             await _follow(out, bridge, answer.split()[-1])
@@ -181,7 +181,7 @@ def _show(out: Console, first: Event, event: Event) -> None:
     detail = ", ".join(f"{key}: {value}" for key, value in event.detail.items())
     colour = "green" if event.what in {"delivered", "reply sent"} else "cyan"
     line = Text.assemble(
-        (f"{after}  ", "dim"), (event.what.ljust(14), colour), said, (f"  {detail}" if detail else "", "dim")
+        (f"{after}  ", "dim"), (event.what.ljust(15), colour), said, (f"  {detail}" if detail else "", "dim")
     )
     out.print(line, soft_wrap=True)
 

@@ -22,5 +22,5 @@ def refusal(head: bytes) -> str | None:
     header = _FOLD.sub(b"", head)
     if len(_RECEIVED.findall(header)) > _MOST_RECEIVED:
         return answers.LOOP
-    # RFC 3834 section 2, and standards.md R7: an out-of-office note is neither faxed nor answered.
+    # RFC 3834 section 2: an out-of-office note is neither faxed nor answered.
     return answers.AUTO_REPLIED if _AUTO_REPLIED.search(header) else None

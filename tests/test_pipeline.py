@@ -79,7 +79,9 @@ async def test_a_lost_answer_is_unknown_and_never_sent_again(bridge, faxapi, out
 async def test_unknown_words_and_errors_only_delay_the_news(bridge, faxapi, outbox):
     """Polls survive what no document names."""
     faxapi.words = ["Loading", "Loading", "Loading", "Loading", "Dancing", "Success"]
-    faxapi.on_poll(Reply(status=500), Reply(body=b"<html>"), Reply(body={"error_code": 401, "message": f"Invalid {TOKEN}"}))
+    faxapi.on_poll(
+        Reply(status=500), Reply(body=b"<html>"), Reply(body={"error_code": 401, "message": f"Invalid {TOKEN}"})
+    )
     running = await bridge()
     queue_id = await running.send(mail(pdf()))
     await outbox.next()
