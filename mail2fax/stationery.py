@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import BytecodeCache, ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2.bccache import Bucket
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
@@ -27,6 +28,26 @@ def shipped(kind: str) -> Path:
     package = Path(__file__).parent
     inside = package / "templates"
     return (inside if inside.is_dir() else package.parent / "templates") / kind
+
+
+class _Compiled(BytecodeCache):
+    """Templates compiled once for all languages: they differ in the texts that are looked up while writing."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[str, Any]] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Jinja's question: is there code of this very source?"""
+        checksum, code = self._kept.get(bucket.key, ("", None))
+        if checksum == bucket.checksum:
+            bucket.code = code
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Jinja's answer to itself."""
+        self._kept[bucket.key] = (bucket.checksum, bucket.code)
+
+
+_COMPILED = {html: _Compiled() for html in (False, True)}  # escaping is compiled in
 
 
 class Stationery:
@@ -89,6 +110,7 @@ class Stationery:
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=["jinja2.ext.i18n"],
+            bytecode_cache=_COMPILED[html],
         )
         tongue = self._tongues[own][language]
         environment.policies["ext.i18n.trimmed"] = True
