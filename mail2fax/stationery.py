@@ -4,22 +4,25 @@ Promise: a broken template of the administrator's never keeps a sender from bein
 shipped one of the same name speaks in its place.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from babel import Locale
 from jinja2 import BytecodeCache, ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError
 from jinja2.bccache import Bucket
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from mail2fax import catalogue, log
+from mail2fax.address import pretty
 from mail2fax.language import DEFAULT
 from mail2fax.wording import Wording, wrapped
 
 _LOCALES = "locale"
+_KEPT = 64  # of each filter's last results
 _UNBROKEN = Markup('<span style="white-space:nowrap">{}</span>')
 
 
@@ -62,6 +65,7 @@ class Stationery:
         plain = catalogue.read_all(self._shipped / _LOCALES, self._unreadable)
         self._tongues = {False: catalogue.layered(plain, {}), True: catalogue.layered(plain, own)}
         self._environment = cache(self._open)
+        self._filters = cache(self._filters_of)
 
     @property
     def languages(self) -> frozenset[str]:
@@ -115,13 +119,16 @@ class Stationery:
         tongue = self._tongues[own][language]
         environment.policies["ext.i18n.trimmed"] = True
         environment.install_gettext_translations(tongue.texts, newstyle=True)  # type: ignore[attr-defined]
-        wording = Wording(tongue.locale, self._zone)
-        for name in ("fax_number", "when", "day", "duration", "count", "size"):
-            environment.filters[name] = getattr(wording, name)
-        environment.filters["wrapped"] = wrapped
+        environment.filters.update(self._filters(tongue.locale))
         if html:
-            environment.filters["fax_number"] = lambda number: _UNBROKEN.format(wording.fax_number(number))
+            environment.filters["fax_number"] = lambda number: _UNBROKEN.format(pretty(number))
         return environment
+
+    def _filters_of(self, locale: Locale) -> dict[str, Callable[..., str]]:
+        """What templates call. Text and HTML say the same times and sizes: each is put in words once."""
+        wording = Wording(locale, self._zone)
+        kept = {name: lru_cache(_KEPT)(getattr(wording, name)) for name in ("when", "day", "duration", "size")}
+        return {**kept, "count": wording.count, "fax_number": pretty, "wrapped": wrapped}
 
 
 def told(error: Exception) -> str:

@@ -10,6 +10,7 @@ from email.header import Header
 from email.headerregistry import BaseHeader, HeaderRegistry
 from email.message import EmailMessage
 from email.policy import EmailPolicy, Policy
+from functools import cache
 from typing import Any
 
 _WIDTH = 78  # RFC 5322 section 2.1.1
@@ -57,8 +58,14 @@ class _Verbatim(_Plain):
         return policy.linesep.join(lines) + policy.linesep
 
 
+class _Registry(HeaderRegistry):
+    """The library makes a new class for each field of each mail; here the same one serves again."""
+
+    __getitem__ = cache(HeaderRegistry.__getitem__)
+
+
 def _registry() -> HeaderRegistry:
-    registry = HeaderRegistry()
+    registry = _Registry()
     registry.map_to_type("subject", _Subject)
     for name in ("to", "reply-to", "message-id", "in-reply-to", "references"):
         registry.map_to_type(name, _Verbatim)

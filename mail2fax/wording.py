@@ -10,8 +10,6 @@ from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 from babel.units import format_unit
 
-from mail2fax import address
-
 _WIDTH = 72
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = ((_DAY, "duration-day"), (_HOUR, "duration-hour"), (_MINUTE, "duration-minute"), (1, "duration-second"))
@@ -23,10 +21,6 @@ class Wording:
     def __init__(self, locale: Locale, zone: str) -> None:
         self._locale = locale
         self._zone = ZoneInfo(zone)
-
-    def fax_number(self, number: str) -> str:
-        """(647) 495-9659."""
-        return address.pretty(number)
 
     def when(self, moment: datetime) -> str:
         """November 23, 2026, 2:05:14 p.m. EST."""
