@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from mail2fax import answers, log, parameters, path
+from mail2fax.acceptance import accept
 from mail2fax.contents import Incoming
 from mail2fax.lobby import Lobby
 from mail2fax.login import Login
@@ -267,8 +268,8 @@ class Dialogue(Login):
         """Make the mail durable, then promise. A client that leaves meanwhile does not undo it."""
         self.committing = True
         try:
-            promise = self._besides(besides, envelope, content) if besides else self._put(envelope, content)
-            answer = await asyncio.shield(self.lobby.commit(promise))
+            promise = self.lobby.commit(accept(self.lobby, envelope, content, besides))
+            answer = await asyncio.shield(promise)
         finally:
             self.committing = False
             self._reset_timeout()
@@ -276,40 +277,6 @@ class Dialogue(Login):
         if answer.startswith("2"):
             self.forgive()
         self.say(answer)
-
-    async def _put(self, envelope: Envelope, content: Incoming) -> str:
-        begun = self.loop.time()
-        try:
-            receipt = await self.lobby.spool.put(envelope, content)
-        except Exception as error:  # noqa: BLE001 -- nothing was promised: the client keeps the mail and tries again
-            log.not_accepted(client=self.client, sender=envelope.reverse_path, error=error)
-            return answer_to(error)
-        fresh = len(envelope.recipients) - len(receipt.duplicates)
-        self.lobby.room.accepted(fresh)
-        log.accepted(receipt=receipt, envelope=envelope, size=content.size, seconds=self.loop.time() - begun)
-        return answers.accepted(receipt.queue_id, known=not fresh)
-
-    async def _besides(self, forward_path: str, envelope: Envelope, content: Incoming) -> str:
-        """A mail that is no fax: an answer to a reply, or postmaster's."""
-        if self.lobby.answering is None or not self._is_answer(forward_path):
-            return await self._forward(envelope, content)
-        try:
-            return await self.lobby.answering.carry_out(forward_path, envelope, content)
-        except Exception as error:  # noqa: BLE001 -- as in _put
-            log.not_accepted(client=self.client, sender=envelope.reverse_path, error=error)
-            return answer_to(error)
-        finally:
-            content.discard()
-
-    async def _forward(self, envelope: Envelope, content: Incoming) -> str:
-        postmaster = self.lobby.settings.smtp.postmaster
-        try:
-            queue_id = await self.lobby.spool.forward(envelope, content, postmaster)
-        except Exception as error:  # noqa: BLE001 -- as in _put
-            log.not_accepted(client=self.client, sender=envelope.reverse_path, error=error)
-            return answer_to(error)
-        log.accepted_for_postmaster(queue_id=queue_id, client=self.client, sender=envelope.reverse_path)
-        return answers.accepted(queue_id, known=False)
 
     # -- the rest
 
