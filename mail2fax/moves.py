@@ -7,9 +7,22 @@ acting on the fax by now.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Update, and_, case, insert, null, select, type_coerce, update
+from sqlalchemy import (
+    Connection,
+    Double,
+    RowMapping,
+    and_,
+    bindparam,
+    case,
+    insert,
+    null,
+    select,
+    type_coerce,
+    update,
+)
 
 from mail2fax import rows
 from mail2fax.intake import unless_known
@@ -31,36 +44,48 @@ class Move:
     keep: float = 0.0  # seconds for which the lease is kept; 0 gives it back
 
 
+@dataclass(frozen=True, slots=True)
+class _In:
+    """The moment so many seconds from now, by the database's clock."""
+
+    seconds: float
+    unless_held: bool = False  # no moment at all for a fax that is held
+
+
+_NOW = _In(0.0)
+_EVENT = insert(events).values(at=now())
+
+
 def advance(connection: Connection, fax: Fax, move: Move) -> Fax:
     """Move a fax to its next state, with the event that says so."""
     if move.state not in NEXT[fax.state]:
         raise ValueError(f"{fax.id}: {fax.state} may not become {move.state}")
     values = {"state": move.state.value, "attempts": _attempts(fax, move.state)}
-    statement = _mine(fax).values(values | _times(fax, move) | _columns(move.columns))
-    return _changed(connection, fax, move, statement.values(_turn(move)), move.state.value)
+    values |= _times(fax, move) | _columns(move.columns) | _turn(move)
+    return _changed(connection, fax, move, values, move.state.value)
 
 
 def stay(connection: Connection, fax: Fax, move: Move, what: str) -> Fax:
     """Keep the state and act again in `due_in` seconds. An event is written only if there is something to say."""
-    statement = _mine(fax).values(attempts=fax.attempts + 1, **_columns(move.columns)).values(_turn(move))
-    return _changed(connection, fax, move, statement, what if move.event else "")
+    values = {"attempts": fax.attempts + 1} | _columns(move.columns) | _turn(move)
+    return _changed(connection, fax, move, values, what if move.event else "")
 
 
 def release(connection: Connection, fax: Fax) -> None:
     """Give a claimed fax back as it was. A lost lease is no matter: somebody else has it."""
-    connection.execute(_mine(fax).values(_turn(Move(fax.state, ""))))
+    _write(connection, fax, _turn(Move(fax.state, "")))
 
 
 def replied(connection: Connection, fax: Fax, how: str, who: str, event: Mapping[str, Any]) -> Fax:
     """The sender was told, or cannot be: nobody needs to act on this fax any more."""
-    statement = _mine(fax).values(replied_at=now(), reply=how, lease="", due_at=None)
-    return _changed(connection, fax, Move(fax.state, who, event=event), statement, f"reply {how}")
+    values = {"replied_at": _NOW, "reply": how, "lease": "", "due_at": None}
+    return _changed(connection, fax, Move(fax.state, who, event=event), values, f"reply {how}")
 
 
 def write_event(connection: Connection, fax_id: str, what: str, who: str, detail: Mapping[str, Any]) -> None:
     """Append one line to a fax's history."""
     values = {"fax_id": fax_id, "what": what, "who": who, "detail": rows.dump(dict(detail))}
-    connection.execute(insert(events).values(at=now()), values)
+    connection.execute(_EVENT, values)
 
 
 def owe(connection: Connection, notice_id: str, kind: str, recipient: str, about: Mapping[str, Any]) -> None:
@@ -92,19 +117,43 @@ def delays(connection: Connection, seconds: float, limit: int) -> Sequence[str]:
     return [fax_id for fax_id, _, _ in told]
 
 
-def _mine(fax: Fax) -> Update:
-    # The lease and the state: a write of somebody who lost either changes nothing.
-    return update(faxes).where(faxes.c.id == fax.id, faxes.c.lease == fax.lease, faxes.c.state == fax.state.value)
-
-
-def _changed(connection: Connection, fax: Fax, move: Move, statement: Update, what: str) -> Fax:
-    returning = statement.returning(*faxes.c, CLOCK)
-    row = connection.execute(returning).mappings().one_or_none()
+def _changed(connection: Connection, fax: Fax, move: Move, values: Mapping[str, Any], what: str) -> Fax:
+    row = _write(connection, fax, values)
     if row is None:
         return _known(connection, fax, move)
     if what:
         write_event(connection, fax.id, what, move.who, move.event)
     return rows.fax(row)
+
+
+def _write(connection: Connection, fax: Fax, values: Mapping[str, Any]) -> RowMapping | None:
+    """Write these columns of a fax that is ours. The row as it is then; None when the fax is not ours any more."""
+    plain: dict[str, Any] = {"fax": fax.id, "our_lease": fax.lease, "our_state": fax.state.value}
+    moments = []
+    for name, value in values.items():
+        if isinstance(value, _In):
+            plain[f"in_{name}"] = value.seconds
+            moments.append((name, value.unless_held))
+        else:
+            plain[f"new_{name}"] = value
+    names = frozenset(name for name in values if f"new_{name}" in plain)
+    return connection.execute(_update(names, frozenset(moments)), plain).mappings().one_or_none()
+
+
+# Built once for each set of columns: that takes longer than everything else about a move.
+@lru_cache(256)
+def _update(plain: frozenset[str], moments: frozenset[tuple[str, bool]]) -> Any:
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in plain}
+    for name, unless_held in moments:
+        then = now() + bindparam(f"in_{name}", type_=Double())
+        values[name] = case((faxes.c.held_by != "", null()), else_=then) if unless_held else then
+    # The lease and the state: a write of somebody who lost either changes nothing.
+    ours = (
+        faxes.c.id == bindparam("fax"),
+        faxes.c.lease == bindparam("our_lease"),
+        faxes.c.state == bindparam("our_state"),
+    )
+    return update(faxes).where(*ours).values(values).returning(*faxes.c, CLOCK)
 
 
 def _known(connection: Connection, fax: Fax, move: Move) -> Fax:
@@ -120,12 +169,11 @@ def _known(connection: Connection, fax: Fax, move: Move) -> Fax:
 def _turn(move: Move) -> dict[str, Any]:
     """Who acts next, and when: we go on under our lease, or anybody once it is due and nobody holds it."""
     if move.keep:
-        return {"due_at": now() + move.keep}
+        return {"due_at": _In(move.keep)}
     if move.state not in WAITING:
         # A hold that came during the step came too late: from here on nothing may keep it from its end.
-        return {"lease": "", "due_at": now() + move.due_in, "held_by": ""}
-    due: ColumnElement[Any] = case((faxes.c.held_by != "", null()), else_=now() + move.due_in)
-    return {"lease": "", "due_at": due}
+        return {"lease": "", "due_at": _In(move.due_in), "held_by": ""}
+    return {"lease": "", "due_at": _In(move.due_in, unless_held=True)}
 
 
 def _attempts(fax: Fax, state: State) -> int:
@@ -137,12 +185,12 @@ def _attempts(fax: Fax, state: State) -> int:
 
 def _times(fax: Fax, move: Move) -> dict[str, Any]:
     if move.state is State.PREPARED and fax.state is State.RECEIVED:
-        return {"prepared_at": now()}
+        return {"prepared_at": _NOW}
     if move.state is State.SUBMITTING:
         return {"submissions": fax.submissions + 1}
     if move.state is State.SUBMITTED:
-        return {"submitted_at": now()}
-    return {"finished_at": now()} if move.state in FINAL else {}
+        return {"submitted_at": _NOW}
+    return {"finished_at": _NOW} if move.state in FINAL else {}
 
 
 def _columns(columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -152,7 +152,7 @@ class Spool:
         states = [state for state, needed in WORK.items() if needed == work]
 
         def operation(connection: Connection) -> tuple[list[Fax], float | None]:
-            where = claims.in_states(states)
+            where = claims.in_states(*states)
             if work == SUBMIT:
                 claimed = claims.claim_prepared(connection, take, self.settings.retry.give_up)
             else:
@@ -169,8 +169,8 @@ class Spool:
         take = Take(next(self._leases), self.lease_seconds, limit)
 
         def operation(connection: Connection) -> tuple[list[Notice], float | None]:
-            claimed = claims.claim(connection, notices, notices.c.outcome == "", take)
-            return [rows.notice(row) for row in claimed], claims.next_due(connection, notices, notices.c.outcome == "")
+            claimed = claims.claim(connection, notices, claims.OWED, take)
+            return [rows.notice(row) for row in claimed], claims.next_due(connection, notices, claims.OWED)
 
         return await self._writer.do(operation)
 
@@ -312,7 +312,11 @@ class Spool:
 
     async def calm(self, line: str) -> bool:
         """Open a line again. Whether it was in trouble."""
-        return await self.hand_on(SUBMIT, claims.calm, line)
+        calmed = await self.change(claims.calm, line)
+        if calmed:
+            # Other nodes look by themselves in a moment.
+            self._wakeups.wake(SUBMIT)
+        return calmed
 
     # -- everything else
 
