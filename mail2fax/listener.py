@@ -49,13 +49,13 @@ class Listener:
         lobby = self._lobby
         try:
             lobby.certificate = tls.open_context(lobby.settings.smtp)
+            lobby.users.reload()
         except OSError as error:
             log.not_reloaded(what="certificate", problem=error.strerror or type(error).__name__)
-        try:
-            lobby.users.reload()
         except ConfigError as error:
             log.not_reloaded(what="users file", problem=str(error))
-        log.reloaded()
+        else:
+            log.reloaded()
 
     async def close(self) -> None:
         """Accept nobody more, say 421 to open sessions, wait for the mails that are being made durable."""

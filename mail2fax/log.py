@@ -333,6 +333,11 @@ def turned_away(*, client: str, answer: str) -> None:
     _event.warning("turned away", client=client, answer=answer)
 
 
+def dismissed(*, client: str, answer: str) -> None:
+    """A session was ended by us, for what its client did."""
+    _event.info("dismissed", client=client, answer=answer)
+
+
 def client_vanished(*, client: str) -> None:
     """The client closed its connection in the middle of something."""
     _event.debug("client vanished", client=client)

@@ -117,6 +117,7 @@ class Wire(SMTP):
                 while not self.leaving:
                     await self.obey(await self.read_line())
                     if self.farewell:
+                        log.dismissed(client=self.client, answer=self.farewell)
                         self._dismiss(self.farewell)
             await self._part()
         except GONE:
@@ -147,8 +148,9 @@ class Wire(SMTP):
         return True
 
     def _turn_away(self, answer: str) -> bool:
-        log.turned_away(client=self.client, answer=answer)
-        self._dismiss(answer)
+        if not self._client_left:  # a balancer that only looks whether we are there says nothing, and leaves
+            log.turned_away(client=self.client, answer=answer)
+            self._dismiss(answer)
         return False
 
     async def read_line(self) -> bytes | None:
@@ -253,6 +255,7 @@ class Wire(SMTP):
     def _look_at_clock(self) -> None:
         now = self.loop.time()
         if self._is_too_slow():
+            log.dismissed(client=self.client, answer=answers.TOO_SLOW)
             self._dismiss(answers.TOO_SLOW)
         elif now >= self._deadline and not self.committing:
             self._dismiss(answers.IDLE)
