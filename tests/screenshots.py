@@ -39,8 +39,8 @@ def letters():
     yield "delayed", made.delayed(message, specimens.WAITING, next_at=specimens.ACCEPTED)
     yield "summary", made.outcome(message, specimens.SUMMARY)
     yield "preview", shown.outcome(message, [specimens.DELIVERED], preview=_page())
-    yield "livre", french.outcome(message, [specimens.DELIVERED])
-    yield "refuse", french.outcome(refused, [replace(specimens.REFUSED, reason=Reason.PART_REFUSED)])
+    yield "delivered-fr", french.outcome(message, [specimens.DELIVERED])
+    yield "refused-fr", french.outcome(refused, [replace(specimens.REFUSED, reason=Reason.PART_REFUSED)])
 
 
 def main():
@@ -49,7 +49,7 @@ def main():
     for name, letter in letters():
         html = letter.get_body(("html",)).get_content()
         _side_by_side([view for dark in (False, True) for view in _drawn(html, dark)]).quantize(
-            256, Image.Quantize.FASTOCTREE
+            256, Image.Quantize.MAXCOVERAGE
         ).save(folder / f"{name}.png", optimize=True)
         print(folder / f"{name}.png")
 
