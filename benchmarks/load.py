@@ -86,7 +86,7 @@ class Connection:
         self._sent += 1
         self._number = number
         self._begun = time.monotonic()
-        envelope = f"MAIL FROM:<{mails.SENDER}>\r\nRCPT TO:<{mails.RECIPIENT}>\r\nDATA\r\n"
+        envelope = f"MAIL FROM:<{mails.sender(number)}>\r\nRCPT TO:<{mails.RECIPIENT}>\r\nDATA\r\n"
         self._say(envelope.encode(), [b"250", b"250", b"354"], self._content)
 
     def _content(self) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from tests.mails import pdf
 
 KB, MB = 1000, 1_000_000
-SENDER, RECIPIENT = "anna@office.example", "6474959659@fax.local"
+RECIPIENT = "6474959659@fax.local"
+_SENDERS = 500  # an office; more than [reply] max_per_hour lets one of them have
 _LINE = 57  # bytes in 76 characters of base64
 _BOUNDARY = "=_bench"
 
@@ -30,6 +31,11 @@ class Mail:
     def whole(self, n: int) -> bytes:
         """All of mail `n` as it is after the dialogue: without stuffing, without the end."""
         return self.head + self.number(n) + self.body[: -len(b".\r\n")].replace(b"\r\n..", b"\r\n.")
+
+
+def sender(n: int) -> str:
+    """The reverse-path of mail `n`."""
+    return f"user{n % _SENDERS}@office.example"
 
 
 def office(size: int, seed: int = 1) -> Mail:
@@ -66,7 +72,7 @@ def scan(size: int, seed: int = 1) -> bytes:
 
 def _header(size: int) -> bytes:
     return (
-        f"From: Anna <{SENDER}>\r\nTo: <{RECIPIENT}>\r\nSubject: {size} bytes\r\n"
+        f"From: Anna <{sender(0)}>\r\nTo: <{RECIPIENT}>\r\nSubject: {size} bytes\r\n"
         "Date: Fri, 14 Nov 2025 09:30:00 -0500\r\nMessage-ID: <bench@office.example>\r\nMIME-Version: 1.0\r\n"
         f'Content-Type: multipart/mixed; boundary="{_BOUNDARY}"\r\n'
     ).encode()

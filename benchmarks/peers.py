@@ -8,7 +8,6 @@ goes to the hold queue, fsynced before its 250; name look-ups and connection lim
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -77,22 +76,34 @@ def folder() -> contextlib.AbstractContextManager[str]:
 
 
 @contextlib.contextmanager
-def program(name: str, module: str, under: tuple[str, ...] = ()) -> Iterator[Peer]:
-    """A program of this folder that is given a folder and says its address."""
-    with folder() as place, (Path(place) / "log").open("wb") as errors:
-        command = [*under, sys.executable, "-m", module, place]
+def started(module: str, place: str, *words: str, **env: str) -> Iterator[tuple[subprocess.Popen, list[str]]]:
+    """A program of this package that is given a folder, and whose first line says its addresses."""
+    with (Path(place) / f"{module}.log").open("wb") as errors:
         # In a session of its own, as Postfix puts itself: Linux shares the processors out by session (autogroup).
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, place, *words],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+            env=os.environ | env,
+        )
         try:
             processes.prefer(process.pid)
             assert process.stdout
             line = process.stdout.readline().decode()
             if not line:
-                raise RuntimeError(f"{module} did not start: {(Path(place) / 'log').read_text()[-2000:]}")
-            yield Peer(name, int(line.split()[0].rpartition(":")[2]), process.pid)
+                raise RuntimeError(f"{module} did not start:\n{Path(errors.name).read_text()[-2000:]}")
+            yield process, line.split()
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.terminate()
+            process.wait(60)
+
+
+@contextlib.contextmanager
+def program(name: str, module: str, **env: str) -> Iterator[Peer]:
+    """A server of this package, in a folder of its own."""
+    with folder() as place, started(module, place, **env) as (process, (address, *_)):
+        yield Peer(name, int(address.rpartition(":")[2]), process.pid)
 
 
 def mail2fax() -> contextlib.AbstractContextManager[Peer]:

@@ -21,10 +21,16 @@ class Backoff:
         return grown * (1 - 0.2 * chance)
 
 
-def poll_pause(age: float, first: float, longest: float, chance: float) -> float:
-    """Seconds until the next look at a fax submitted `age` seconds ago.
+_PAGE = 45.0  # seconds that a page takes: 30 to 60, and the call before it
+_SHARE = 30  # of the age is how late the news may be once it may come at any moment
 
-    A quarter of the age: news is then late by a quarter of the fax's own time at most, and the number of polls
-    grows with the logarithm of that time. benchmarks/polling.py shows the figures.
+
+def poll_pause(age: float, first: float, longest: float, chance: float, pages: int = 0) -> float:
+    """Seconds until the next look at a fax of so many pages (0: unknown), submitted `age` seconds ago.
+
+    Before its pages can have gone over the line there is little to see, so the next look is when they can; from then
+    on a thirtieth of the age. benchmarks/polling.py shows what that costs and gains.
     """
-    return min(max(first, age / 4), longest) * (1 - 0.2 * chance)
+    soonest = _PAGE * pages - age
+    pause = soonest if soonest > first else max(first, age / (_SHARE if pages else 4))
+    return min(pause, longest) * (1 - 0.2 * chance)

@@ -59,7 +59,8 @@ class Poll:
             outcome = Outcome(State.UNKNOWN, "4.4.7", Reason.NO_FINAL_WORD, {"hours": hours})
             await self._spool.end(fax, outcome, {"word": word})
             return
-        pause = poll_pause(age, self._rules.first, self._rules.longest, random.random())  # noqa: S311 -- spreads load
+        chance = random.random()  # noqa: S311 -- spreads load, guards nothing
+        pause = poll_pause(age, self._rules.first, self._rules.longest, chance, fax.pages or 0)
         # The look at the deadline is the last one: it must not come later than that.
         pause = min(max(pause, at_least), max(self._rules.deadline - age, 0.0) + 0.1)
         await self._spool.retry(fax, pause, what="poll", event=event, progress=word)
