@@ -45,18 +45,18 @@ class FaultProxy:
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._sessions.add(session := asyncio.current_task())
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
-        up = asyncio.create_task(self._pass(reader, far_writer, writer, self.up, counted=True))
-        down = asyncio.create_task(self._pass(far_reader, writer, far_writer, self.down))
+        ends = [writer]
         try:
-            await asyncio.gather(up, down)
-        except (ConnectionError, asyncio.CancelledError):
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._to)
+            ends.append(far_writer)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pass(reader, far_writer, writer, self.up, counted=True))
+                group.create_task(self._pass(far_reader, writer, far_writer, self.down))
+        except* (OSError, asyncio.CancelledError):
             pass
         finally:
             self._sessions.discard(session)
-            for task in (up, down):
-                task.cancel()
-            for end in (writer, far_writer):
+            for end in ends:
                 end.close()
                 with suppress(OSError, asyncio.CancelledError):
                     await end.wait_closed()
