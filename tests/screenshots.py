@@ -44,7 +44,7 @@ def letters():
 
 
 def main():
-    folder = Path(sys.argv[1] if sys.argv[1:] else "docs/screenshots")
+    folder = Path(sys.argv[1] if sys.argv[1:] else "docs/screenshots/replies")
     folder.mkdir(parents=True, exist_ok=True)
     for name, letter in letters():
         html = letter.get_body(("html",)).get_content()

@@ -10,6 +10,7 @@ import pytest
 from babel.messages.pofile import read_po
 
 from mail2fax import log, specimens
+from mail2fax.draft import Draft
 from mail2fax.model import Reason
 from mail2fax.render import Letters
 from mail2fax.settings import Log, Reply, Settings
@@ -271,3 +272,19 @@ def test_a_translation_that_cannot_be_filled_falls_back(tmp_path, locale, said):
     made = letters(tmp_path, language="fr")
     assert text(made).startswith("Votre télécopie au (647) 495-9659 a été livrée.")
     assert "template broken" in said() and made.problems()
+
+
+def test_the_page_for_administrators_names_every_variable_filter_and_file():
+    """docs/replies.md lists what a template may use, and nothing else."""
+    page = (Path(__file__).parent.parent / "docs" / "replies.md").read_text("utf-8")
+    rows = page.partition("| variable |")[2].partition("\n\n")[0].splitlines()[2:]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    (_, message, faxes), *_ = specimens.every()
+    assert named == set(Draft("delivered", message, faxes, "en", "fax.local", "fax@fax.local").facts)
+    filters = re.search(r"^Filters: (.*)$", page, re.MULTILINE)[1]
+    assert set(re.findall(r"`(\w+)`", filters)) == set(SHIPPED._filters_of(SHIPPED._tongues[False]["en"].locale))
+    files = {path.name for path in shipped("reply").iterdir() if path.is_file()}
+    outcomes = {f"{kind}.{form}" for kind in OUTCOMES for form in ("txt", "html")}
+    assert files - outcomes == set(re.findall(r"`([a-z-]+\.(?:txt|html|jinja))`", page)) - outcomes
+    pictures = re.findall(r"\((screenshots/[\w./-]+)\)", page)
+    assert pictures and all((Path(__file__).parent.parent / "docs" / picture).is_file() for picture in pictures)
