@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import itertools
+import multiprocessing
 import os
 import resource
 import statistics
@@ -17,6 +18,11 @@ from collections import Counter
 from pathlib import Path
 
 import psutil
+
+try:
+    import pebble  # not a dependency: to see what it would cost
+except ImportError:
+    pebble = None
 
 from mail2fax import assembly
 from mail2fax.document import Task
@@ -57,13 +63,9 @@ class Pebble:
     """The same with pebble: a fresh process each from a forkserver that has the parsers loaded."""
 
     def __init__(self) -> None:
-        import multiprocessing
-
-        from pebble import ProcessPool
-
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["mail2fax.assembly"])
-        self.pool = ProcessPool(max_workers=os.cpu_count(), max_tasks=1, context=context)
+        self.pool = pebble.ProcessPool(max_workers=os.cpu_count(), max_tasks=1, context=context)
 
     async def start(self) -> None:
         pass
@@ -90,14 +92,14 @@ class InProcess:
 async def overhead(count: int, rounds: int) -> None:
     """The ways take turns, so that what else the machine does falls on all of them."""
     ways = {"in process": InProcess(), "workshop": Workshop(Documents())}
-    with contextlib.suppress(ImportError):
+    if pebble:
         ways["pebble"] = Pebble()
     waits: dict[str, list[float]] = {name: [] for name in ways}
     costs: dict[str, list[float]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         source = letter(place)
-        for name, way in ways.items():
+        for way in ways.values():
             await way.start()
             for _ in range(4):
                 await way.make(task(place, source))

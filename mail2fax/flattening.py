@@ -7,6 +7,7 @@ outside its one encoding); qpdf does it where PDFium died of the file.
 """
 
 import io
+import warnings
 
 import pikepdf
 import pypdfium2
@@ -64,7 +65,9 @@ def _self_contained(pdf: pikepdf.Pdf) -> bytes:
             if key not in page.obj and (value := inherited(page.obj, key)) is not None:
                 page.obj[key] = value
     out = io.BytesIO()
-    pdf.save(out, fix_metadata_version=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pikepdf.PageCopyWarning)  # fields that no form lists are flattened all the same
+        pdf.save(out, fix_metadata_version=False)
     return out.getvalue()
 
 

@@ -9,6 +9,8 @@ converter is not known, a reader of 2001 can parse that, and it costs a few per 
 """
 
 import io
+import warnings
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -69,9 +71,9 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
     sheets = [_sheet(page, page_size) for page in source.geometries]
     notes = ["repaired"] * source.repaired + ["flattened"] * flattening.annotated(source.pdf)
     new, unreadable = _lay(_flat(source), sheets)
-    written = _sound(new)
+    written, hollow = _sound(new)
     if source.drawable:
-        pictures, blank = _compare(source, sheets, written, unreadable)
+        pictures, blank = _compare(source, sheets, written, unreadable, hollow=hollow)
     elif unreadable:
         raise refusal(Reason.DAMAGED)
     else:
@@ -214,19 +216,22 @@ def _strip(new: pikepdf.Pdf) -> None:
                     del thing[key]
 
 
-def _sound(new: pikepdf.Pdf) -> bytes:
+def _sound(new: pikepdf.Pdf) -> tuple[bytes, bool]:
     """The document written such that every stream in it can be decoded: a converter may give up on one that cannot.
 
-    What PDFium could still draw of such a picture is found missing by `_compare`, and the page becomes a picture.
+    What PDFium can still draw of a picture that was taken out is found missing by `_compare`, and the page becomes a
+    picture itself. Also whether there was nothing in them at all: for those PDFium draws black boxes.
     """
     written = _saved(new)
-    with pikepdf.open(io.BytesIO(written), suppress_warnings=True) as again:
+    with pikepdf.open(io.BytesIO(written), suppress_warnings=True) as again, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that JBIG2 is not looked into
         if not again.check_pdf_syntax():
-            return written
-    for thing in new.objects:
-        if isinstance(thing, Stream) and not _decodes(thing):
-            _empty(thing)
-    return _saved(new)
+            return written, False
+    broken = [thing for thing in new.objects if isinstance(thing, Stream) and not _decodes(thing)]
+    hollow = not any(map(_begins, broken))
+    for stream in broken:
+        _empty(stream)
+    return _saved(new), hollow
 
 
 def _decodes(stream: Stream) -> bool:
@@ -237,6 +242,14 @@ def _decodes(stream: Stream) -> bool:
     except pikepdf.PdfError:  # a code for pictures (JPEG, fax), which qpdf leaves as they are
         return True
     return True
+
+
+def _begins(stream: Stream) -> bool:
+    """Whether at least the beginning of a stream can be decoded."""
+    try:
+        return bool(zlib.decompressobj().decompress(stream.read_raw_bytes(), 1))
+    except zlib.error:
+        return False
 
 
 def _empty(stream: Stream) -> None:
@@ -259,7 +272,7 @@ def _saved(new: pikepdf.Pdf) -> bytes:
 
 
 def _compare(
-    source: Source, sheets: Sequence[_Sheet], written: bytes, unreadable: frozenset[int]
+    source: Source, sheets: Sequence[_Sheet], written: bytes, unreadable: frozenset[int], *, hollow: bool
 ) -> tuple[dict[int, Image.Image], bool]:
     """Draw each page before and after: pictures for pages that lost ink, and whether no page has any.
 
@@ -275,7 +288,7 @@ def _compare(
             seen = raster.compare(raster.sketch(page, sheet.page), raster.sketch(after[index], sheet.geometry))
             if index in unreadable and seen.blank:
                 raise refusal(Reason.DAMAGED, page=index + 1)
-            if index in unreadable or seen.lost:
+            if index in unreadable or (seen.lost and not hollow):
                 pictures[index] = raster.stand_in(page, sheet.page)
             blank = blank and seen.blank
             page.close()

@@ -18,14 +18,29 @@ import os
 import select
 import signal
 import socket
+import tempfile
 import traceback
 from pathlib import Path
 from typing import NoReturn
 
 from mail2fax import assembly, confinement
-from mail2fax.document import ANSWER, ENDED, ORDER, Answer
+from mail2fax.document import ANSWER, ENDED, ORDER, Answer, Task
 
 _MOST_ORDER = 1 << 20  # bytes
+
+_SPECIMEN = b"""\
+Content-Type: application/pdf; name="specimen.pdf"
+
+%PDF-1.4
+1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj
+2 0 obj <</Type/Pages/Count 1/Kids[3 0 R]>> endobj
+3 0 obj <</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R
+/Resources<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>> endobj
+4 0 obj <</Length 33>> stream
+BT /F1 12 Tf 72 700 Td (Fax) Tj ET
+endstream endobj
+trailer <</Root 1 0 R>>
+"""
 
 
 class Workbench:
@@ -140,11 +155,20 @@ def _trace(error: Exception) -> str:
     return f"{type(error).__name__} at {where}"
 
 
+def _rehearse() -> None:
+    """Make a document of our own, so that what the parsers load at their first use is there before the first fork."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "mail")
+        source.write_bytes(_SPECIMEN)
+        assembly.make(Task(source, Path(folder)))
+
+
 def main() -> None:
     """Be the workbench until standard input is closed."""
     for number in (signal.SIGTERM, signal.SIGINT):  # the server drains first, then closes our standard input
         signal.signal(number, signal.SIG_IGN)
     confinement.leave_network()
+    _rehearse()
     gc.freeze()  # a worker's garbage collector leaves these pages alone, so that they stay shared
     with socket.socket(fileno=os.dup(0)) as control:
         Workbench(control).run()

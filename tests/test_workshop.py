@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,11 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import pikepdf
 import psutil
 import pytest
 
+from benchmarks import fidelity
 from mail2fax import confinement, workshop
-from mail2fax.document import CoverSheet, Limits, Made, Order, Task
+from mail2fax.document import CoverSheet, Limits, Order, Task
 from mail2fax.model import Fate, Permanent, Reason
 from mail2fax.settings import Documents
 from mail2fax.workshop import WorkerError, Workshop
@@ -422,16 +426,15 @@ def test_the_server_s_main_module_is_not_imported(task, tmp_path, how):
 @pytest.fixture(scope="module")
 def made_corpus(corpus, tmp_path_factory):
     """Each PDF of the corpus as a mail, made once, over all workers: relative name -> (expectation, answer)."""
-    import json
-
     expected = json.loads((corpus / "pdf" / "expected.json").read_text())
     place = tmp_path_factory.mktemp("corpus")
 
     async def make_all():
-        # What bombs cost at the shipped limits is measured by benchmarks/documents.py.
-        shop = Workshop(Documents(cpu_seconds=8, wall_seconds=40.0))
+        shop = Workshop(Documents(wall_seconds=120.0))
+        # Bombs of every kind are above; what those of the corpus cost is measured by benchmarks/documents.py.
+        sound = (name for name, expectation in expected.items() if not expectation["verdict"].startswith("BOMB"))
         try:
-            return dict(await asyncio.gather(*(make(shop, name) for name in expected)))
+            return dict(await asyncio.gather(*(make(shop, name) for name in sound)))
         finally:
             await shop.close()
 
@@ -457,16 +460,8 @@ VERDICTS = {
 }
 
 
-def bomb(expectation: dict) -> bool:
-    return expectation["verdict"].startswith("BOMB")
-
-
 def sendable(made_corpus):
-    return {
-        name: (expectation, made)
-        for name, (expectation, made) in made_corpus.items()
-        if made.reason is None and not bomb(expectation)
-    }
+    return {name: (expectation, made) for name, (expectation, made) in made_corpus.items() if made.reason is None}
 
 
 @pytest.mark.corpus
@@ -475,9 +470,7 @@ def test_every_verdict_of_the_corpus_is_right(made_corpus):
     wrong = {
         name: (made.reason, expectation["accept"])
         for name, (expectation, made) in made_corpus.items()
-        if not bomb(expectation)
-        and made.reason is not Reason.DYNAMIC_FORM
-        and not VERDICTS.get(made.reason, set()) & set(expectation["accept"])
+        if made.reason is not Reason.DYNAMIC_FORM and not VERDICTS.get(made.reason, set()) & set(expectation["accept"])
     }
     assert wrong == {}
     # The manifest calls dynamic XFA forms sendable, because it has pages of them; all these say is "Please wait".
@@ -501,10 +494,6 @@ def test_no_page_of_the_corpus_is_lost(made_corpus):
 @pytest.mark.corpus
 def test_every_page_of_the_corpus_is_letter_and_clean(made_corpus):
     """Each page is exactly 612 x 792 and holds nothing but a drawing; the file passes qpdf --check without a warning."""
-    import shutil
-
-    import pikepdf
-
     dirty = {"/Annots", "/AA", "/OpenAction", "/JavaScript", "/JS", "/EF", "/Metadata"}
     for name, (_, made) in sendable(made_corpus).items():
         file = made.documents[0].file
@@ -514,19 +503,20 @@ def test_every_page_of_the_corpus_is_letter_and_clean(made_corpus):
             for thing in result.objects:
                 if isinstance(thing, pikepdf.Dictionary | pikepdf.Stream):
                     assert not dirty.intersection(thing.keys()), name
-            if not shutil.which("qpdf"):
-                assert result.check_pdf_syntax() == []
         if shutil.which("qpdf"):
             run = subprocess.run(["qpdf", "--check", file], capture_output=True, text=True, check=False)
             assert (run.returncode, run.stderr) == (0, ""), name
 
 
 @pytest.mark.corpus
-def test_the_bombs_of_the_corpus_are_answered(made_corpus):
-    """Every bomb has an answer: a small document, or the reason why there is none."""
-    answers = {name: made for name, (expectation, made) in made_corpus.items() if bomb(expectation)}
-    assert answers
-    for name, made in answers.items():
-        assert isinstance(made, Made), name
-        if made.reason:
-            assert made.reason in {Reason.TOO_COMPLEX, Reason.DAMAGED}, name
+@pytest.mark.skipif(not shutil.which("pdftoppm"), reason="no poppler")
+def test_faxes_look_like_their_originals(corpus):
+    """By an independent reader's drawing of original and result: of a sample of the corpus nine in ten pages agree.
+
+    What differs is the two readers' taste in borders of fields that have no appearance of their own, and the sticky
+    notes that are left out on purpose; benchmarks/fidelity.py keeps pictures of all of them.
+    """
+    files = sorted(path for path in (corpus / "pdf").rglob("*.pdf") if "bomb" not in path.name)[::6]
+    seen = [comparison for _, _, comparison, _ in fidelity.pages(files, 1) if comparison]
+    assert len(seen) > 20
+    assert sum(comparison.difference > fidelity.DIFFERS for comparison in seen) <= len(seen) // 10
