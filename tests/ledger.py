@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tests.faxapi import FaxApi
-from tests.outbox import Outbox
+from tests.outbox import Mail, Outbox
 from tests.samples import mail
 
 AGAIN = 0.2  # seconds until a client tries again
@@ -33,6 +33,7 @@ class Promise:
     faxable: bool
     ids: list[str] = field(default_factory=list)
     tries: int = 0
+    codes: set[int] = field(default_factory=set)  # what it was answered, but for the 250
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Ledger:
     mails: list[Promise] = field(default_factory=list)
     asked_again: Counter[str] = field(default_factory=Counter)  # number -> sendings that a person asked for
 
+    _read: list[list[Told]] = field(default_factory=list)  # of each reply: reading one takes a while
+
     async def deliver(self, where: Callable[[], tuple[str, int]], *pdfs: bytes, numbers: int = 1) -> Promise:
         """Send a mail until somebody at `where()` says 250."""
         mine = [str(next(_numbers)) for _ in range(numbers)]
@@ -68,13 +71,11 @@ class Ledger:
 
     def told(self) -> dict[str, list[Told]]:
         """What the senders were told, by number."""
+        for reply in self.outbox.mails[len(self._read) :]:
+            self._read.append(_told(reply))
         found: dict[str, list[Told]] = {}
-        for reply in self.outbox.mails:
-            for part in reply.message.walk():
-                if part.get_content_type() == "application/json":
-                    for fax in json.loads(part.get_payload(decode=True))["faxes"]:
-                        told = Told(reply.message["Message-ID"], fax["id"], fax["number"], fax["state"])
-                        found.setdefault(told.number, []).append(told)
+        for tale in itertools.chain.from_iterable(self._read):
+            found.setdefault(tale.number, []).append(tale)
         return found
 
     def untold(self) -> list[str]:
@@ -113,6 +114,17 @@ class Ledger:
         ]
 
 
+def _told(reply: Mail) -> list[Told]:
+    """What one reply says, by its part for machines."""
+    message = reply.message
+    parts = [part for part in message.walk() if part.get_content_type() == "application/json"]
+    return [
+        Told(message["Message-ID"], fax["id"], fax["number"], fax["state"])
+        for part in parts
+        for fax in json.loads(part.get_payload(decode=True))["faxes"]
+    ]
+
+
 def _contradictions(one: Promise, sent: int, told: list[Told] | None) -> list[str]:
     found = []
     for tale in told or []:
@@ -134,13 +146,22 @@ def _offer(address: tuple[str, int], promise: Promise) -> str:
     try:
         with smtplib.SMTP(*address, timeout=30) as client:
             client.ehlo("relay.example")
-            client.mail(promise.sender)
+            code, _ = client.mail(promise.sender)
+            if code != 250:
+                promise.codes.add(code)
+                return ""
             for number in promise.numbers:
                 code, _ = client.rcpt(f"{number}@fax.local")
                 if code != 250:
+                    promise.codes.add(code)
                     return ""
             code, text = client.data(promise.content)
+            if code != 250:
+                promise.codes.add(code)
             # "accepted as ID", or "accepted as ID when the same mail came before, not faxed again"
             return text.decode().split(" as ")[1].split()[0] if code == 250 else ""
+    except smtplib.SMTPResponseException as refused:
+        promise.codes.add(refused.smtp_code)
+        return ""
     except (OSError, smtplib.SMTPException):
         return ""
