@@ -43,6 +43,17 @@ class Draft:
         return self.kind if self.fax else next(state for state in _WORST_FIRST if state in states).value
 
     @property
+    def reply_to(self) -> str:
+        """Where an answer goes that asks for something; "" leaves it to the people behind From.
+
+        A responder that does not say that it is a machine gets a fax sent again once, and not forever: the address for
+        once more stands in the text, where people find it.
+        """
+        if self.cancel_address or not (self.fax and self.resend_until) or self.fax.retry_of:
+            return self.cancel_address
+        return self.resend_addresses[self.fax.id]
+
+    @property
     def facts(self) -> dict[str, Any]:
         """The variables."""
         count = Counter(fax.state.value for fax in self.faxes)

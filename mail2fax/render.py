@@ -94,8 +94,8 @@ class Letters:
         subject = self._stationery.write("subject.txt", draft.language, draft.facts)
         letter = open_letter(self._from, draft.message.envelope.reverse_path, subject, _now(draft), self._id(draft))
         put_in_thread(letter, draft.message.headers.message_id, draft.message.headers.references)
-        if draft.cancel_address or draft.resend_until:
-            letter["Reply-To"] = draft.cancel_address or draft.resend_addresses[draft.faxes[0].id]
+        if draft.reply_to:
+            letter["Reply-To"] = draft.reply_to
         text = self._stationery.write(f"{draft.kind}.txt", draft.language, draft.facts)
         html = self._stationery.write(f"{draft.kind}.html", draft.language, draft.facts)
         extra = [machine.part(draft.message, draft.faxes)] if self._rules.json_part else []

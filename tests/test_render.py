@@ -301,6 +301,16 @@ def test_what_has_no_document_cannot_be_sent_again():
         assert sent(letter)["Reply-To"] is None and "mailto:" not in html(letter)
 
 
+def test_what_was_sent_again_is_not_sent_once_more_by_a_mere_reply():
+    """A machine that answers everything could have written it: the address stands in the text, for people."""
+    again = replace(FAILED, retry_of="7DQ2M4X9KT1B8-9")
+    for language in goldens.LANGUAGES:
+        letter = letters(language=language).outcome(MESSAGE, [again])
+        assert sent(letter)["Reply-To"] is None
+        assert "resend+7dq2m4x9kt1b8-1." in text(letter) and "mailto:resend+" in html(letter)
+        assert sent(letters(language=language).outcome(MESSAGE, [FAILED]))["Reply-To"].startswith("resend+")
+
+
 def test_as_little_as_is_known_is_enough():
     """A mail without any header, parts or pages is answered all the same."""
     bare = replace(MESSAGE, headers=Headers(), parts=())
