@@ -93,6 +93,8 @@ def started(module: str, place: str, *words: str, **env: str) -> Iterator[tuple[
             line = process.stdout.readline().decode()
             if not line:
                 raise RuntimeError(f"{module} did not start:\n{Path(errors.name).read_text()[-2000:]}")
+            for pid in processes.family(process.pid):
+                processes.prefer(pid)
             yield process, line.split()
         finally:
             process.terminate()

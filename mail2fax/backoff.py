@@ -17,7 +17,7 @@ class Backoff:
         and no pause is longer than the settings say.
         """
         # 2**60 s is beyond any `longest`: the cap keeps a very old fax from overflowing a float.
-        grown = min(self.first * 2 ** min(attempt - 1, 60), self.longest)
+        grown = min(self.first * 2.0 ** min(attempt - 1, 60), self.longest)
         return grown * (1 - 0.2 * chance)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, select, type_coerce
 
 from mail2fax import rows
 from mail2fax.model import ERROR, FINAL, Document, Event, Fax, Message, Refused, State, Usage
@@ -11,6 +11,20 @@ from mail2fax.schema import Moment, documents, events, faxes, messages, notices,
 
 _HOUR, _DAY = 3600, 86_400
 _CLOCK = type_coerce(now(), Moment()).label("clock")
+
+# What each fax's way asks, built once: that takes longer than asking it.
+_MESSAGE = select(*(column for column in messages.c if column.name != "content")).where(
+    messages.c.id == bindparam("message")
+)
+_REFUSAL = select(messages.c.refused).where(messages.c.id == bindparam("message"))
+_DOCUMENTS = (
+    select(*(documents.c[name] for name in ("id", "message_id", "pages", "size", "sha256")))
+    .where(documents.c.message_id == bindparam("message"), documents.c.variant == bindparam("kind"))
+    .order_by(documents.c.position)
+)
+_REPLIES = select(func.count()).where(
+    faxes.c.sender == bindparam("reverse_path"), faxes.c.reply == "sent", faxes.c.replied_at > now() - _HOUR
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +41,7 @@ class Trouble:
 
 def message(connection: Connection, message_id: str) -> Message:
     """One mail, without its content. Raises Refused when there is none."""
-    columns = [column for column in messages.c if column.name != "content"]
-    row = connection.execute(select(*columns).where(messages.c.id == message_id)).mappings().one_or_none()
+    row = connection.execute(_MESSAGE, {"message": message_id}).mappings().one_or_none()
     if row is None:
         raise Refused(f"{message_id}: no such mail")
     return rows.message(row)
@@ -81,14 +94,12 @@ def errors(connection: Connection, fax_id: str) -> int:
 
 def refusal(connection: Connection, message_id: str) -> dict[str, Any]:
     """Why no document can be made of a mail; empty when that is not known."""
-    return rows.load(connection.scalar(select(messages.c.refused).where(messages.c.id == message_id)))
+    return rows.load(connection.scalar(_REFUSAL, {"message": message_id}))
 
 
 def document_list(connection: Connection, message_id: str, variant: str) -> list[Document]:
     """The documents already made of a mail, for one variant, in order."""
-    columns = [documents.c[name] for name in ("id", "message_id", "pages", "size", "sha256")]
-    query = select(*columns).where(documents.c.message_id == message_id, documents.c.variant == variant)
-    return [Document(*row) for row in connection.execute(query.order_by(documents.c.position))]
+    return [Document(*row) for row in connection.execute(_DOCUMENTS, {"message": message_id, "kind": variant})]
 
 
 def preview(connection: Connection, document_id: str) -> bytes | None:
@@ -125,10 +136,7 @@ def number_today(connection: Connection, number: str) -> int:
 
 def replies_this_hour(connection: Connection, sender: str) -> int:
     """Replies sent to one reverse-path in the last hour."""
-    query = select(func.count()).where(
-        faxes.c.sender == sender.casefold(), faxes.c.reply == "sent", faxes.c.replied_at > now() - _HOUR
-    )
-    return connection.scalar(query) or 0
+    return connection.scalar(_REPLIES, {"reverse_path": sender.casefold()}) or 0
 
 
 def waiting(connection: Connection) -> int:

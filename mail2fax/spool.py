@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, select, union_all
+from sqlalchemy import Connection, Engine, Table, bindparam, select, union_all
 from sqlalchemy.exc import OperationalError
 
 from mail2fax import claims, filing, intake, log, migrations, moves, purge, records, rows
@@ -413,8 +413,13 @@ def _known_contents(connection: Connection) -> set[str]:
     return set(connection.scalars(union_all(*outside)))
 
 
+_INLINE = {
+    table.name: select(table.c.content).where(table.c.id == bindparam("name")) for table in (messages, documents)
+}
+
+
 def _inline(connection: Connection, table: Table, name: str) -> tuple[bool, bytes | None]:
-    row = connection.execute(select(table.c.content).where(table.c.id == name)).one_or_none()
+    row = connection.execute(_INLINE[table.name], {"name": name}).one_or_none()
     return row is not None, row.content if row else None
 
 

@@ -53,7 +53,8 @@ class Users:
     def reload(self) -> None:
         """Read the file again; a file with mistakes raises ConfigError and leaves the users as they were."""
         users = _read(self._file) if self._file else {}
-        self._nobody = _nobody(users)
+        # Costs as much as a login: a start without logins does not wait for it.
+        self._nobody = _nobody(users) if self._file else ""
         self._users = users
 
     async def verify(self, name: str, password: str) -> User | None:
