@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from mail2fax import answers
-from mail2fax.door import Window
+from mail2fax.door import Door, Window
 from mail2fax.model import Usage
+from mail2fax.settings import Smtp
 from tests.frontdoor import NUMBER, SENDER, opened
 
 
@@ -209,6 +210,20 @@ async def test_postmaster_without_a_mailbox_is_told_so(tmp_path):
 
 
 # -- counting
+
+
+def test_the_door_counts_out_what_it_counted_in():
+    """Nothing is kept of a client that left, and no place stays taken."""
+    door = Door(Smtp(max_connections=2, max_connections_per_client=1))
+    for client in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
+        assert door.arrive()
+        assert door.introduce(client)
+        assert door.arrive()
+        assert not door.introduce(client)
+        assert not door.arrive()
+        door.leave(None)
+        door.leave(client)
+    assert (door._in_all, door._of_client) == (0, {})
 
 
 def test_a_window_forgets(monkeypatch):
