@@ -24,7 +24,6 @@ from mail2fax.thread import message_id, open_letter, put_in_thread
 
 wanted = dsn.wanted
 
-
 _SENT_AGAIN = frozenset({State.UNKNOWN, State.FAILED, State.CANCELLED})
 
 
@@ -83,9 +82,9 @@ class Letters:
         found = list(self._stationery.problems())
         found += [f'[reply] language "{name}": there is no catalogue of it' for name in self._choice.unknown]
         for language in sorted(self._stationery.languages):
-            for template, draft in self._trials(language):
+            for template, facts in self._trials(language):
                 try:
-                    self._stationery.render(template, language, draft.facts, own=True)
+                    self._stationery.render(template, language, facts, own=True)
                 except Exception as error:  # noqa: BLE001 -- whatever it is, it is told
                     found.append(f"{template} ({language}): {told(error)}")
         return list(dict.fromkeys(found))
@@ -126,13 +125,17 @@ class Letters:
         until = min(fax.finished_at for fax in again if fax.finished_at) + self._keep
         return {"resend_addresses": addresses, "resend_until": until if len(faxes) == 1 else None}
 
-    def _trials(self, language: str) -> Iterator[tuple[str, Draft]]:
+    def _trials(self, language: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every template with made-up facts of each kind it may meet."""
         for kind, message, faxes in specimens.every():
-            ways = self._ways_back(faxes) if kind != "delayed" else {"next_at": message.received_at}
-            draft = self._draft(kind, message, faxes, language, preview=PREVIEW, **ways)
+            delayed = {"next_at": message.received_at, "cancel_address": f"cancel@{self._domain}"}
+            more = delayed if kind == "delayed" else self._ways_back(faxes)
+            facts = self._draft(kind, message, faxes, language, preview=PREVIEW, **more).facts
             for template in ("subject.txt", f"{kind}.txt", f"{kind}.html"):
-                yield template, draft
+                yield template, facts
+        for kind, detail in specimens.ALERTS.items():
+            for template in ("admin-subject.txt", "admin.txt"):
+                yield template, {"kind": kind, "detail": detail, "host": self._host}
 
 
 def _now(draft: Draft) -> datetime:

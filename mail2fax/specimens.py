@@ -68,6 +68,10 @@ SUMMARY = (
     replace(FAILED, id=f"{MESSAGE.id}-2", number="4165551234"),
     replace(UNKNOWN, id=f"{MESSAGE.id}-3", number="8005551234"),
 )
+ALERTS = {
+    "undeliverable": {"fax": FAILED.id, "sender": FAILED.sender, "note": "mail.example:25 answered RCPT with 550 no"},
+    "line-held": {"line": "accounting", "note": "HTTP 401"},
+}
 
 
 def every() -> Iterator[tuple[str, Message, tuple[Fax, ...]]]:
@@ -77,6 +81,7 @@ def every() -> Iterator[tuple[str, Message, tuple[Fax, ...]]]:
     yield "delayed", MESSAGE, (WAITING,)
     yield "unknown", MESSAGE, (UNKNOWN,)
     yield "cancelled", MESSAGE, (CANCELLED,)
+    yield "failed", MESSAGE, (replace(FAILED, retry_of=UNKNOWN.id),)
     yield "summary", MESSAGE, SUMMARY
     parts = (replace(PARTS[0], name=reason.value, fate=Fate.REFUSED, reason=reason) for reason in Reason)
     yield "failed", replace(MESSAGE, parts=(*REFUSED_PARTS, *parts)), (REFUSED,)

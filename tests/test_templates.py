@@ -189,6 +189,16 @@ def test_a_broken_template_never_silences_a_reply(tmp_path, said, name):
     assert any(fault in problem for problem in problems), problems
 
 
+@pytest.mark.parametrize("template", ["admin.txt", "admin-subject.txt"])
+def test_a_broken_word_to_the_administrator_is_told_too(tmp_path, said, template):
+    """The alert is sent in the shipped words, and `check` names the file."""
+    (tmp_path / template).write_text("{{ nothing }}")
+    made = letters(tmp_path)
+    assert made.admin("line-held", {"line": "a"})["Subject"] == "mail2fax: a fax line is held"
+    assert "template broken" in said()
+    assert any(template in problem for problem in made.problems())
+
+
 def test_a_broken_frame_falls_back_too(tmp_path, said):
     """A fault in what others extend or import is met by the shipped files all through."""
     (tmp_path / "layout.html").write_text("{{ nothing }}")
