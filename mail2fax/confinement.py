@@ -21,8 +21,13 @@ _NEEDED = frozenset({"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_L
 def environment(own: Mapping[str, str]) -> dict[str, str]:
     """The environment of the workbench, given at its start so that /proc never shows another."""
     kept = {name: value for name, value in own.items() if name in _NEEDED}
-    # As the server imports, so does the workbench, wherever it was started from.
-    return kept | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONUTF8": "1"}
+    return kept | {
+        # As the server imports, so does the workbench, wherever it was started from.
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONUTF8": "1",
+        # Typst would start a thread for each processor, and their stacks count as memory: one document, one thread.
+        "RAYON_NUM_THREADS": "1",
+    }
 
 
 def leave_network() -> bool:
@@ -40,6 +45,7 @@ def leave_network() -> bool:
 
 def alone(descriptor: int) -> None:
     """Just forked: keep this one descriptor, as number 3, and nothing else of the workbench."""
+    os.setpgid(0, 0)  # what it may start (LibreOffice) ends with it
     signal.set_wakeup_fd(-1)
     for caught in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
         signal.signal(caught, signal.SIG_DFL)

@@ -68,7 +68,7 @@ class Workbench:
             if self._control.fileno() in ready:
                 serving = self._fork()
         for pid in self._workers:
-            os.kill(pid, signal.SIGKILL)
+            _kill(pid)
             os.waitpid(pid, 0)
 
     def _fork(self) -> bool:
@@ -99,6 +99,7 @@ class Workbench:
             with self._workers.pop(pid) as worker:
                 with contextlib.suppress(KeyError):  # unregistered when nobody waited for it any more
                     self._poll.unregister(worker)
+                _end_group(pid)  # what it started and left behind
                 with contextlib.suppress(OSError):
                     worker.send(ENDED.pack(os.waitstatus_to_exitcode(status)), socket.MSG_DONTWAIT)
 
@@ -107,7 +108,18 @@ class Workbench:
         self._poll.unregister(number)
         for pid, worker in self._workers.items():
             if worker.fileno() == number:
-                os.kill(pid, signal.SIGKILL)
+                _kill(pid)
+
+
+def _kill(worker: int) -> None:
+    """End a worker that has not been buried yet, and all it has started."""
+    os.kill(worker, signal.SIGKILL)
+    _end_group(worker)
+
+
+def _end_group(worker: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # forked just now, or there is nobody left
+        os.killpg(worker, signal.SIGKILL)
 
 
 def _deaths() -> socket.socket:

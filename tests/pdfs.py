@@ -6,6 +6,7 @@ import zlib
 from email.message import EmailMessage
 
 import pikepdf
+import pypdfium2
 from pikepdf import Array, Dictionary, Name, Stream
 
 
@@ -175,3 +176,25 @@ def bare_mail(data: bytes, name: str = "document.pdf") -> bytes:
         b'Content-Disposition: attachment; filename="%s"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
         % (name.encode(), name.encode())
     ) + base64.encodebytes(data)
+
+
+def drawn(data: bytes, page: int = 0):
+    """The page at 36 dpi, grey."""
+    with pypdfium2.PdfDocument(data) as document:
+        return document[page].render(scale=0.5, grayscale=True).to_pil().convert("L")
+
+
+def shown(data: bytes, page: int = 0) -> str:
+    with pypdfium2.PdfDocument(data) as document:
+        return document[page].get_textpage().get_text_range()
+
+
+def ink(data: bytes, page: int = 0) -> int:
+    """How many of the page's dots are dark."""
+    return sum(drawn(data, page).histogram()[:128])
+
+
+def black(data: bytes) -> tuple[int, int, int, int]:
+    """The bounding box of what is drawn, in points from the upper left corner."""
+    picture = drawn(data).point(lambda value: 255 if value < 128 else 0)
+    return tuple(2 * edge for edge in picture.getbbox())
