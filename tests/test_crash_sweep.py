@@ -12,7 +12,7 @@ import pytest
 
 from tests import crashsweep
 
-COUNT = int(os.environ.get("MAIL2FAX_SWEEP", "8"))
+COUNT = int(os.environ.get("MAIL2FAX_SWEEP", "6"))
 SEED = int(os.environ.get("MAIL2FAX_SEED", random.randrange(10**6)))
 
 
