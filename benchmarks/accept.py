@@ -3,6 +3,7 @@
     python -m benchmarks.accept                       the cells with a goal, in under a minute
     python -m benchmarks.accept --all                 every size at 1, 4, 16 and 50 connections
     python -m benchmarks.accept --size 10000 --connections 16 --rounds 5
+    python -m benchmarks.accept --slow-disk 5         with 5 ms added to every fsync, of all of them
 
 The servers run side by side and are measured in turns (A B A B), so that whatever else the machine does meets all;
 figures are medians, ratios are medians of the rounds' own ratios.
@@ -14,8 +15,9 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks import peers, processes
 from benchmarks.mails import KB, MB
@@ -175,14 +177,16 @@ def _medians(figures: Sequence[Figures]) -> tuple:
     return (of("rate"), of("speed") / MB, of("p50") * 1000, of("p99") * 1000, of("cpu") * 1000, of("memory") / MB)
 
 
-def starters(*, baseline: bool = True) -> list[Starter]:
+def starters(*, baseline: bool = True, **env: str) -> list[Starter]:
     """The servers there are."""
-    found: list[Starter] = [peers.mail2fax]
+    found: list[Callable[..., contextlib.AbstractContextManager[Peer]]] = [peers.mail2fax]
     if why := peers.why_no_postfix():
         print(why)
     else:
         found.append(peers.postfix)
-    return [*found, peers.stock] if baseline else found
+    if baseline:
+        found.append(peers.stock)
+    return [partial(one, **env) for one in found]
 
 
 def main() -> None:
@@ -196,6 +200,7 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seconds", type=float, default=0.6)
     options.add_argument("--no-baseline", action="store_true", help="without aiosmtpd")
+    options.add_argument("--slow-disk", type=float, default=0.0, help="milliseconds added to every fsync")
     wanted = options.parse_args()
     if wanted.size or wanted.connections:
         sizes, connections = wanted.size or list(SIZES), wanted.connections or [16]
@@ -203,7 +208,8 @@ def main() -> None:
     else:
         cells = all_cells() if wanted.all else default_cells()
     print(machine())
-    run(cells, wanted.rounds, wanted.seconds, starters(baseline=not wanted.no_baseline))
+    with peers.slow_disk(wanted.slow_disk) as env:
+        run(cells, wanted.rounds, wanted.seconds, starters(baseline=not wanted.no_baseline, **env))
 
 
 if __name__ == "__main__":

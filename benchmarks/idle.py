@@ -69,8 +69,10 @@ def main() -> None:
     """As the command line says."""
     options = argparse.ArgumentParser()
     options.add_argument("--seconds", type=float, default=10)
+    options.add_argument("--starts", type=int, default=4)
+    wanted = options.parse_args()
     print(machine())
-    run(options.parse_args().seconds)
+    run(wanted.seconds, wanted.starts)
 
 
 if __name__ == "__main__":

@@ -68,10 +68,12 @@ def in_flight(count: int, seconds: float) -> int:
     """Bytes of a node's own process with so many faxes in flight, polled and submitted as they fall due."""
     with peers.folder() as place:
         asyncio.run(_fill(Path(place), count))
-        with peers.started("benchmarks.outside", place) as (_, addresses):
-            with peers.started("benchmarks.bridge", place, *addresses) as (bridge, _):
-                time.sleep(seconds)
-                return processes.peak(bridge.pid)
+        with (
+            peers.started("benchmarks.outside", place) as (_, addresses),
+            peers.started("benchmarks.bridge", place, *addresses) as (bridge, _),
+        ):
+            time.sleep(seconds)
+            return processes.peak(bridge.pid)
 
 
 async def _fill(place: Path, count: int) -> None:

@@ -39,6 +39,7 @@ smtpd_recipient_restrictions = check_recipient_access static:HOLD, permit_mynetw
 smtpd_client_connection_count_limit = 0
 smtpd_client_connection_rate_limit = 0
 default_process_limit = 100
+import_environment = MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG LD_PRELOAD SLOW_SYNC_US
 message_size_limit = 50000000
 queue_minfree = 0
 """
@@ -108,14 +109,28 @@ def program(name: str, module: str, **env: str) -> Iterator[Peer]:
         yield Peer(name, int(address.rpartition(":")[2]), process.pid)
 
 
-def mail2fax() -> contextlib.AbstractContextManager[Peer]:
+def mail2fax(**env: str) -> contextlib.AbstractContextManager[Peer]:
     """The front door of mail2fax."""
-    return program("mail2fax", "benchmarks.door")
+    return program("mail2fax", "benchmarks.door", **env)
 
 
-def stock() -> contextlib.AbstractContextManager[Peer]:
+def stock(**env: str) -> contextlib.AbstractContextManager[Peer]:
     """aiosmtpd as it comes."""
-    return program("aiosmtpd", "benchmarks.stock")
+    return program("aiosmtpd", "benchmarks.stock", **env)
+
+
+@contextlib.contextmanager
+def slow_disk(milliseconds: float) -> Iterator[dict[str, str]]:
+    """The environment in which every fsync of a server takes so much longer. Needs a C compiler."""
+    if not milliseconds:
+        yield {}
+        return
+    with folder() as place:
+        Path(place).chmod(0o755)
+        library = Path(place) / "slowsync.so"
+        source = Path(__file__).with_name("slowsync.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
+        yield {"LD_PRELOAD": str(library), "SLOW_SYNC_US": str(round(milliseconds * 1000))}
 
 
 def why_no_postfix() -> str:
@@ -126,7 +141,7 @@ def why_no_postfix() -> str:
 
 
 @contextlib.contextmanager
-def postfix(under: tuple[str, ...] = ()) -> Iterator[Peer]:
+def postfix(**env: str) -> Iterator[Peer]:
     """Postfix, with its hold queue."""
     with folder() as place:
         Path(place).chmod(0o755)
@@ -138,7 +153,7 @@ def postfix(under: tuple[str, ...] = ()) -> Iterator[Peer]:
         (config / "main.cf").write_text(_MAIN.format(**values))
         (config / "master.cf").write_text(_MASTER.format(**values))
         command = ["postfix", "-c", str(config)]
-        subprocess.run([*under, *command, "start"], check=True, capture_output=True, timeout=60)
+        subprocess.run([*command, "start"], check=True, capture_output=True, timeout=60, env=os.environ | env)
         try:
             _wait_for(values["port"])
             pid = int((Path(place) / "queue" / "pid" / "master.pid").read_text())

@@ -6,6 +6,7 @@ A fax takes 5 to 40 seconds until it is being sent, then 30 to 60 seconds a page
 `backoff.poll_pause` with the defaults of [poll]; beside it the two that were weighed against it.
 """
 
+import argparse
 import random
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from benchmarks.table import median, show
 from mail2fax.backoff import poll_pause
 from mail2fax.settings import Poll
 
-_FAXES = 2000
+FAXES = 2000  # of each kind
 PAGES = (1, 2, 3, 4, 5, 10, 20, 50)
 Pause = Callable[[float, int, float], float]  # of age, pages, chance
 
@@ -58,26 +59,28 @@ def figures(pause: Pause, faxes: list[tuple[int, float]]) -> tuple[float, float,
     return sum(polls for polls, _ in found) / len(found), median(delays), delays[int(len(delays) * 0.95)]
 
 
-def faxes_of(pages: int, count: int = _FAXES) -> list[tuple[int, float]]:
+def faxes_of(pages: int, count: int = FAXES) -> list[tuple[int, float]]:
     """Faxes of so many pages, and when they end."""
     chance = random.Random(1)
     return [(pages, duration(pages, chance)) for _ in range(count)]
 
 
-def three_minutes(count: int = _FAXES) -> list[tuple[int, float]]:
+def three_minutes(count: int = FAXES) -> list[tuple[int, float]]:
     """Faxes that take three minutes, of as many pages as that can be."""
     chance = random.Random(1)
     wanted = ((pages, duration(pages, chance)) for pages in (3, 4) for _ in range(20 * count))
     return [(pages, ends) for pages, ends in wanted if 170 <= ends <= 190][:count]
 
 
-def run() -> list[tuple]:
+def run(count: int = FAXES) -> list[tuple]:
     """The table."""
-    groups = {f"{pages} pages": faxes_of(pages) for pages in PAGES} | {"three minutes": three_minutes()}
+    groups = {f"{pages} pages": faxes_of(pages, count) for pages in PAGES} | {"three minutes": three_minutes(count)}
     rows = [(name, kind, *figures(pause, faxes)) for name, faxes in groups.items() for kind, pause in SCHEDULES.items()]
     show("Polls a fax, and how late the news is", ("fax", "schedule", "polls", "median s", "p95 s"), rows)
     return rows
 
 
 if __name__ == "__main__":
-    run()
+    options = argparse.ArgumentParser()
+    options.add_argument("--count", type=int, default=FAXES, help="faxes of each kind")
+    run(options.parse_args().count)

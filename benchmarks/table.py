@@ -12,8 +12,9 @@ def show(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> N
     texts = [[_text(cell) for cell in row] for row in rows]
     widths = [max(len(row[n]) for row in [list(head), *texts]) for n in range(len(head))]
     print(f"\n{title}\n")
-    for n, row in enumerate([list(head), ["-" * width for width in widths], *texts]):
-        print("| " + " | ".join(c.ljust(w) if n < 2 else c.rjust(w) for c, w in zip(row, widths, strict=True)) + " |")
+    for row in [list(head), ["-" * width for width in widths], *texts]:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        print(f"| {' | '.join(cells)} |")
 
 
 def median(values: Iterable[float]) -> float:
