@@ -48,7 +48,7 @@ def _id(n: int) -> str:
 
 
 def _message(n: int) -> dict[str, Any]:
-    sender = f"user{n % 500}@office.example"
+    sender = f"user{n % 100}@office.example"
     fixed = {"client": "127.0.0.1", "helo": "bench", "user": "", "ret": "", "envid": "", "size": 1, "sha256": "0" * 64}
     return {"id": f"B{n:012d}", "reverse_path": sender, "content": b"x", **fixed}
 
@@ -62,7 +62,7 @@ def _fax(n: int, state: State) -> dict[str, Any]:
     return {
         "id": _id(n),
         "message_id": f"B{n:012d}",
-        "sender": f"user{n % 500}@office.example",
+        "sender": f"user{n % 100}@office.example",
         "recipient": "6474959659@fax.local",
         "number": "6474959659",
         "cover": False,
