@@ -103,6 +103,7 @@ async def serve(folder: Path, http: str, smtp: str, spool: str) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     async with node.running(chosen) as running:
+        node.spare_the_collector()
         before: dict[str, dict[str, float]] = {}
         loop.add_signal_handler(signal.SIGUSR1, lambda: before.update(meters()))
         before.update(meters())
