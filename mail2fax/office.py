@@ -1,4 +1,4 @@
-"""Office files as PDF, by LibreOffice if the machine has it. Runs inside the worker, under its limits and without network.
+"""Office files as PDF, by LibreOffice if the machine has it. Inside the worker: limited, without network.
 
 A letter fits the shipped limits (1 GB, measured with LibreOffice 7.4, 3 s); a large presentation may want more memory.
 """

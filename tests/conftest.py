@@ -17,7 +17,7 @@ from mail2fax.model import Fax, State
 from mail2fax.settings import Settings
 from mail2fax.spool import open_spool
 
-pytest_plugins = ["tests.faxapi", "tests.outbox", "tests.postfix", "tests.postgres"]
+pytest_plugins = ["tests.faxapi", "tests.outbox", "tests.postfix", "tests.postgres", "tests.workers"]
 
 
 @pytest.fixture(scope="session")

@@ -1,107 +1,21 @@
-"""workshop, workbench, confinement: a fresh process for each document, and nothing a document does hurts another."""
+"""workshop and workbench: a fresh process for each document; whatever dies, the others go on."""
 
 import asyncio
-import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 
-from mail2fax import confinement, workshop
-from mail2fax.document import CoverSheet, Limits, Order, Task
+from mail2fax.document import CoverSheet
 from mail2fax.model import Fate, Permanent, Reason
 from mail2fax.settings import Documents
 from mail2fax.workshop import WorkerError, Workshop
 from tests import pdfs
-
-PDF = "application/pdf"
-_numbers = itertools.count()
-
-
-@pytest.fixture
-async def shop():
-    """A workshop of two workers."""
-    opened = Workshop(Documents(workers=2))
-    await opened.start()
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def task(tmp_path):
-    """A task for a mail, with a folder of its own."""
-
-    def made(mail: bytes | None = None, **how) -> Task:
-        place = tmp_path / str(next(_numbers))
-        place.mkdir()
-        (place / "work").mkdir()
-        source = place / "mail"
-        if mail is None:  # the worker waits in the middle of its work until somebody writes
-            os.mkfifo(source)
-        else:
-            source.write_bytes(mail)
-        return Task(source, place / "work", **how)
-
-    return made
-
-
-def one_page(text: str = "page") -> bytes:
-    return pdfs.mail((pdfs.text(text), PDF, "a.pdf"))
-
-
-def workbenches() -> list[psutil.Process]:
-    return [process for process in psutil.Process().children() if "mail2fax.workbench" in " ".join(process.cmdline())]
-
-
-def workers() -> list[psutil.Process]:
-    return [worker for bench in workbenches() for worker in bench.children()]
-
-
-async def until(true, seconds: float = 10.0) -> None:
-    """Wait for something that other processes bring about."""
-    async with asyncio.timeout(seconds):
-        while not true():
-            await asyncio.sleep(0.01)
-
-
-async def begun(task: Task) -> int:
-    """Wait until a worker is in the middle of this task; the way to let it go on."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                return os.open(task.source, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError:  # nobody reads yet
-                await asyncio.sleep(0.01)
-
-
-def finish(door: int, mail: bytes) -> None:
-    os.write(door, mail)
-    os.close(door)
-
-
-async def at_work(task: Task) -> psutil.Process:
-    """The worker that reads this task's mail."""
-    await until(lambda: any(_reads(worker, task.source) for worker in workers()))
-    return next(worker for worker in workers() if _reads(worker, task.source))
-
-
-def _reads(worker: psutil.Process, source: Path) -> bool:
-    """Whether the worker has this pipe open; psutil shows regular files only."""
-    try:
-        return any(os.path.realpath(link) == str(source.resolve()) for link in Path(f"/proc/{worker.pid}/fd").iterdir())
-    except OSError:  # it has just ended
-        return False
-
-
-async def gone(*processes: psutil.Process) -> None:
-    await until(lambda: not any(process.is_running() for process in processes))
-
+from tests.workers import PDF, at_work, begun, finish, gone, one_page, until, workbenches, workers
 
 # -- documents are made
 
@@ -283,126 +197,6 @@ async def test_closing_leaves_nothing(task):
     await gone(*benches, *busy)
     await shop.close()
     await Workshop(Documents()).close()
-
-
-# -- bombs
-
-BOMBS = {
-    "deflate": lambda: pdfs.deflate_bomb(500),
-    "deep page tree": lambda: pdfs.deep_tree(50_000),
-    "100,000 pages": lambda: pdfs.many_pages(100_000),
-    "huge page": lambda: pdfs.text("x", box=(0, 0, 1e9, 1e9)),
-    "10 GB picture": lambda: pdfs.claimed_image(60_000, 60_000),
-    "a page tree in a circle": lambda: pdfs.by_hand(
-        [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 1/Kids[2 0 R]>>"]
-    ),
-    "drawings that draw themselves": pdfs.form_recursion,
-}
-
-
-@pytest.mark.parametrize("kind", BOMBS)
-async def test_a_bomb_ends(task, kind):
-    """Each ends in bounded time with a clear answer, also for the sound PDF beside it; the next mail is made."""
-    shop = Workshop(Documents(workers=1, cpu_seconds=4, wall_seconds=20.0, memory=700_000_000))
-    try:
-        mail = pdfs.mail((pdfs.text("sound"), PDF, "sound.pdf"), (BOMBS[kind](), PDF, "bomb.pdf"))
-        begin = time.monotonic()
-        made = await shop.make(task(mail))
-        assert time.monotonic() - begin < 25
-        names = {part.name: part for part in made.parts}
-        if made.reason:
-            assert made.reason is Reason.PART_REFUSED
-            assert names["bomb.pdf"].reason in {Reason.TOO_COMPLEX, Reason.DAMAGED, Reason.TOO_MANY_PAGES}
-            assert names["sound.pdf"].reason is Reason.PART_REFUSED
-        else:
-            assert kind in {"huge page", "10 GB picture", "deep page tree"}
-            assert made.documents[0].size < 100_000
-        assert (await shop.make(task(one_page()))).documents
-    finally:
-        await shop.close()
-
-
-# -- what a worker cannot do
-
-
-async def test_the_server_s_secrets_stay_with_the_server(task, monkeypatch):
-    """No variable of the server's reaches a worker, not even by way of /proc."""
-    monkeypatch.setenv("MAIL2FAX_PROVIDER__TOKEN", "the token")
-    shop = Workshop(Documents(workers=1))
-    await shop.start()
-    try:
-        await until(workers)
-        for process in workbenches() + workers():
-            environment = Path(f"/proc/{process.pid}/environ").read_bytes()
-            assert b"token" not in environment
-            assert b"MAIL2FAX" not in environment
-        assert not any("MAIL2FAX" in name for name in confinement.environment(os.environ))
-    finally:
-        await shop.close()
-
-
-async def test_there_is_no_network(shop):
-    """Where the kernel lets us, a worker sees no network interface that is up."""
-    await until(workers)
-    here = Path("/proc/self/ns/net").readlink()
-    there = {Path(f"/proc/{process.pid}/ns/net").readlink() for process in workers()}
-    if here in there:
-        pytest.skip("this kernel or container does not allow it")
-    assert len(there) == 1
-
-
-async def test_limits_are_set_before_the_mail_is_read(shop, task):
-    """Memory, processor time, file size, open files and core dumps are limited when the worker opens the mail."""
-    work = task()
-    making = asyncio.create_task(shop.make(work))
-    door = await begun(work)
-    worker = await at_work(work)
-    soft = {
-        name: worker.rlimit(getattr(psutil, f"RLIMIT_{name}"))[0] for name in ("AS", "CPU", "FSIZE", "NOFILE", "CORE")
-    }
-    finish(door, one_page())
-    await making
-    assert soft == {"AS": 1 << 30, "CPU": 20, "FSIZE": 200_000_000, "NOFILE": 64, "CORE": 0}
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        b"no JSON\n",
-        b'{"made": 7}\n',
-        b'{"final": true, "made": {"documents": [{"file": "/etc/passwd", "pages": 1, "size": 1, "sha256": ""}]}}\n',
-    ],
-)
-async def test_a_worker_is_not_believed(task, words):
-    """A worker that a document has taken over can say what it likes: it is checked, and no file of others is taken."""
-    ours, theirs = socket.socketpair()
-    worker = workshop._Worker(None, *await asyncio.open_unix_connection(sock=ours))
-    try:
-        theirs.sendall(words)
-        ending = await worker.do(Order(task(b""), Limits(1, 1)))
-        assert (ending.made, ending.how) == (None, "babbled")
-    finally:
-        theirs.close()
-        await worker.close()
-
-
-async def test_a_worker_that_does_not_stop_talking(task):
-    """An answer without end is cut off, and does not fill the server's memory."""
-    ours, theirs = socket.socketpair()
-    worker = workshop._Worker(None, *await asyncio.open_unix_connection(sock=ours, limit=1 << 16))
-
-    def talk():
-        try:
-            while True:
-                theirs.sendall(b"x" * 65536)
-        except OSError:
-            theirs.close()
-
-    talking = asyncio.create_task(asyncio.to_thread(talk))
-    ending = await worker.do(Order(task(b""), Limits(1, 1)))
-    assert ending.how == "babbled"
-    await worker.close()
-    await talking
 
 
 SCRIPT = """
