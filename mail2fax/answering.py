@@ -8,11 +8,11 @@ not kept: of its text only the first line is looked at, in a process of its own.
 import asyncio
 import hashlib
 
-from mail2fax import answers, desk, log, resend
+from mail2fax import answers, desk, log, loops, records, resend
 from mail2fax.address import AddressError
 from mail2fax.contents import Incoming
 from mail2fax.document import Task
-from mail2fax.model import Envelope, Permanent, Reason, Recipient, Refused
+from mail2fax.model import Envelope, Permanent, Reason, Refused
 from mail2fax.policy import Policy
 from mail2fax.resend import Action, Wish
 from mail2fax.settings import Settings
@@ -55,17 +55,16 @@ class Answering:
         wish = resend.read(path.rpartition("@")[0], self._key)
         if wish is None:
             return answers.NOT_OUR_ADDRESS
+        # RFC 3834 section 2: whatever answers by itself, in whatever words it says so, asks for nothing.
+        if loops.automatic((content.inline or b"")[: loops.HEADER_BYTES]):
+            return answers.AUTO_REPLIED
         try:
-            number = await self._number(wish, content)
-            if wish.action is Action.RESEND and (refused := await self._over_budget(envelope.reverse_path, number)):
-                return refused
             if wish.action is Action.CANCEL:
                 done = await self._spool.hand_on(
                     REPLY, desk.cancel, wish.fax_id, _who(envelope), Reason.CANCELLED_BY_SENDER
                 )
             else:
-                key = _key(envelope, path, content)
-                done = await self._spool.hand_on(SUBMIT, desk.retry_once, key, wish.fax_id, _who(envelope), number)
+                done = await self._resend(wish, envelope, content, _key(envelope, path, content))
         except AddressError as error:
             return str(error)
         except Refused as refused:
@@ -75,21 +74,20 @@ class Answering:
         )
         return answers.accepted(done, known=False)
 
-    async def _number(self, wish: Wish, content: Incoming) -> str:
-        """The number on the answer's first line, "" for the old one. Raises Refused when it may not be faxed."""
-        if wish.action is Action.CANCEL:
-            return ""
-        number = resend.new_number(await self._first_lines(content), self._settings.numbers.country)
-        allowed = self._policy.recipient(f"{number}@{self._domains[0]}") if number else None
+    async def _resend(self, wish: Wish, envelope: Envelope, content: Incoming, key: str) -> str:
+        """The new fax's id. Raises Refused, or AddressError, with the rule or the limit that is in the way."""
+        (fax,) = await self._spool.read(records.named, wish.fax_id)
+        number = resend.new_number(await self._first_lines(content), self._settings.numbers.country) or fax.number
+        allowed = self._policy.recipient(f"{number}@{self._domains[0]}")
         if isinstance(allowed, str):
             raise Refused(allowed)
-        return allowed.number if isinstance(allowed, Recipient) else ""
-
-    async def _over_budget(self, reverse_path: str, number: str) -> str | None:
-        """[limits] hold for what is sent again as well."""
-        spool = self._spool
-        mine, all_ = await spool.usage(reverse_path), await spool.usage(None)
-        return self._policy.budget(mine, all_, await spool.number_today(number))
+        spool, sender = self._spool, envelope.reverse_path
+        mine, everyone = await spool.usage(sender), await spool.usage(None)
+        refused = self._policy.budget(mine, everyone, await spool.number_today(number))
+        if refused:
+            raise Refused(refused)
+        other = "" if number == fax.number else number
+        return await spool.hand_on(SUBMIT, desk.retry_once, key, fax.id, _who(envelope), other)
 
     async def _first_lines(self, content: Incoming) -> str:
         """Read in a process of its own, as every mail is."""

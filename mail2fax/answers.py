@@ -97,4 +97,4 @@ def accepted(queue_id: str, *, known: bool) -> str:
 
 def refused_wish(why: str) -> str:
     """The answer to somebody who may not send again or cancel, or comes too late."""
-    return why if why[:1] == "5" else f"550 5.7.1 {why}"
+    return why if why[:1] in "45" else f"550 5.7.1 {why}"

@@ -15,13 +15,15 @@ from mail2fax import config, log, migrations
 from mail2fax.console import out
 from mail2fax.model import Verdict
 from mail2fax.node import lines
-from mail2fax.providers import open_provider
+from mail2fax.providers import UnusableProvider, open_provider
 from mail2fax.render import Letters
-from mail2fax.schema import open_engine
+from mail2fax.schema import open_engine, sqlite_path
 from mail2fax.settings import Settings
 from mail2fax.smarthost import Smarthost
 from mail2fax.tls import open_context
 from mail2fax.users import Users
+
+_EMPTY = "empty: `mail2fax serve` or `mail2fax migrate` makes the tables"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ async def _try(what: str, attempt: Try, settings: Settings) -> Finding:
             return Finding(what, good=True, said=await attempt(settings))
     except Wrong as wrong:
         return Finding(what, good=False, said=log.redact(str(wrong)), advice=wrong.advice)
+    except (UnusableProvider, OSError) as error:
+        return Finding(what, good=False, said=log.redact(str(error)), advice="See the setting that is named.")
     except TimeoutError:
         return Finding(
             what, good=False, said="no answer within 20 s", advice="Is it running, and does a firewall stand between?"
@@ -64,6 +68,9 @@ async def _try(what: str, attempt: Try, settings: Settings) -> Finding:
 
 async def _spool(settings: Settings) -> str:
     engine = open_engine(settings.spool.url, settings.spool.password.get_secret_value())
+    path = sqlite_path(engine)
+    if path and not path.exists():  # a check makes nothing
+        return _EMPTY
     try:
         revision = await asyncio.to_thread(_revision, engine)
     except DBAPIError as error:
@@ -76,7 +83,7 @@ async def _spool(settings: Settings) -> str:
         engine.dispose()
     if revision == migrations.HEAD:
         return f"schema {revision}"
-    return "empty: `mail2fax serve` or `mail2fax migrate` makes the tables" if not revision else f"schema {revision}"
+    return f"schema {revision}" if revision else _EMPTY
 
 
 def _revision(engine: Any) -> str:
@@ -92,7 +99,7 @@ async def _templates(settings: Settings) -> str:
 
 
 async def _relay(settings: Settings) -> str:
-    smarthost = Smarthost(settings.reply)
+    smarthost = Smarthost(settings.reply, settings.smtp.hostname)
     try:
         await smarthost.check()
     except Verdict as verdict:
@@ -164,7 +171,7 @@ def tell(settings: Settings, findings: list[Finding], *, as_json: bool) -> None:
         mark, colour = ("ok  ", "green") if finding.good else ("FAIL", "bold red")
         out.print(Text.assemble((mark, colour), f" {finding.what}: {finding.said}"), soft_wrap=True)
         if finding.advice:
-            out.print(f"     {finding.advice}", style="yellow", highlight=False, soft_wrap=True)
+            out.print(f"     {finding.advice}", style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _settings_table(shown: Mapping[str, Any]) -> Table:

@@ -37,7 +37,7 @@ BREAKER = 3  # failures in a row after which a line that does not answer is left
 _CLOCK = type_coerce(now(), Moment()).label("clock")
 _TROUBLES = select(troubles, _CLOCK).with_for_update()
 _NEXT_PROBE = select(func.min(troubles.c.closed_until, type_=Double()) - now()).where(troubles.c.closed_until > now())
-_CALM = delete(troubles).where(troubles.c.line == bindparam("calm"))
+_CALM = delete(troubles).where(troubles.c.line == bindparam("calm")).returning(troubles.c.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +160,18 @@ def trouble(connection: Connection, line: str, kind: str, pause: float | None, b
     fresh = {"kind": kind, "failures": 0, "since": now(), "closed_until": now(), "note": note}
     connection.execute(unless_known(connection, troubles).values(line=line, **fresh))
     known = next((row for row in _troubles(connection) if row["line"] == line), None)
-    if known and known["kind"] == kind and _is_shut(known) and known["closed_until"] > known["clock"]:
+    if (
+        known
+        and known["failures"]
+        and known["kind"] == kind
+        and _is_shut(known)
+        and known["closed_until"] > known["clock"]
+    ):
         # Of a request that had begun before the line was shut: it says nothing new.
         return int(known["failures"])
-    failures = (known["failures"] if known else 0) + 1
+    # A bad token is not mended by a lost connection: what is held stays held until the provider takes a fax.
+    kind = "held" if known and known["kind"] == "held" else kind
+    failures = known["failures"] + 1 if known and known["kind"] == kind else 1
     values = {
         "kind": kind,
         "failures": failures,
@@ -181,4 +189,9 @@ def look_again(connection: Connection) -> None:
 
 def calm(connection: Connection, line: str) -> bool:
     """The provider took a fax of this line: it is open again. Whether it was in trouble."""
-    return bool(connection.execute(_CALM, {"calm": line}).rowcount)
+    kind = connection.scalar(_CALM, {"calm": line})
+    if kind == "held":
+        # They waited for the token, not for the provider: their time for giving up begins now.
+        waited = and_(in_states(State.PREPARED), faxes.c.line == line)
+        connection.execute(update(faxes).where(waited).values(prepared_at=now()))
+    return kind is not None

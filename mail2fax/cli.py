@@ -176,7 +176,10 @@ def passwd(
     from mail2fax import users  # noqa: PLC0415
 
     password = _asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-    typer.echo(users.hash_line(name, password, tuple(pattern for pattern in senders.split(",") if pattern)))
+    try:
+        typer.echo(users.hash_line(name, password, tuple(pattern for pattern in senders.split(",") if pattern)))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _asked() -> str:

@@ -87,7 +87,7 @@ def retry(
 
     async def ask() -> str:
         async with the_spool(config_file) as spool:
-            digits = parse(number).number if number else ""
+            digits = shell.allowed(spool.settings, number).number if number else ""
             return await spool.hand_on(SUBMIT, desk.retry, fax_id, who(), digits)
 
     fresh = asyncio.run(ask())

@@ -33,7 +33,10 @@ def hold(connection: Connection, where: ColumnElement[bool], who: str) -> list[s
 def release(connection: Connection, where: ColumnElement[bool], who: str) -> list[str]:
     """Let held faxes go on. Their ids."""
     due = case((faxes.c.lease != "", faxes.c.due_at), else_=now())
-    statement = update(faxes).where(where, faxes.c.held_by != "").values(held_by="", due_at=due)
+    # The time for giving up begins now: the provider was not asked while it was held.
+    offered = case((faxes.c.prepared_at.is_not(None), now()), else_=None)
+    changes = {"held_by": "", "due_at": due, "prepared_at": offered}
+    statement = update(faxes).where(where, faxes.c.held_by != "").values(changes)
     return _all(connection, statement.returning(faxes.c.id), "release", who)
 
 

@@ -46,15 +46,19 @@ class Listener:
 
     def reload(self) -> None:
         """Read the certificate and the users file anew; what cannot be read stays as it was."""
-        lobby = self._lobby
+        lobby, whole = self._lobby, True
         try:
             lobby.certificate = tls.open_context(lobby.settings.smtp)
-            lobby.users.reload()
         except OSError as error:
             log.not_reloaded(what="certificate", problem=error.strerror or type(error).__name__)
+            whole = False
+        # On its own: a login that was taken back must not stay good because of a certificate.
+        try:
+            lobby.users.reload()
         except ConfigError as error:
             log.not_reloaded(what="users file", problem=str(error))
-        else:
+            whole = False
+        if whole:
             log.reloaded()
 
     async def close(self) -> None:

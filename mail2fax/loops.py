@@ -15,6 +15,14 @@ _RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _AUTO_REPLIED = re.compile(
     rb"^auto-submitted[ \t]*:[ \t]*(?:\([^)\r\n]*\)[ \t]*)*auto-replied\b", re.IGNORECASE | re.MULTILINE
 )
+_AUTOMATIC = re.compile(
+    rb"^auto-submitted[ \t]*:[ \t]*(?:\([^)\r\n]*\)[ \t]*)*(?!no\b)[a-z]", re.IGNORECASE | re.MULTILINE
+)
+
+
+def automatic(head: bytes) -> bool:
+    """Whether a mail says of itself that no person sent it."""
+    return bool(_AUTOMATIC.search(_FOLD.sub(b"", head)))
 
 
 def refusal(head: bytes) -> str | None:

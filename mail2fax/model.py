@@ -207,7 +207,7 @@ class Fax:
     attempts: int = 0  # in the present state; set back to 0 when the state changes
     submissions: int = 0  # how many POSTs were begun
     due_at: datetime | None = None  # None: nobody must act
-    prepared_at: datetime | None = None
+    prepared_at: datetime | None = None  # since when it may be offered: anew when a held line opens, or at a release
     submitted_at: datetime | None = None
     finished_at: datetime | None = None
     replied_at: datetime | None = None

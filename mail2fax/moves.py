@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from mail2fax import rows
 from mail2fax.intake import unless_known
-from mail2fax.model import FINAL, NEXT, WAITING, Fax, LeaseLost, Notice, State
+from mail2fax.model import ERROR, FINAL, NEXT, WAITING, Fax, LeaseLost, Notice, State
 from mail2fax.schema import Moment, events, faxes, notices, now
 
 CLOCK = type_coerce(now(), Moment()).label("clock")
@@ -100,6 +100,12 @@ def noticed(connection: Connection, owed: Notice, outcome: str, due_in: float | 
     if due_in is not None:
         values["due_at"] = now() + due_in
     connection.execute(update(notices).where(notices.c.id == owed.id, notices.c.lease == owed.lease).values(values))
+
+
+def failed_notice(connection: Connection, owed: Notice, who: str, due_in: float | None) -> None:
+    """A notice ended in an error of our own: it is tried again, or (without `due_in`) given up."""
+    write_event(connection, owed.id, ERROR, who, {"error": "internal"})
+    noticed(connection, owed, "" if due_in is not None else "undeliverable", due_in)
 
 
 def delays(connection: Connection, seconds: float, limit: int) -> Sequence[str]:

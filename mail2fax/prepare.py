@@ -9,7 +9,7 @@ from pathlib import Path
 from mail2fax import log, records
 from mail2fax.document import CoverSheet, MadeDocument, Task
 from mail2fax.filing import Account
-from mail2fax.model import Document, Fax, Outcome, Permanent, Reason, State
+from mail2fax.model import Document, Fax, Headers, Outcome, Permanent, Reason, State
 from mail2fax.settings import Settings
 from mail2fax.spool import Spool
 from mail2fax.workshop import Workshop
@@ -58,7 +58,9 @@ class Prepare:
                 async with self._spool.content(fax.message_id) as source:
                     made = await self._workshop.make(await self._task(fax, source, folder))
             except Permanent as verdict:
-                return Outcome(State.FAILED, verdict.status, verdict.reason, verdict.detail)
+                refusal = Outcome(State.FAILED, verdict.status, verdict.reason, verdict.detail)
+                await self._spool.file_refusal(fax.message_id, Account(Headers(), ()), refusal)
+                return refusal
             account = Account(made.headers, made.parts)
             if made.reason:
                 refusal = Outcome(State.FAILED, _status(made.reason), made.reason, made.detail)

@@ -87,8 +87,10 @@ def history(connection: Connection, fax_id: str) -> list[Event]:
 
 
 def errors(connection: Connection, fax_id: str) -> int:
-    """How many steps of this fax ended in an error of our own."""
-    query = select(func.count()).where(events.c.fax_id == fax_id, events.c.what == ERROR)
+    """How many steps of this fax, or notice, ended in an error of our own since it came into its state."""
+    moved = events.c.what.in_([state.value for state in State])
+    since = select(func.coalesce(func.max(events.c.id), 0)).where(events.c.fax_id == fax_id, moved).scalar_subquery()
+    query = select(func.count()).where(events.c.fax_id == fax_id, events.c.what == ERROR, events.c.id > since)
     return connection.scalar(query) or 0
 
 

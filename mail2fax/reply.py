@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from email.utils import format_datetime
 
 from mail2fax import desk, log, moves, records
 from mail2fax.alerts import alert
@@ -35,29 +36,32 @@ class Reply:
         if not message.envelope.reverse_path:
             # RFC 3834 section 2: never answer a null reverse-path.
             await self._suppress(fax, "null reverse-path")
-        elif self._rules.group:
+        elif self._rules.group and not fax.retry_of:
             await self._summary(message, fax)
-        elif not wanted(fax):
+        else:
+            await self._tell(message, fax, [fax])
+
+    async def _tell(self, message: Message, fax: Fax, faxes: Sequence[Fax]) -> None:
+        """Send the reply about these faxes, if anybody wants it and the sender is not flooded."""
+        if not any(wanted(one) for one in faxes):
             await self._suppress(fax, "NOTIFY")
         elif await self._flooded(fax):
             await self._spool.retry(fax, _LONGEST / 4, event={"note": "[reply] max_per_hour is reached"})
         else:
-            await self._send(message, fax, [fax])
+            await self._send(message, fax, faxes)
 
     async def _summary(self, message: Message, fax: Fax) -> None:
         """One mail for all: sent by the first fax once the last has ended."""
         faxes = [other for other in await self._spool.read(records.named, message.id) if not other.retry_of]
         leader = min(faxes, key=lambda other: int(other.id.rpartition("-")[2]))
-        if fax.retry_of or await self._corrected(fax):
-            await self._send(message, fax, [fax])
+        if await self._corrected(fax):
+            await self._tell(message, fax, [fax])
         elif not all(other.final for other in faxes):
             await self._spool.retry(fax, _SIBLINGS)
         elif leader.id != fax.id:
             await self._after(leader, fax)
-        elif any(wanted(other) for other in faxes):
-            await self._send(message, fax, faxes)
         else:
-            await self._suppress(fax, "NOTIFY")
+            await self._tell(message, fax, faxes)
 
     async def _corrected(self, fax: Fax) -> bool:
         """Whether a person's word changes an outcome that the summary has told."""
@@ -118,6 +122,7 @@ class Remind:
 
     def __init__(self, settings: Settings, spool: Spool, letters: Letters, smarthost: Smarthost) -> None:
         self._rules = settings.reply
+        self._hostname = settings.smtp.hostname
         self._spool = spool
         self._letters = letters
         self._smarthost = smarthost
@@ -128,8 +133,7 @@ class Remind:
         try:
             outcome = await self._send(owed)
         except Permanent as verdict:
-            await self._spool.change(moves.noticed, owed, "undeliverable", None)
-            log.reply_undeliverable(fax=owed.id, recipient=owed.recipient, note=verdict.note)
+            await self._give_up(owed, verdict)
         except Temporary as verdict:
             await self._postpone(owed, verdict)
         else:
@@ -149,7 +153,7 @@ class Remind:
     async def _delayed(self, owed: Notice) -> str:
         (fax,) = await self._spool.read(records.named, owed.fax_id)
         message = await self._spool.message(fax.message_id)
-        if fax.final or not message.envelope.reverse_path:
+        if fax.final or not message.envelope.reverse_path or not wanted(fax):
             return "suppressed"
         letter = self._letters.delayed(message, fax, next_at=fax.due_at or fax.received_at)
         await self._smarthost.hand_over(letter.as_bytes(), message.envelope.reverse_path)
@@ -161,12 +165,19 @@ class Remind:
         async with self._spool.content(owed.message_id) as path:
             # RFC 5321 section 4.4: whoever passes a mail on says so on its top.
             client = message.envelope.helo or message.envelope.client
-            trace = f"Received: from {client} by mail2fax with ESMTP id {message.id}\r\n"
+            trace = f"Received: from {client} by {self._hostname} with ESMTP id {message.id};\r\n"
+            trace += f"\t{format_datetime(message.received_at)}\r\n"
             await self._smarthost.hand_over(trace.encode() + path.read_bytes(), owed.recipient)
 
     async def _postpone(self, owed: Notice, verdict: Verdict) -> None:
         age = (owed.now - owed.created_at).total_seconds() if owed.now else 0.0
-        gone = age > self._rules.give_up
+        if age > self._rules.give_up:
+            await self._give_up(owed, verdict)
+            return
         pause = self._backoff.pause(owed.attempts + 1, random.random())  # noqa: S311 -- spreads load
-        await self._spool.change(moves.noticed, owed, "undeliverable" if gone else "", None if gone else pause)
+        await self._spool.change(moves.noticed, owed, "", pause)
         log.reply_postponed(fax=owed.id, note=verdict.note, seconds=pause)
+
+    async def _give_up(self, owed: Notice, verdict: Verdict) -> None:
+        await self._spool.change(moves.noticed, owed, "undeliverable", None)
+        log.reply_undeliverable(fax=owed.id, recipient=owed.recipient, note=verdict.note)

@@ -262,7 +262,8 @@ def make_room(engine: Engine) -> None:
     path = sqlite_path(engine)
     if path:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # SQLite gives its log the mode of the database
+        path.touch(mode=0o600)
+        path.chmod(0o600)  # also one that somebody else made; SQLite gives its log the mode of the database
 
 
 def _sqlite(target: URL) -> Engine:

@@ -4,7 +4,7 @@ import mimetypes
 from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import formatdate, make_msgid
+from email.utils import formatdate, make_msgid, parseaddr
 from pathlib import Path
 
 from mail2fax import address
@@ -36,14 +36,27 @@ async def send(
     settings: Settings, spool: Spool, number: str, files: Sequence[Path], *, sender: str = "", subject: str = ""
 ) -> Receipt:
     """Put a mail with these files into the spool. Raises Refused when the number may not be faxed."""
-    sender = sender or settings.reply.admin
+    sender = sender or parseaddr(settings.reply.admin)[1]
     if not sender:
         raise Refused("say who gets the reply: --sender you@office.example, or set [reply] admin")
     policy = Policy(settings)
-    digits = address.parse(number, settings.numbers.country).number
-    recipient = policy.recipient(f"{digits}@{settings.smtp.domains[0]}")
-    if not isinstance(recipient, Recipient):
-        raise Refused(recipient)
+    refused = policy.sender(sender, None)
+    if refused:
+        raise Refused(refused)
+    recipient = allowed(settings, number)
+    mine, everyone = await spool.usage(sender), await spool.usage(None)
+    refused = policy.budget(mine, everyone, await spool.number_today(recipient.number))
+    if refused:
+        raise Refused(refused)
     content = spool.incoming()
     content.write(letter(sender, recipient.address, subject, files))
     return await spool.put(Envelope(sender, (recipient,), CLIENT, line=policy.line(sender)), content)
+
+
+def allowed(settings: Settings, number: str) -> Recipient:
+    """The recipient of this number. Raises Refused, or AddressError, when it may not be faxed."""
+    digits = address.parse(number, settings.numbers.country).number
+    recipient = Policy(settings).recipient(f"{digits}@{settings.smtp.domains[0]}")
+    if not isinstance(recipient, Recipient):
+        raise Refused(recipient)
+    return recipient

@@ -26,7 +26,7 @@ _GOODBYE = 5.0  # seconds for QUIT
 class Smarthost:
     """The outgoing mail server of [reply] relay. `hostname` is the name said in EHLO."""
 
-    def __init__(self, settings: Reply, hostname: str = "localhost") -> None:
+    def __init__(self, settings: Reply, hostname: str) -> None:
         self._relay = Relay.of(settings)
         self._sender = settings.envelope_sender
         self._timeout = settings.timeout

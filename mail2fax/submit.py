@@ -117,7 +117,8 @@ class Submit:
             failures = await self._spool.trouble(fax.line, kind, verdict.retry_after, verdict.note)
             log.line_shut(line=fax.line, kind=kind, note=verdict.note, failures=failures)
             if kind == "held" and failures == 1:
-                await alert(self._spool, "line-held", fax, verdict.note)
+                hour = fax.now.timestamp() // 3600 if fax.now else 0
+                await alert(self._spool, "line-held", fax, verdict.note, once=f"{fax.line[:24]}-held-{hour:.0f}")
 
     async def _end(self, fax: Fax, state: State, verdict: Verdict) -> None:
         outcome = Outcome(state, verdict.status, verdict.reason, verdict.detail)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mail2fax import log, moves, records
+from mail2fax.alerts import alert
 from mail2fax.backoff import Backoff
 from mail2fax.model import ERROR, Fax, LeaseLost, Notice, Outcome, Reason, State
 from mail2fax.spool import NOTICE, Spool
@@ -139,7 +140,10 @@ class Worker:
     async def _put_back(self, one: Claimed) -> None:
         log.drained(fax=one.id)
         with contextlib.suppress(Exception):  # its lease ends by itself
-            await (self._spool.release(one) if isinstance(one, Fax) else self._later(one, 0.0))
+            if isinstance(one, Fax):
+                await self._spool.release(one)
+            elif isinstance(one, Notice):
+                await self._spool.change(moves.noticed, one, "", 0.0)
 
     async def _unforeseen(self, one: Claimed) -> None:
         log.step_failed(fax=one.id, state=getattr(one, "state", NOTICE), attempts=getattr(one, "attempts", 0) + 1)
@@ -147,20 +151,19 @@ class Worker:
             # Not the attempts: those of a fax that is polled, or waits for a provider, are many and no errors.
             errors = await self._spool.read(records.errors, one.id) + 1
             pause = _AGAIN.pause(errors, random.random())  # noqa: S311 -- spreads load, guards nothing
-            if not isinstance(one, Fax):
-                await self._later(one, pause)
-            elif errors < ATTEMPTS:
+            if isinstance(one, Notice):
+                await self._spool.change(
+                    moves.failed_notice, one, self._spool.node, pause if errors < ATTEMPTS else None
+                )
+            elif isinstance(one, Fax) and errors < ATTEMPTS:
                 await self._spool.retry(one, pause, what=ERROR, event={"error": "internal"})
-            else:
+            elif isinstance(one, Fax):
                 await self._give_up(one)
-
-    async def _later(self, one: Any, pause: float) -> None:
-        gone = isinstance(one, Notice) and one.attempts >= ATTEMPTS
-        await self._spool.change(moves.noticed, one, "undeliverable" if gone else "", None if gone else pause)
 
     async def _give_up(self, fax: Fax) -> None:
         if fax.final:
             await self._spool.replied(fax, "undeliverable", error="internal")
+            await alert(self._spool, "undeliverable", fax, "an error of our own, see the log")
         else:
             outcome = Outcome(_LAST[fax.state], "5.3.0", Reason.INTERNAL)
             await self._spool.end(fax, outcome, {"reason": Reason.INTERNAL})

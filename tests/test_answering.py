@@ -159,6 +159,16 @@ async def test_budgets_hold_for_answers_too(bridge, faxapi, outbox):
     assert len(faxapi.posts) == 1
 
 
+@pytest.mark.parametrize("word", ["auto-generated", "auto-replied", "(away) auto-notified"])
+async def test_no_machine_has_it_sent_again(bridge, faxapi, outbox, word):
+    """Whatever answers by itself, in whatever words, asks for nothing."""
+    running = await bridge()
+    _, address = await failed(running, faxapi, outbox)
+    code, text = await say(running, address, f"Auto-Submitted: {word}\r\n".encode() + answer("please"))
+    assert f"{code} {text}" == answers.AUTO_REPLIED
+    assert len(faxapi.posts) == 1
+
+
 async def test_it_can_be_turned_off(bridge, faxapi, outbox):
     """[reply] resend = false: no address is offered, none is taken."""
     running = await bridge(reply={"resend": False})

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import smtplib
 import time
 
 import pytest
@@ -37,7 +38,6 @@ async def test_every_recipient_gets_a_fax_and_the_sender_a_reply_for_each(bridge
     """Three numbers, one of them refused at the door: two faxes, two replies."""
     running = await bridge()
     host, port = running.address
-    import smtplib
 
     def send():
         with smtplib.SMTP(host, port) as client:
@@ -149,7 +149,7 @@ async def test_a_reply_relay_that_is_down_is_waited_for(bridge, faxapi, outbox):
 async def test_a_reply_refused_for_good_is_undeliverable(bridge, outbox):
     """5yz ends it: visible, and told to the administrator."""
     outbox.fault("rcpt", "550 5.1.1 no such user")
-    running = await bridge(reply={"admin": "admin@office.example"})
+    running = await bridge(reply={"admin": "Fax admin <admin@office.example>"})
     queue_id = await running.send(mail(pdf()))
     told = await outbox.next()
     assert told.recipient == "admin@office.example"
@@ -231,6 +231,18 @@ async def test_a_bad_token_holds_the_line_and_bounces_nothing(bridge, faxapi, ou
     assert len({(await running.faxes(queue_id))[0].provider_ref for queue_id in ids}) == 3
 
 
+async def test_the_administrator_is_told_of_a_held_line_once(bridge, faxapi, outbox):
+    """Several faxes find out at the same moment: one mail, whatever went wrong before."""
+    faxapi.tokens = {"other"}
+    running = await bridge(reply={"admin": "Fax admin <admin@office.example>"})
+    await asyncio.gather(*(running.send(mail(pdf(), subject=str(n))) for n in range(4)))
+    told = await outbox.next()
+    assert told.recipient == "admin@office.example"
+    assert TOKEN not in told.content.decode()
+    await asyncio.sleep(1.0)
+    assert len(outbox.mails) == 1
+
+
 async def test_several_pdfs_are_merged_or_sent_apart(bridge, faxapi, outbox):
     """[documents] several decides: one fax of all in order, or one each."""
     running = await bridge(documents={"several": "separate"})
@@ -263,6 +275,30 @@ async def test_a_late_fax_earns_one_word(bridge, faxapi, outbox):
     await faxapi.start()
     await outbox.next()
     assert len(outbox.mails) == 2
+
+
+async def test_nobody_is_told_of_a_delay_who_does_not_want_to_be(bridge, faxapi, outbox):
+    """RFC 3461: NOTIFY=NEVER holds for the "still trying" mail as well."""
+    await faxapi.stop()
+    running = await bridge(reply={"delay_notice": 1})
+
+    def send():
+        with smtplib.SMTP(*running.address, timeout=30) as client:
+            client.ehlo("client.example")
+            client.mail("anna@office.example")
+            client.rcpt("6474959659@fax.local", ["NOTIFY=NEVER"])
+            return client.data(mail(pdf()))[1].decode().split()[-1]
+
+    queue_id = await asyncio.to_thread(send)
+    async with asyncio.timeout(20):
+        while (await running.faxes(queue_id))[0].noticed_at is None:
+            await asyncio.sleep(0.05)
+    await faxapi.start()
+    await running.until(queue_id, State.DELIVERED)
+    async with asyncio.timeout(20):
+        while (await running.faxes(queue_id))[0].reply != "suppressed":
+            await asyncio.sleep(0.05)
+    assert outbox.mails == []
 
 
 async def test_it_is_quick_on_an_idle_machine(bridge, faxapi, outbox):

@@ -268,7 +268,7 @@ async def test_nobody_listens(outbox):
 
 async def test_a_name_without_an_address():
     """A relay that has no address in the DNS is temporary, 4.4.3."""
-    opened = Smarthost(Reply(relay="smtp://nobody.invalid:25"))
+    opened = Smarthost(Reply(relay="smtp://nobody.invalid:25"), "fax.local")
     found = await verdict(opened)
     assert isinstance(found, Temporary) and found.status == "4.4.3" and "nobody.invalid" in found.note
 

@@ -267,16 +267,36 @@ async def test_a_line_without_answers_is_left_alone_after_some_failures(spool):
     assert (trouble.kind, trouble.failures, trouble.note) == ("unreachable", 3, "refused")
 
 
-async def test_overdue_faxes_end_though_their_line_is_shut_but_not_while_it_is_held(spool):
-    """Nothing waits for ever on a dead provider; nothing is bounced for a bad token."""
+async def test_overdue_faxes_end_though_their_line_is_shut(spool):
+    """Nothing waits for ever on a dead provider."""
     fax = await spooling.prepared(spool)
-    old = update(faxes).values(prepared_at=faxes.c.prepared_at - 10 * 86_400)
-    await spool.change(lambda connection: connection.execute(old))
-    await spool.trouble("", "held", 60.0, "401")
-    assert (await spool.claim(SUBMIT, 1))[0] == []
+    await _wait_long(spool)
     for _ in range(claims.BREAKER):
         await spool.trouble("", "unreachable", 60.0, "refused")
     assert (await claim(spool, SUBMIT)).id == fax.id
+
+
+async def test_nothing_is_bounced_for_a_bad_token(spool):
+    """A held line stays held whatever else goes wrong, and when it opens its faxes have all their time again."""
+    fax = await spooling.prepared(spool)
+    await spool.trouble("", "unreachable", None, "refused")
+    assert await spool.trouble("", "held", 60.0, "401") == 1  # the first of this kind: news for the administrator
+    await _wait_long(spool)
+    for _ in range(claims.BREAKER):
+        await spool.trouble("", "unreachable", 0.0, "refused")
+    (trouble,) = await spool.read(records.trouble_list)
+    assert trouble.kind == "held"
+    probe = await claim(spool, SUBMIT)
+    await spool.release(probe)
+    await spool.calm("")
+    again = await claim(spool, SUBMIT)
+    assert again.id == fax.id
+    assert (again.now - again.prepared_at).total_seconds() < 60
+
+
+async def _wait_long(spool):
+    old = update(faxes).values(prepared_at=faxes.c.prepared_at - 10 * 86_400)
+    await spool.change(lambda connection: connection.execute(old))
 
 
 # -- operators
