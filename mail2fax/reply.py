@@ -16,7 +16,6 @@ from mail2fax.spool import REPLY, Spool
 _LONGEST = 3600.0  # seconds between two attempts at one reply
 _SIBLINGS = 30.0  # seconds until a reply that waits for the mail's other faxes looks again
 _FOLLOW = Backoff(1.0, _SIBLINGS)  # until one that is told of by another looks again
-_HURRIES = 3
 
 
 class Reply:
@@ -74,7 +73,7 @@ class Reply:
         if leader.replied_at:
             await self._spool.replied(fax, leader.reply, told_by=leader.id)
             return
-        if fax.attempts < _HURRIES:  # later ones would hurry it past its own pauses while the smarthost is away
+        if fax.attempts == 0:  # once: more would hurry it past its own pauses while the smarthost is away
             await self._spool.hand_on(REPLY, desk.hurry, leader.id)
         await self._spool.retry(fax, _FOLLOW.pause(fax.attempts + 1, random.random()))  # noqa: S311 -- spreads load
 

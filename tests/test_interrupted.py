@@ -433,7 +433,7 @@ async def test_one_summary_is_not_hurried_past_its_pauses(bridge, outbox):
     before = sum(command.upper().startswith("MAIL") for command in outbox.commands)
     await asyncio.sleep(4.0)
     tried = sum(command.upper().startswith("MAIL") for command in outbox.commands) - before
-    assert tried <= 6
+    assert tried <= 8  # each of the five others hurries the first once; it has three turns of its own
     outbox.heal()
     await outbox.next()
 
