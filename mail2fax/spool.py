@@ -11,18 +11,17 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, bindparam, select, union_all
-from sqlalchemy.exc import OperationalError
 
 from mail2fax import claims, filing, intake, log, migrations, moves, purge, records, rows
 from mail2fax.backoff import Backoff
 from mail2fax.claims import Take
 from mail2fax.contents import Contents, FolderContents, Incoming, TableContents
+from mail2fax.database import Database
 from mail2fax.filing import Account, Filed
 from mail2fax.intake import Arrival, unless_known
 from mail2fax.locking import only_one
@@ -30,11 +29,7 @@ from mail2fax.model import FINAL, Document, Envelope, Fax, Message, Notice, Outc
 from mail2fax.moves import Move
 from mail2fax.schema import documents, faxes, make_room, messages, notices, open_engine, shared, sqlite_path
 from mail2fax.settings import Settings
-from mail2fax.wakeup import Ear, Wakeups, announce
-from mail2fax.writer import Writer
-
-_READERS = 3  # connections that read; the pool has one more for the writer
-_AWAY = 0.5  # seconds until a database that is away is asked again
+from mail2fax.wakeup import announce
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -71,40 +66,31 @@ async def open_spool(settings: Settings, *, serving: bool = False, node: str = "
         yield spool
 
 
-class Spool:
+class Spool(Database):
     """The spool as one node sees it."""
 
     def __init__(self, settings: Settings, engine: Engine, node: str) -> None:
+        super().__init__(engine, settings.spool.lease)
         self.node = node
         self.settings = settings
         self.lease_seconds = settings.spool.lease
-        self._engine = engine
-        self._reading = engine.execution_options(reading=True)
         self._contents = _open_contents(engine)
-        self._writer = Writer(engine, threads=1 if engine.dialect.name == "sqlite" else 2)
-        self._readers = ThreadPoolExecutor(_READERS, "reader")
-        self._wakeups = Wakeups()
-        self._ear: Ear | None = None
         self._put = self._put_all  # one object, so that the writer sees what goes together
         # Unique among processes, also among those of one container that all have pid 1.
         self._leases = (f"{node}:{secrets.token_hex(4)}:{n}" for n in itertools.count())
 
     async def take_over(self) -> None:
         """Begin to serve: hear other nodes, or pick up what the last node of this SQLite file left."""
-        loop = asyncio.get_running_loop()
         await self.change(claims.look_again)
         if isinstance(self._contents, FolderContents):
             await self._writer.do(_free_all)
             await self._sweep(self._contents)
         else:
-            self._ear = Ear(self._engine, lambda work: loop.call_soon_threadsafe(self._wakeups.wake, work))
+            self.listen()
 
     def close(self) -> None:
         """Write what was asked for, then end the threads."""
-        if self._ear:
-            self._ear.close()
-        self._writer.close()
-        self._readers.shutdown()
+        super().close()
         self._contents.close()
 
     # -- the way in
@@ -179,14 +165,6 @@ class Spool:
         await self.change(claims.renew, faxes, leases, self.lease_seconds)
         await self.change(claims.renew, notices, leases, self.lease_seconds)
 
-    def wake(self, work: str) -> None:
-        """There may be work of this kind."""
-        self._wakeups.wake(work)
-
-    async def wait(self, work: str, seconds: float) -> None:
-        """Back when there may be work of this kind, or after so many seconds."""
-        await self._wakeups.wait(work, seconds)
-
     # -- how a fax moves
 
     async def advance(
@@ -233,18 +211,6 @@ class Spool:
     async def replied(self, fax: Fax, how: str, **event: Any) -> Fax:
         """The sender was told ("sent"), need not be ("suppressed") or cannot be ("undeliverable")."""
         return await self._surely(lambda: self.change(moves.replied, fax, how, self.node, event))
-
-    async def _surely(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write what nobody else knows: a database that is away is waited for, as long as a lease lasts."""
-        clock = asyncio.get_running_loop().time
-        patience = clock() + self.lease_seconds
-        while True:
-            try:
-                return await write()
-            except OperationalError:
-                if clock() > patience:
-                    raise
-                await asyncio.sleep(_AWAY)
 
     # -- contents
 
@@ -319,35 +285,6 @@ class Spool:
         return calmed
 
     # -- everything else
-
-    async def change(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function of a connection in the writer's next transaction; back once it is on disk."""
-        return await self._writer.do(lambda connection: operation(connection, *args, **kwargs))
-
-    async def hand_on(
-        self, work: str, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """As `change`, and then wake whoever does this work, here and on other nodes."""
-
-        def announced(connection: Connection) -> T:
-            result = operation(connection, *args, **kwargs)
-            announce(connection, work)
-            return result
-
-        result = await self._writer.do(announced)
-        self._wakeups.wake(work)
-        return result
-
-    async def read(
-        self, question: Callable[Concatenate[Connection, P], T], *arguments: P.args, **options: P.kwargs
-    ) -> T:
-        """Ask the database without waiting for the writer."""
-
-        def ask() -> T:
-            with self._reading.connect() as connection:
-                return question(connection, *arguments, **options)
-
-        return await asyncio.get_running_loop().run_in_executor(self._readers, ask)
 
     async def message(self, message_id: str) -> Message:
         """One mail, without its content."""

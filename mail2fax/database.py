@@ -1,0 +1,97 @@
+"""The database of one node: questions by a few readers, changes by one writer, and who is woken by them.
+
+What is awaited here is on disk when it returns. Everything is said as functions of a connection, so that each of them
+can be read, and tried, without a thread or a loop.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+from mail2fax.wakeup import Ear, Wakeups, announce
+from mail2fax.writer import Writer
+
+_READERS = 3  # connections that read; the pool has one more for the writer
+_AWAY = 0.5  # seconds until a database that is away is asked again
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Database:
+    """Runs functions of a connection."""
+
+    def __init__(self, engine: Engine, patience: float) -> None:
+        """`patience`: seconds that `surely` waits for a database that is away."""
+        self._patience = patience
+        self._engine = engine
+        self._reading = engine.execution_options(reading=True)
+        self._writer = Writer(engine, threads=1 if engine.dialect.name == "sqlite" else 2)
+        self._readers = ThreadPoolExecutor(_READERS, "reader")
+        self._wakeups = Wakeups()
+        self._ear: Ear | None = None
+
+    def listen(self) -> None:
+        """Hear what other nodes of a PostgreSQL announce."""
+        loop = asyncio.get_running_loop()
+        self._ear = Ear(self._engine, lambda work: loop.call_soon_threadsafe(self._wakeups.wake, work))
+
+    def close(self) -> None:
+        """Write what was asked for, then end the threads."""
+        if self._ear:
+            self._ear.close()
+        self._writer.close()
+        self._readers.shutdown()
+
+    async def change(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function of a connection in the writer's next transaction; back once it is on disk."""
+        return await self._writer.do(lambda connection: operation(connection, *args, **kwargs))
+
+    async def hand_on(
+        self, work: str, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `change`, and then wake whoever does this work, here and on other nodes."""
+
+        def announced(connection: Connection) -> T:
+            result = operation(connection, *args, **kwargs)
+            announce(connection, work)
+            return result
+
+        result = await self._writer.do(announced)
+        self._wakeups.wake(work)
+        return result
+
+    async def read(
+        self, question: Callable[Concatenate[Connection, P], T], *arguments: P.args, **options: P.kwargs
+    ) -> T:
+        """Ask the database without waiting for the writer."""
+
+        def ask() -> T:
+            with self._reading.connect() as connection:
+                return question(connection, *arguments, **options)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, ask)
+
+    async def _surely(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write what nobody else knows: a database that is away is waited for, as long as a lease lasts."""
+        clock = asyncio.get_running_loop().time
+        patience = clock() + self._patience
+        while True:
+            try:
+                return await write()
+            except OperationalError:
+                if clock() > patience:
+                    raise
+                await asyncio.sleep(_AWAY)
+
+    def wake(self, work: str) -> None:
+        """There may be work of this kind."""
+        self._wakeups.wake(work)
+
+    async def wait(self, work: str, seconds: float) -> None:
+        """Back when there may be work of this kind, or after so many seconds."""
+        await self._wakeups.wait(work, seconds)
