@@ -107,6 +107,11 @@ class Outbox:
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(lambda: sum(c.upper().startswith(verb) for c in self.commands) >= count)
 
+    async def idle(self, timeout: float = 20) -> None:
+        """Wait until no connection is open."""
+        async with asyncio.timeout(timeout), self._news:
+            await self._news.wait_for(lambda: not self._open)
+
     async def up(self) -> None:
         context = self.tls if self.implicit else None
         self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=context, limit=2**20)
@@ -145,6 +150,7 @@ class Outbox:
         finally:
             self._open.discard(task)
             writer.transport.abort()
+            await self._tell()
 
     async def _tell(self):
         async with self._news:
@@ -185,7 +191,8 @@ class _Session:
         if fault == DROP:
             raise _DroppedError
         if fault == HANG:
-            await asyncio.Event().wait()
+            await self.reader.read()  # until the client has had enough
+            raise _DroppedError
         await self.say(fault or reply)
         if fault and fault.startswith("421"):
             raise _DroppedError

@@ -167,6 +167,7 @@ async def test_a_cancelled_mail_does_not_poison_the_next(outbox):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        await outbox.idle()
         await opened.hand_over(LETTER, ANNA)
     assert len(outbox.mails) == 2
 

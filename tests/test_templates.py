@@ -161,8 +161,8 @@ def test_a_change_is_seen_without_a_restart(tmp_path):
 
 BROKEN = {
     "syntax": ("{% if %}", "line 1"),
-    "undefined": ("\n\n{{ nothing }}", "nothing"),
-    "attribute": ("{{ fax.nothing }}", "nothing"),
+    "undefined": ("\n\nDear {{ nothing }}", "nothing"),
+    "attribute": ("Dear {{ fax.nothing }}", "nothing"),
     "raises": ("{{ 1 / 0 }}", "division"),
     "empty": ("  \n", "writes nothing"),
     "unknown import": ('{% import "missing.jinja" as missing %}', "missing.jinja"),
