@@ -60,7 +60,7 @@ def configure(settings: Log, stream: TextIO | None = None) -> None:
     ]
     out = stream or sys.stderr
     render = _renderer(settings, out)
-    # Past the standard library's logging, which takes three quarters of an event's time (benchmarks/README.md).
+    # Past the standard library's logging, which takes three quarters of an event's time (docs/performance.md).
     lines = _Lines(out)
     structlog.configure(
         processors=[_observe, _Threshold(settings.level), *shared, render],
