@@ -268,7 +268,7 @@ async def test_a_group_gets_one_summary(bridge, faxapi, outbox):
 async def test_a_late_fax_earns_one_word(bridge, faxapi, outbox):
     """[reply] delay_notice: "still trying", once."""
     await faxapi.stop()
-    running = await bridge(reply={"delay_notice": 1})
+    running = await bridge(reply={"delay_notice": 4})  # longer than preparing takes: until then no subject is known
     await running.send(mail(pdf(), subject="Lab results"))
     notice = await outbox.next()
     assert "Lab results" in notice.subject
