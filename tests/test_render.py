@@ -141,7 +141,7 @@ def test_the_subject_says_the_outcome_first(letter, subject):
     assert sent(letter)["Subject"] == subject
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(strategies.text(max_size=400))
 def test_any_subject_comes_back_as_it_was(subject):
     """Encoded words stay whole: a mail program reads what the sender wrote, but for what cannot be shown."""
@@ -168,7 +168,7 @@ nasty = strategies.text(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(strategies.data())
 def test_nothing_of_a_mail_can_write_a_header_or_html(data):
     """Whatever subject, names, addresses and details hold, the fields stay ours and HTML stays text."""

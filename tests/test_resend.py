@@ -38,7 +38,7 @@ def test_the_key_is_the_configured_one_or_the_shared_one():
     assert resend.key(Reply(), b"a") != resend.key(Reply(), b"b")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     strategies.text(max_size=70)
     | strategies.from_regex(r"(resend|cancel)\+[A-Za-z0-9-]{1,20}\.[a-z2-7]{15,17}", fullmatch=True)
@@ -111,7 +111,7 @@ def test_what_may_be_another_number_is_not_guessed(text):
         resend.new_number(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(strategies.text(strategies.sampled_from("0123456789 ()+-./faxto:>\nOn<@"), max_size=60))
 def test_a_number_or_none_or_a_refusal(text):
     """Whatever an answer begins with, ten digits come out, or nothing, or a refusal."""
