@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -29,6 +30,12 @@ from tests import spooling
 
 LEASE = 1000.0  # never ends by itself here
 LATER = 500.0
+ONWARD = {
+    State.RECEIVED: State.PREPARED,
+    State.PREPARED: State.SUBMITTING,
+    State.SUBMITTING: State.SUBMITTED,
+    State.SUBMITTED: State.DELIVERED,
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,31 @@ class Known:
         return self.lease_over if self.owner is not None else self.due
 
 
+def there_is(wanted):
+    """Only when some fax is so: a rule that does nothing tries nothing."""
+    return precondition(lambda self: any(wanted(known) for known in self.known.values()))
+
+
+def claimable(known):
+    return known.claimable
+
+
+def owned(known):
+    return known.owner is not None
+
+
+def movable(known):
+    return owned(known) and known.state not in FINAL
+
+
+def tellable(known):
+    return owned(known) and known.state in FINAL
+
+
+def known_at_all(_known):
+    return True
+
+
 class SpoolMachine(RuleBasedStateMachine):
     """Operations of the spool, as steps, operators and clocks ask for them."""
 
@@ -71,9 +103,8 @@ class SpoolMachine(RuleBasedStateMachine):
         return self.loop.run_until_complete(wanted)
 
     def some(self, data, wanted):
-        """One of the faxes for which this holds, or None."""
-        fitting = [name for name, known in self.known.items() if wanted(known)]
-        return data.draw(st.sampled_from(fitting)) if fitting else None
+        """One of the faxes for which this holds."""
+        return data.draw(st.sampled_from([name for name, known in self.known.items() if wanted(known)]))
 
     def learn(self, name, **change):
         self.known[name] = replace(self.known[name], **change)
@@ -85,6 +116,10 @@ class SpoolMachine(RuleBasedStateMachine):
         self.learn(name, owner=None, lease_over=False, **change)
 
     # -- steps
+
+    @initialize(content=st.sampled_from([b"a", b"b"]), numbers=st.integers(1, 3))
+    def begin(self, content, numbers):
+        self.put(content, numbers)
 
     @rule(content=st.sampled_from([b"a", b"b", b"c"]), numbers=st.integers(1, 3))
     def put(self, content, numbers):
@@ -98,8 +133,16 @@ class SpoolMachine(RuleBasedStateMachine):
             self.contents[content, digits[n - 1]] = receipt.queue_id
             self.known[f"{receipt.queue_id}-{n}"] = Known()
 
+    @there_is(claimable)
+    @rule(data=st.data(), limit=st.integers(1, 3))
+    def claim_what_is_due(self, data, limit):
+        assert self._claim(WORK[self.known[self.some(data, claimable)].state], limit)
+
     @rule(work=st.sampled_from(sorted(set(WORK.values()))), limit=st.integers(1, 3))
     def claim(self, work, limit):
+        self._claim(work, limit)
+
+    def _claim(self, work, limit):
         claimed, _ = self.do(self.spool.claim(work, limit))
         due = {name for name, known in self.known.items() if known.claimable and WORK[known.state] == work}
         assert {fax.id for fax in claimed} <= due
@@ -109,15 +152,26 @@ class SpoolMachine(RuleBasedStateMachine):
                 self.stale.append(self.known[fax.id].owner)
             assert fax.state is self.known[fax.id].state
             self.learn(fax.id, owner=fax, lease_over=False)
+        return claimed
 
+    @there_is(lambda known: known.claimable and known.state in ONWARD)
+    @rule(data=st.data(), keep=st.booleans())
+    def go_on(self, data, keep):
+        """The usual way: claimed, and moved on."""
+        name = self.some(data, lambda known: known.claimable and known.state in ONWARD)
+        self._claim(WORK[self.known[name].state], 3)
+        if owned(self.known[name]):
+            self._advance(name, ONWARD[self.known[name].state], keep=keep, due_in=0.0)
+
+    @there_is(movable)
     @rule(data=st.data(), keep=st.booleans(), due_in=st.sampled_from([0.0, LATER]))
     def advance(self, data, keep, due_in):
         # A lease that is over but that nobody took is still its owner's.
-        name = self.some(data, lambda known: known.owner is not None and known.state not in FINAL)
-        if name is None:
-            return
+        name = self.some(data, movable)
+        self._advance(name, data.draw(st.sampled_from(sorted(NEXT[self.known[name].state]))), keep=keep, due_in=due_in)
+
+    def _advance(self, name, state, *, keep, due_in):
         known = self.known[name]
-        state = data.draw(st.sampled_from(sorted(NEXT[known.state])))
         columns = {"provider_ref": "ref"} if state is State.SUBMITTED else {}
         moved = self.do(self.spool.advance(known.owner, state, keep=keep, due_in=due_in, **columns))
         assert moved.state is state
@@ -129,25 +183,28 @@ class SpoolMachine(RuleBasedStateMachine):
         else:
             self.free(name, state=state, due=not due_in, submissions=submissions, held=held)
 
+    @there_is(owned)
     @rule(data=st.data(), due_in=st.sampled_from([0.0, LATER]))
     def retry(self, data, due_in):
-        if name := self.some(data, lambda known: known.owner is not None):
-            known = self.known[name]
-            self.do(self.spool.retry(known.owner, due_in, event={"note": "later"}))
-            self.free(name, due=not due_in, held=known.held and known.state in WAITING)
+        name = self.some(data, owned)
+        known = self.known[name]
+        self.do(self.spool.retry(known.owner, due_in, event={"note": "later"}))
+        self.free(name, due=not due_in, held=known.held and known.state in WAITING)
 
+    @there_is(owned)
     @rule(data=st.data())
     def release_claim(self, data):
-        if name := self.some(data, lambda known: known.owner is not None):
-            known = self.known[name]
-            self.do(self.spool.release(known.owner))
-            self.free(name, due=True, held=known.held and known.state in WAITING)
+        name = self.some(data, owned)
+        known = self.known[name]
+        self.do(self.spool.release(known.owner))
+        self.free(name, due=True, held=known.held and known.state in WAITING)
 
+    @there_is(tellable)
     @rule(data=st.data())
     def replied(self, data):
-        if name := self.some(data, lambda known: known.owner is not None and known.state in FINAL):
-            self.do(self.spool.replied(self.known[name].owner, "sent"))
-            self.free(name, told=True)
+        name = self.some(data, tellable)
+        self.do(self.spool.replied(self.known[name].owner, "sent"))
+        self.free(name, told=True)
 
     @precondition(lambda self: self.stale)
     @rule(data=st.data(), state=st.sampled_from(sorted(State)))
@@ -167,6 +224,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     # -- time
 
+    @there_is(owned)
     @rule()
     def leases_end(self):
         self._age("lease <> ''")
@@ -174,6 +232,7 @@ class SpoolMachine(RuleBasedStateMachine):
             if known.owner is not None:
                 self.learn(name, lease_over=True)
 
+    @there_is(lambda known: not known.due)
     @rule()
     def retries_fall_due(self):
         self._age("lease = ''")
@@ -185,6 +244,14 @@ class SpoolMachine(RuleBasedStateMachine):
         statement = text(f"UPDATE faxes SET due_at = due_at - 5000 WHERE due_at IS NOT NULL AND {where}")
         self.do(self.spool.change(lambda connection: connection.execute(statement) and None))
 
+    @there_is(owned)
+    @rule()
+    def the_others_take_over(self):
+        self.leases_end()
+        for work in sorted(set(WORK.values())):
+            self._claim(work, 2)
+
+    @there_is(owned)
     @rule()
     def renew(self):
         leases = {known.owner.lease for known in self.known.values() if known.owner is not None}
@@ -196,6 +263,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     # -- people
 
+    @there_is(lambda known: known.state in WAITING and not known.held)
     @rule()
     def hold_all(self):
         held = self.do(self.spool.change(desk.hold, desk.waiting(), "kim"))
@@ -203,6 +271,7 @@ class SpoolMachine(RuleBasedStateMachine):
         for name in held:
             self.learn(name, held=True)
 
+    @there_is(lambda known: known.held)
     @rule()
     def release_all(self):
         released = self.do(self.spool.change(desk.release, desk.waiting(), "kim"))
@@ -210,29 +279,32 @@ class SpoolMachine(RuleBasedStateMachine):
         for name in released:
             self.learn(name, held=False, due=True)
 
+    @precondition(lambda self: len(self.known) > 4)  # not before something has happened to some
     @rule(data=st.data())
     def cancel(self, data):
-        if name := self.some(data, lambda _: True):
-            known = self.known[name]
-            possible = known.state in WAITING and not known.acting
-            self._asked(possible, desk.cancel, name, "kim", Reason.CANCELLED_BY_OPERATOR)
-            if possible:
-                self.free(name, state=State.CANCELLED, due=True, held=False)
+        name = self.some(data, known_at_all)
+        known = self.known[name]
+        possible = known.state in WAITING and not known.acting
+        self._asked(possible, desk.cancel, name, "kim", Reason.CANCELLED_BY_OPERATOR)
+        if possible:
+            self.free(name, state=State.CANCELLED, due=True, held=False)
 
+    @there_is(lambda known: known.state is State.UNKNOWN)
     @rule(data=st.data(), state=st.sampled_from([State.DELIVERED, State.FAILED]))
     def resolve(self, data, state):
-        if name := self.some(data, lambda _: True):
-            possible = self.known[name].state is State.UNKNOWN
-            self._asked(possible, desk.resolve, name, state, "kim")
-            if possible:
-                self.free(name, state=state, due=True, told=False)
+        name = self.some(data, known_at_all)
+        possible = self.known[name].state is State.UNKNOWN
+        self._asked(possible, desk.resolve, name, state, "kim")
+        if possible:
+            self.free(name, state=state, due=True, told=False)
 
+    @there_is(lambda known: known.state in FINAL)
     @rule(data=st.data())
     def retry_asked(self, data):
-        if name := self.some(data, lambda _: True):
-            possible = self.known[name].state in {State.FAILED, State.UNKNOWN, State.CANCELLED}
-            if fresh := self._asked(possible, desk.retry, name, "kim"):
-                self.known[fresh] = Known()
+        name = self.some(data, known_at_all)
+        possible = self.known[name].state in {State.FAILED, State.UNKNOWN, State.CANCELLED}
+        if fresh := self._asked(possible, desk.retry, name, "kim"):
+            self.known[fresh] = Known()
 
     def _asked(self, possible, operation, *words):
         if possible:
@@ -278,7 +350,7 @@ def _checked(url, examples):
 def _settings(examples):
     return settings(
         max_examples=examples,
-        stateful_step_count=40,
+        stateful_step_count=60,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
@@ -287,6 +359,7 @@ def _settings(examples):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_spool_does_as_its_model(spool_url):
     """Each story begins with an empty spool."""
-    _checked(spool_url, int(os.environ.get("MAIL2FAX_STORIES", "30")))
+    _checked(spool_url, int(os.environ.get("MAIL2FAX_STORIES", "60")))
