@@ -83,7 +83,7 @@ def _of_fax(fax: Fax) -> MIMEPart:
 
 
 def _status(fax: Fax) -> str:
-    """RFC 3463; its class has to fit the action, so that no server takes "failed" with 4.4.7 for a delay."""
+    """RFC 3463: the fax's own code where it fits the action, else the class. 4.4.7 fits: given up after all."""
     if fax.state is State.DELIVERED:
         return "2.0.0"
     general = "5.0.0" if fax.final else "4.0.0"

@@ -57,7 +57,6 @@ class Reason(StrEnum):
     # -- a fax as a whole
     NOTHING_FAXABLE = "nothing-faxable"  # no part of the mail could be faxed
     TOO_MANY_PAGES = "too-many-pages"  # detail: pages, limit
-    UNREADABLE_MAIL = "unreadable-mail"  # broken MIME: what is inside cannot be told
     MAIL_BOMB = "mail-bomb"  # too many parts, too deep, too large when unpacked
     PART_REFUSED = "part-refused"  # a PDF of the mail cannot be faxed, so nothing was: a fax short of pages is worse
     PROVIDER_FAILED = "provider-failed"  # the provider's last word is Failed; it gives no reason

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, s
 
 from mail2fax import rows
 from mail2fax.model import ERROR, FINAL, Document, Event, Fax, Message, Refused, State, Usage
-from mail2fax.schema import Moment, documents, events, faxes, messages, notices, now, troubles
+from mail2fax.schema import Moment, documents, events, faxes, messages, now, troubles
 
 _HOUR, _DAY = 3600, 86_400
 _CLOCK = type_coerce(now(), Moment()).label("clock")
@@ -144,30 +144,6 @@ def replies_this_hour(connection: Connection, sender: str) -> int:
 def waiting(connection: Connection) -> int:
     """Faxes whose outcome is not known yet."""
     return connection.scalar(select(func.count()).where(faxes.c.state.in_(_open_states()))) or 0
-
-
-def counts(connection: Connection) -> dict[str, int]:
-    """Faxes by state, and `held`, `owed` (replies not sent yet), `undeliverable`."""
-    by_state = {state.value: 0 for state in State}
-    by_state.update(
-        (row[0], row[1]) for row in connection.execute(select(faxes.c.state, func.count()).group_by(faxes.c.state))
-    )
-    final = faxes.c.state.in_([state.value for state in FINAL])
-    more = {
-        "held": faxes.c.held_by != "",
-        "owed": and_(final, faxes.c.replied_at.is_(None)),
-        "undeliverable": faxes.c.reply == "undeliverable",
-    }
-    extra = {name: connection.scalar(select(func.count()).where(where)) or 0 for name, where in more.items()}
-    owed = connection.scalar(select(func.count()).where(notices.c.outcome == "")) or 0
-    return {**by_state, **extra, "notices": owed}
-
-
-def oldest(connection: Connection) -> dict[str, float]:
-    """Seconds the oldest fax has been waiting, for every state that is not final."""
-    query = select(faxes.c.state, now() - func.min(faxes.c.received_at, type_=now().type))
-    grouped = query.where(faxes.c.state.in_(_open_states())).group_by(faxes.c.state)
-    return dict(connection.execute(grouped).all())
 
 
 def trouble_list(connection: Connection) -> list[Trouble]:

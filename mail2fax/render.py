@@ -14,7 +14,6 @@ from typing import Any
 from mail2fax import dsn, machine, resend, specimens
 from mail2fax.bodies import PREVIEW, fill
 from mail2fax.draft import Draft, clean_fax, clean_message
-from mail2fax.forms import mailbox
 from mail2fax.language import Choice
 from mail2fax.model import Fax, Message, State
 from mail2fax.resend import Action
@@ -25,15 +24,6 @@ from mail2fax.thread import message_id, open_letter, put_in_thread
 wanted = dsn.wanted
 
 _SENT_AGAIN = frozenset({State.UNKNOWN, State.FAILED, State.CANCELLED})
-
-
-def deliverable(reverse_path: str) -> str:
-    """Why no reply can be sent there; "" if one can. By its syntax alone: nobody is asked."""
-    try:
-        mailbox(reverse_path)
-    except ValueError as error:
-        return str(error)
-    return ""
 
 
 class Letters:

@@ -16,7 +16,7 @@ from jinja2.bccache import Bucket
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from mail2fax import catalogue, log
+from mail2fax import catalogue, log, shipped
 from mail2fax.address import pretty
 from mail2fax.language import DEFAULT
 from mail2fax.wording import Wording, wrapped
@@ -24,13 +24,6 @@ from mail2fax.wording import Wording, wrapped
 _LOCALES = "locale"
 _KEPT = 64  # of each filter's last results
 _UNBROKEN = Markup('<span style="white-space:nowrap">{}</span>')
-
-
-def shipped(kind: str) -> Path:
-    """The folder of the templates that come with mail2fax: beside the package in the source, inside it in a wheel."""
-    package = Path(__file__).parent
-    inside = package / "templates"
-    return (inside if inside.is_dir() else package.parent / "templates") / kind
 
 
 class _Compiled(BytecodeCache):
@@ -58,7 +51,7 @@ class Stationery:
 
     def __init__(self, folder: str, zone: str) -> None:
         self._zone = zone
-        self._shipped = shipped("reply")
+        self._shipped = shipped.templates() / "reply"
         self._own = Path(folder) if folder else None
         self._unreadable: list[str] = []
         own = catalogue.read_all(self._own / _LOCALES, self._unreadable) if self._own else {}

@@ -10,9 +10,9 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
-from mail2fax.stationery import shipped
+from mail2fax import shipped
 
-TEMPLATES = shipped("reply")
+TEMPLATES = shipped.templates() / "reply"
 OPTIONS = {"trimmed": "true", "newstyle_gettext": "true", "trim_blocks": "true", "lstrip_blocks": "true"}
 
 

@@ -437,15 +437,6 @@ async def test_usage_counts_what_costs(spool):
     assert await spool.number_today("6474959659") == 1
 
 
-async def test_counts(spool):
-    """One number for every state, and what needs attention."""
-    await spooling.ended(spool)
-    await spooling.prepared(spool, content=b"2")
-    counted = await spool.read(records.counts)
-    assert (counted["delivered"], counted["prepared"], counted["owed"]) == (1, 1, 1)
-    assert await spool.read(records.oldest) == {"prepared": pytest.approx(0, abs=2)}
-
-
 async def test_a_shared_secret_is_made_once(spool):
     """All nodes of one spool sign with one key."""
     assert await spool.secret("resend") == await spool.secret("resend")

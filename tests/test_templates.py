@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from babel.messages.pofile import read_po
 
-from mail2fax import log, specimens
+from mail2fax import log, shipped, specimens
 from mail2fax.draft import Draft
 from mail2fax.model import Reason
 from mail2fax.render import Letters
 from mail2fax.settings import Log, Reply, Settings
-from mail2fax.stationery import Stationery, shipped
+from mail2fax.stationery import Stationery
 from tests import catalogues, goldens
 
 LANGUAGES = ("en", "fr")
@@ -101,7 +101,7 @@ def test_a_catalogue_has_every_text(path):
 
 def test_every_text_of_the_templates_can_be_translated():
     """Words outside {% trans %} would stay English: what a template writes by itself is markup and marks only."""
-    for path in sorted(shipped("reply").iterdir()):
+    for path in sorted((shipped.templates() / "reply").iterdir()):
         if path.suffix in {".txt", ".jinja"}:
             bare = re.sub(
                 r"\{%-?\s*trans.*?endtrans\s*-?%\}|\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}",
@@ -143,7 +143,9 @@ def test_one_file_replaces_one_file(tmp_path, said):
 
 def test_a_shared_sentence_is_replaced_everywhere(tmp_path):
     """Replacing words.jinja changes text and HTML alike."""
-    words = (shipped("reply") / "words.jinja").read_text("utf-8").replace("Questions?", "Call extension 42.")
+    words = (
+        ((shipped.templates() / "reply") / "words.jinja").read_text("utf-8").replace("Questions?", "Call extension 42.")
+    )
     (tmp_path / "words.jinja").write_text(words)
     made = letters(tmp_path).outcome(specimens.MESSAGE, [specimens.DELIVERED])
     assert all("extension 42" in made.get_body((kind,)).get_content() for kind in ("plain", "html"))
@@ -293,7 +295,7 @@ def test_the_page_for_administrators_names_every_variable_filter_and_file():
     assert named == set(Draft("delivered", message, faxes, "en", "fax.local", "fax@fax.local").facts)
     filters = re.search(r"^Filters: (.*)$", page, re.MULTILINE)[1]
     assert set(re.findall(r"`(\w+)`", filters)) == set(SHIPPED._filters_of(SHIPPED._tongues[False]["en"].locale))
-    files = {path.name for path in shipped("reply").iterdir() if path.is_file()}
+    files = {path.name for path in (shipped.templates() / "reply").iterdir() if path.is_file()}
     outcomes = {f"{kind}.{form}" for kind in OUTCOMES for form in ("txt", "html")}
     assert files - outcomes == set(re.findall(r"`([a-z-]+\.(?:txt|html|jinja))`", page)) - outcomes
     pictures = re.findall(r"\((screenshots/[\w./-]+)\)", page)
