@@ -216,6 +216,7 @@ async def _stay(out: Console, bridge: node.Node, provider: sandbox.Sandbox, mail
     )
     if bridge.settings.web.listen:
         out.print(f"Status page: http://{bridge.settings.web.listen}/")
+    out.print(f"The queue: MAIL2FAX_SPOOL__URL={bridge.settings.spool.url} mail2fax list", soft_wrap=True)
     out.print("Replies are shown here. Ctrl-C ends it.", style="dim")
     with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
         while True:
