@@ -20,6 +20,7 @@ Observer = Callable[[str, Mapping[str, Any]], None]
 """Is given each event's words and facts, whatever the level; from any thread."""
 
 _secrets: set[str] = set()
+_SHORTEST = 4  # characters: blanking every "x" would hide nothing and make the log unreadable
 _observers: list[Observer] = []
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "exception": 40, "critical": 50}
@@ -28,7 +29,7 @@ _event = structlog.stdlib.get_logger("mail2fax")
 
 def hide(secret: str) -> None:
     """From now on this text is blanked wherever it would be written."""
-    if secret:
+    if len(secret) >= _SHORTEST:
         _secrets.add(secret)
 
 

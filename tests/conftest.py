@@ -12,12 +12,21 @@ from typing import Any
 
 import pytest
 
-from mail2fax import node, records
+from mail2fax import log, node, records
 from mail2fax.model import Fax, State
 from mail2fax.settings import Settings
 from mail2fax.spool import open_spool
 
 pytest_plugins = ["tests.faxapi", "tests.outbox", "tests.postfix", "tests.postgres", "tests.workers"]
+
+
+@pytest.fixture(autouse=True)
+def own_secrets():
+    """What one test hides from the log is no secret to the next."""
+    before = set(log._secrets)
+    yield
+    log._secrets.clear()
+    log._secrets.update(before)
 
 
 @pytest.fixture(scope="session")
