@@ -49,7 +49,8 @@ def fax_list(faxes: Sequence[Fax], troubles: Sequence[Trouble], *, as_json: bool
 def _trouble(one: Trouble) -> Text:
     until = f"next try {_clock(one.closed_until)}"
     return Text(
-        f"Line {one.line or 'default'} is shut ({one.kind}) since {_clock(one.since)}: {one.note}; {until}", "red"
+        f"Line {one.line or 'default'} is in trouble ({one.kind}, {one.failures} in a row) since {_clock(one.since)}: {one.note}; {until}",
+        "red",
     )
 
 
@@ -131,7 +132,7 @@ def _parts(parts: Sequence[Part]) -> Table:
     for column in ("PART", "KIND", "BYTES", "FATE", "WHY"):
         table.add_column(column, overflow="fold")
     for part in parts:
-        pages = f"{part.pages} pages" if part.pages else ""
+        pages = f"{part.pages} page{'s' * (part.pages != 1)}" if part.pages else ""
         why = ", ".join(filter(None, (part.reason or "", pages, *part.notes)))
         table.add_row(Text(part.name or "(no name)"), Text(part.kind), f"{part.size:,}", part.fate, Text(why))
     return table
