@@ -48,10 +48,8 @@ def fax_list(faxes: Sequence[Fax], troubles: Sequence[Trouble], *, as_json: bool
 
 def _trouble(one: Trouble) -> Text:
     until = f"next try {_clock(one.closed_until)}"
-    return Text(
-        f"Line {one.line or 'default'} is in trouble ({one.kind}, {one.failures} in a row) since {_clock(one.since)}: {one.note}; {until}",
-        "red",
-    )
+    what = f"Line {one.line or 'default'} is in trouble ({one.kind}, {one.failures} in a row)"
+    return Text(f"{what} since {_clock(one.since)}: {one.note}; {until}", "red")
 
 
 def _cells(one: Fax) -> list[Text | str]:
