@@ -6,13 +6,12 @@ so no second mail can hide in the first (CVE-2024-27305). Memory stays flat what
 
 from collections.abc import Callable
 from enum import Enum
+from io import IncrementalNewlineDecoder
 
 from mail2fax import answers
 
 _CRLF = b"\r\n"
 _END = b"\r\n.\r\n"
-_NOT_LINE_ENDS = bytes(byte for byte in range(256) if byte not in _CRLF)
-_EDGE = 2048  # bytes at both ends of a block whose lines may be of any length
 _HELD_BACK = 4096  # bytes of an unfinished line that wait for their end; a longer line goes on in pieces
 
 
@@ -45,9 +44,7 @@ class Decoder:
         at_line_start = self._at_line_start
         if at_line_start and data.startswith(b".\r\n"):
             return data[3:]
-        # Only around dots, of which base64 has none: half the time of a search through everything.
-        first = data.find(b".")
-        end = data.find(_END, max(first - 2, 0), data.rfind(b".") + 3) if first >= 0 else -1
+        end = _find_end(data)
         if end >= 0:
             self._pass_on(data[: end + 2], at_line_start=at_line_start)
             return data[end + 5 :]
@@ -84,25 +81,18 @@ class Decoder:
             self._take(block)
 
 
+def _find_end(data: bytes) -> int:
+    """Where the data ends, at its last CR LF; -1 when it goes on."""
+    first = data.find(b".")
+    if first < 0:  # base64 has no dots: there is nothing to search
+        return -1
+    begin = max(first - 2, 0)
+    # From the right first, which takes half the time: in a long text most dots end nothing.
+    return data.find(_END, begin) if data.rfind(_END, begin) >= 0 else -1
+
+
 def _line_ends_are_pairs(block: bytes) -> bool:
-    """Whether each CR is followed by LF and each LF follows a CR."""
-    ends = block.translate(None, _NOT_LINE_ENDS)
-    pairs = len(ends) // 2
-    if ends != _CRLF * pairs:
-        return False
-    # Most blocks are base64, with lines of one length: looking at their ends alone is ten times as fast as a search.
-    return _regular_pairs(block) == pairs or block.count(_CRLF) == pairs
-
-
-def _regular_pairs(block: bytes) -> int:
-    """How often LF follows CR; less than that where lines are of several lengths between the edges."""
-    begin = block.find(b"\n", _EDGE) + 1  # behind the header and the text of an ordinary mail
-    end = block.rfind(b"\n", 0, -_EDGE) + 1
-    stride = block.find(b"\n", begin) + 1 - begin
-    lines = (end - begin) // stride if begin and stride > 1 else 0
-    if lines < 1 or lines * stride != end - begin:
-        return 0
-    lf, cr = block[begin + stride - 1 : end : stride], block[begin + stride - 2 : end : stride]
-    if lf != b"\n" * lines or cr != b"\r" * lines:
-        return 0
-    return block.count(_CRLF, 0, begin) + lines + block.count(_CRLF, end)
+    """Whether each CR is followed by LF and each LF follows a CR: universal newlines saw none of the other kinds."""
+    seen = IncrementalNewlineDecoder(None, translate=False)
+    seen.decode(block.decode("latin-1"), final=True)  # without a decoder it takes text
+    return seen.newlines in {None, "\r\n"}
