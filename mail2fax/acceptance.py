@@ -6,7 +6,7 @@ Promise: 250 stands behind a commit. Whatever goes wrong before it is 4yz, and t
 import time
 
 from mail2fax import answers, log
-from mail2fax.contents import Incoming
+from mail2fax.incoming import Incoming
 from mail2fax.lobby import Lobby
 from mail2fax.model import Envelope
 from mail2fax.reception import answer_to

@@ -10,8 +10,8 @@ import hashlib
 
 from mail2fax import answers, desk, log, loops, records, resend
 from mail2fax.address import AddressError
-from mail2fax.contents import Incoming
 from mail2fax.document import Task
+from mail2fax.incoming import Incoming
 from mail2fax.model import Envelope, Permanent, Reason, Refused
 from mail2fax.policy import Policy
 from mail2fax.resend import Action, Wish

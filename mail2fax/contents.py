@@ -7,7 +7,6 @@ was never promised to anybody and is swept away.
 
 import asyncio
 import contextlib
-import hashlib
 import itertools
 import os
 import shutil
@@ -16,96 +15,26 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 
+from mail2fax.incoming import Incoming
 from mail2fax.schema import chunks
 
-INLINE = 128 * 1024  # bytes that still go into the row: measured faster there than a file and two fsyncs
 CHUNK = 1024 * 1024
-_DISK_THREADS = 16
+_DISK_THREADS = 16  # fsyncs at once
+_PENS = 2  # threads that hash and write: they compute, and more of them than processors only stand in the loop's way
 _SWEEP_AGE = 3600  # seconds: a command line tool may be writing a younger file right now
-
-
-class Incoming:
-    """One content while it arrives: memory first, a file from `INLINE` on, so that memory stays flat."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.name = name
-        self.size = 0
-        self._path = folder / name
-        self._hash = hashlib.sha256()
-        self._small: list[bytes] = []
-        self._file: BinaryIO | None = None
-
-    @classmethod
-    def adopt(cls, folder: Path, name: str, file: Path) -> "Incoming":
-        """A content that lies on this file system already: taken into memory or, if large, copied. Blocks."""
-        adopted = cls(folder, name)
-        # Its name is not a fresh one: an attempt that was cut off before the commit may have left its file.
-        adopted.path.unlink(missing_ok=True)
-        try:
-            with file.open("rb") as source:
-                while data := source.read(CHUNK):
-                    adopted.write(data)
-        except OSError:
-            adopted.discard()
-            raise
-        return adopted
-
-    def write(self, data: bytes) -> None:
-        """Take the next bytes. Raises OSError when the disk is full."""
-        self._hash.update(data)
-        self.size += len(data)
-        if self._file is None and self.size > INLINE:
-            # 0600: nobody else on this machine reads mails.
-            self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
-            self._file.write(b"".join(self._small))
-            self._small = []
-        if self._file is None:
-            self._small.append(data)
-        else:
-            _write_all(self._file, data)
-
-    @property
-    def sha256(self) -> str:
-        """Hex digest of all bytes so far."""
-        return self._hash.hexdigest()
-
-    @property
-    def inline(self) -> bytes | None:
-        """The whole content if it is small enough for its row."""
-        return None if self._file else b"".join(self._small)
-
-    @property
-    def path(self) -> Path:
-        """The file, if the content is large."""
-        return self._path
-
-    def sync(self) -> None:
-        """Back when the file is on disk. Blocks."""
-        if self._file:
-            os.fsync(self._file.fileno())
-            self._file.close()
-
-    def discard(self) -> None:
-        """Forget it: nothing was promised."""
-        if self._file:
-            self._file.close()
-            self._path.unlink(missing_ok=True)
-
-
-def _write_all(file: BinaryIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:  # an unbuffered write may be short
-        view = view[file.write(view) :]
 
 
 class Contents(Protocol):
     """A place for large contents."""
 
     folder: Path
+
+    def place(self, name: str) -> Incoming:
+        """A place for the bytes of a new content."""
 
     async def settle(self, incoming: Incoming) -> None:
         """Make a large content safe before its row is committed. Raises OSError."""
@@ -132,15 +61,20 @@ class FolderContents:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
-        # Its own threads: a 250 must not queue behind somebody's reading. As many as a disk serves at once.
+        # Its own threads: a 250 must not queue behind somebody's reading.
+        self._pens = ThreadPoolExecutor(_PENS, "pen")
         self._disk = ThreadPoolExecutor(_DISK_THREADS, "disk")
+
+    def place(self, name: str) -> Incoming:
+        """A file in the folder, once the content is large."""
+        return Incoming(self.folder, name, self._pens)
 
     async def settle(self, incoming: Incoming) -> None:
         """Fsync the file and the folder that names it."""
-        if incoming.inline is not None:
+        if not incoming.large:
             return
-        run = asyncio.get_running_loop().run_in_executor
-        both = run(self._disk, incoming.sync), run(self._disk, _sync_folder, self.folder)
+        synced = asyncio.get_running_loop().run_in_executor(self._disk, _sync_folder, self.folder)
+        both = incoming.finish(self._disk, sync=True), synced
         for failure in await asyncio.gather(*both, return_exceptions=True):
             if failure:
                 # No row will name it, and a disk that is full needs the room.
@@ -167,6 +101,7 @@ class FolderContents:
 
     def close(self) -> None:
         """End its threads."""
+        self._pens.shutdown()
         self._disk.shutdown()
 
     def sweep(self, known: set[str]) -> int:
@@ -204,13 +139,24 @@ class TableContents:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
         self._engine = engine
+        self._pens = ThreadPoolExecutor(_PENS, "pen")
+
+    def place(self, name: str) -> Incoming:
+        """A file of this node, once the content is large, until it is in the database."""
+        return Incoming(self.folder, name, self._pens)
 
     async def settle(self, incoming: Incoming) -> None:
-        """Nothing: the row's own commit makes it safe."""
+        """Have the file whole; the row's own commit makes it safe."""
+        if incoming.large:
+            try:
+                await incoming.finish(self._pens, sync=False)
+            except OSError:
+                incoming.discard()
+                raise
 
     def insert(self, connection: Connection, incoming: Incoming) -> None:
         """Copy a large content into the transaction."""
-        if incoming.inline is None:
+        if incoming.large:
             for n, data in enumerate(_pieces(incoming.path)):
                 connection.execute(insert(chunks), {"owner": incoming.name, "n": n, "data": data})
 
@@ -244,6 +190,7 @@ class TableContents:
 
     def close(self) -> None:
         """The folder goes with the node."""
+        self._pens.shutdown()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

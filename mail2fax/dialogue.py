@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from mail2fax import answers, log, parameters, path
 from mail2fax.acceptance import accept
-from mail2fax.contents import Incoming
+from mail2fax.incoming import Incoming
 from mail2fax.lobby import Lobby
 from mail2fax.login import Login
 from mail2fax.model import Envelope, Recipient, Usage

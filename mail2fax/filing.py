@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, insert, update
 
 from mail2fax import desk, moves, rows
-from mail2fax.contents import Contents, Incoming
+from mail2fax.contents import Contents
+from mail2fax.incoming import Incoming
 from mail2fax.intake import unless_known
 from mail2fax.model import Document, Fax, Headers, Outcome, Part, State
 from mail2fax.moves import Move

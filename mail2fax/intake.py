@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import Compiled, Connection, Insert, Table, bindparam, exists, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from mail2fax.contents import Contents, Incoming
+from mail2fax.contents import Contents
+from mail2fax.incoming import Incoming
 from mail2fax.model import Envelope, Receipt, Recipient, State
 from mail2fax.schema import deliveries, events, faxes, messages, notices, now
 

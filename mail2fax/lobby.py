@@ -43,6 +43,7 @@ class Lobby:
     closing: bool = False
     guests: dict[Guest, "asyncio.Task[None]"] = field(default_factory=dict)
     commits: set["asyncio.Task[str]"] = field(default_factory=set)
+    pauses: set["asyncio.Task[None]"] = field(default_factory=set)  # sessions that wait for the disk
 
     def commit(self, promise: Coroutine[Any, Any, str]) -> "asyncio.Task[str]":
         """Carry this out whatever becomes of the client that asked for it."""

@@ -5,8 +5,8 @@ import errno
 from collections.abc import Callable
 
 from mail2fax import answers, loops
-from mail2fax.contents import Incoming
 from mail2fax.dotstuff import Decoder
+from mail2fax.incoming import Incoming
 from mail2fax.room import Room
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

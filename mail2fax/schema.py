@@ -90,7 +90,7 @@ messages = Table(
     Column("envid", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
-    Column("content", LargeBinary),  # up to contents.INLINE bytes; else a file or chunks; NULL once purged
+    Column("content", LargeBinary),  # up to incoming.INLINE bytes; else a file or chunks; NULL once purged
     Column("headers", Text),  # JSON, once prepared
     Column("parts", Text),  # JSON, once prepared
     Column("refused", Text),  # JSON {reason, status, detail}: why no document could be made of it
@@ -177,7 +177,7 @@ documents = Table(
     UniqueConstraint("message_id", "variant", "position", name="documents_once"),
 )
 
-# Contents over contents.INLINE bytes on PostgreSQL, where nodes share nothing but the database.
+# Contents over incoming.INLINE bytes on PostgreSQL, where nodes share nothing but the database.
 chunks = Table(
     "chunks",
     metadata,

@@ -20,9 +20,10 @@ from sqlalchemy import Connection, Engine, Table, bindparam, select, union_all
 from mail2fax import claims, filing, intake, log, migrations, moves, purge, records, rows
 from mail2fax.backoff import Backoff
 from mail2fax.claims import Take
-from mail2fax.contents import Contents, FolderContents, Incoming, TableContents
+from mail2fax.contents import CHUNK, Contents, FolderContents, TableContents
 from mail2fax.database import Database
 from mail2fax.filing import Account, Filed
+from mail2fax.incoming import Incoming
 from mail2fax.intake import Arrival, unless_known
 from mail2fax.locking import only_one
 from mail2fax.model import FINAL, Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
@@ -97,7 +98,7 @@ class Spool(Database):
 
     def incoming(self) -> Incoming:
         """A place for the bytes of a mail that is arriving."""
-        return Incoming(self._contents.folder, rows.new_id())
+        return self._contents.place(rows.new_id())
 
     async def put(self, envelope: Envelope, content: Incoming) -> Receipt:
         """Accept a mail. When this returns it is on disk: only then may a client be told 250."""
@@ -251,13 +252,28 @@ class Spool(Database):
         filed: list[Filed] = []
         try:
             for position, (document, variant, path, preview) in enumerate(made, start=1):
-                content = await asyncio.to_thread(Incoming.adopt, self._contents.folder, document.id, path)
-                await self._contents.settle(content)
+                content = await self._adopted(document.id, path)
                 filed.append(Filed(document, variant, position, content, preview))
             await self.change(filing.file, self._contents, account, filed)
         finally:
             for one in filed:
                 self._contents.done(one.content)
+
+    async def _adopted(self, name: str, path: Path) -> Incoming:
+        """A content of the bytes of a file that was written a moment ago, so that reading it waits for no disk."""
+        content = self._contents.place(name)
+        # Not a fresh name: an attempt that was cut off before the commit may have left its file.
+        content.path.unlink(missing_ok=True)
+        try:
+            with path.open("rb") as source:
+                while data := source.read(CHUNK):
+                    content.write(data)
+                    await content.drain()
+            await self._contents.settle(content)
+        except BaseException:
+            content.discard()
+            raise
+        return content
 
     async def proceed(self, fax: Fax, made: Sequence[Document], *, keep: bool = False) -> Fax:
         """Move a fax on to `prepared` with its document, and add a fax for each further one."""

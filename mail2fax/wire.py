@@ -13,6 +13,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP
 
 from mail2fax import answers, log, proxy
+from mail2fax.incoming import Incoming
 from mail2fax.lobby import Lobby
 from mail2fax.reader import Reader
 from mail2fax.reception import Reception
@@ -88,6 +89,19 @@ class Wire(SMTP):
             self._reception = None
             if rest:
                 super().data_received(rest)
+        elif self._reception.content.behind:
+            self._wait_for_disk(self._reception.content)
+
+    def _wait_for_disk(self, content: Incoming) -> None:
+        """Read no more of a mail that comes faster than it is written: the client waits, memory stays flat."""
+        self.transport.pause_reading()
+        self.lobby.pauses.add(pause := asyncio.create_task(content.drain()))
+        pause.add_done_callback(self._go_on_reading)
+
+    def _go_on_reading(self, pause: "asyncio.Task[None]") -> None:
+        self.lobby.pauses.discard(pause)
+        if self.transport:
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool | None:
         """The client sends no more. It may still read: what it asked for before is done and answered."""

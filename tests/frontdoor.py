@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mail2fax.contents import Incoming
+from mail2fax.incoming import Incoming
 from mail2fax.listener import Listener
 from mail2fax.model import Envelope, Receipt, Usage
 from mail2fax.policy import Policy
@@ -33,11 +34,12 @@ class Shelf:
     write_fault: Exception | None = None
     gate: asyncio.Event | None = None
     committing: asyncio.Event = field(default_factory=asyncio.Event)
-    _names: int = 0
+    pens: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2))
+    places: list["Place"] = field(default_factory=list)
 
     def incoming(self) -> "Place":
-        self._names += 1
-        return Place(self, f"m{self._names}")
+        self.places.append(Place(self, f"m{len(self.places) + 1}"))
+        return self.places[-1]
 
     async def put(self, envelope: Envelope, content: Incoming) -> Receipt:
         data = await self._keep(content)
@@ -56,7 +58,8 @@ class Shelf:
         if self.fault:
             content.discard()
             raise self.fault
-        content.sync()
+        if content.large:
+            await content.finish(self.pens, sync=True)
         return content.path.read_bytes() if content.inline is None else content.inline
 
     async def usage(self, reverse_path: str | None) -> Usage:
@@ -76,7 +79,7 @@ class Place(Incoming):
     """One mail's place on the shelf, which tells when it is given up, and may have no room."""
 
     def __init__(self, shelf: Shelf, name: str) -> None:
-        super().__init__(shelf.folder, name)
+        super().__init__(shelf.folder, name, shelf.pens)
         self._shelf = shelf
 
     def write(self, data: bytes) -> None:

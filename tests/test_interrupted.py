@@ -13,7 +13,7 @@ from sqlalchemy import text, update
 from sqlalchemy.exc import OperationalError
 
 from mail2fax import desk, moves, purge, records
-from mail2fax.contents import INLINE
+from mail2fax.incoming import INLINE
 from mail2fax.model import LeaseLost, Line, Reason, State, Temporary
 from mail2fax.schema import faxes, now
 from mail2fax.settings import Settings

@@ -12,7 +12,7 @@ from sqlalchemy import insert, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mail2fax import claims, desk, migrations, moves, records
-from mail2fax.contents import INLINE
+from mail2fax.incoming import INLINE
 from mail2fax.locking import Busy
 from mail2fax.model import FINAL, NEXT, LeaseLost, Outcome, Reason, Refused, State
 from mail2fax.schema import faxes, now, open_engine
