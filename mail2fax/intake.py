@@ -8,9 +8,10 @@ delivery key makes the second insert a no-op, also when two connections bring th
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
-from sqlalchemy import Compiled, Connection, Insert, Table, bindparam, exists, insert, select
+from sqlalchemy import Connection, Insert, Table, bindparam, exists, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mail2fax.contents import Contents
@@ -30,23 +31,34 @@ class Arrival:
     content: Incoming
 
 
+class _Wanted(NamedTuple):
+    """A fax that is to be written unless its key is known."""
+
+    id: str
+    key: str
+    recipient: Recipient
+    arrival: Arrival
+
+
 def put(connection: Connection, contents: Contents, node: str, arrivals: Sequence[Arrival]) -> list[Receipt]:
     """Write each message, and a fax for each of its recipients that is no known duplicate."""
-    wanted = [fax for arrival in arrivals for fax in _faxes(arrival)]
-    fresh = _claim_keys(connection, wanted)
-    taken = [fax for fax in wanted if fax.row["id"] in fresh]
-    accepted = {fax.arrival.id for fax in taken}
-    _write_messages(connection, contents, [arrival for arrival in arrivals if arrival.id in accepted])
-    _FAXES.insert(connection, [fax.row for fax in taken])
-    _EVENTS.insert(connection, [{"fax_id": fax.row["id"], "what": State.RECEIVED.value, "who": node} for fax in taken])
-    return [_receipt(connection, arrival, wanted, fresh) for arrival in arrivals]
+    wanted = [_wanted(arrival) for arrival in arrivals]
+    fresh = _claim_keys(connection, list(chain.from_iterable(wanted)))
+    taken = [[fax for fax in faxes if fax.id in fresh] for faxes in wanted]
+    accepted = [arrival for arrival, faxes in zip(arrivals, taken, strict=True) if faxes]
+    _write_messages(connection, contents, accepted)
+    new = list(chain.from_iterable(taken))
+    _FAXES.insert(connection, [_fax(fax) for fax in new])
+    _EVENTS.insert(connection, [(fax.id, State.RECEIVED.value, node) for fax in new])
+    return [_receipt(connection, *one) for one in zip(arrivals, wanted, taken, strict=True)]
 
 
-def _receipt(connection: Connection, arrival: Arrival, wanted: Sequence["_Wanted"], fresh: set[str]) -> Receipt:
-    mine = [fax for fax in wanted if fax.arrival is arrival]
-    known = [fax for fax in mine if fax.row["id"] not in fresh]
-    duplicates = tuple(fax.row["recipient"] for fax in known)
-    if len(known) < len(mine):
+def _receipt(connection: Connection, arrival: Arrival, wanted: list[_Wanted], taken: list[_Wanted]) -> Receipt:
+    if len(taken) == len(wanted):
+        return Receipt(arrival.id)
+    known = [fax for fax in wanted if fax not in taken]
+    duplicates = tuple(fax.recipient.address for fax in known)
+    if taken:
         return Receipt(arrival.id, duplicates)
     earlier: str = connection.scalars(select(deliveries.c.fax_id).where(deliveries.c.key == known[0].key)).one()
     return Receipt(earlier.rpartition("-")[0], duplicates)
@@ -56,22 +68,6 @@ def _write_messages(connection: Connection, contents: Contents, arrivals: Sequen
     _MESSAGES.insert(connection, [_message(arrival) for arrival in arrivals])
     for arrival in arrivals:
         contents.insert(connection, arrival.content)
-
-
-def _message(arrival: Arrival) -> dict[str, Any]:
-    envelope, content = arrival.envelope, arrival.content
-    return {
-        "id": arrival.id,
-        "client": envelope.client,
-        "helo": envelope.helo,
-        "user": envelope.user,
-        "reverse_path": envelope.reverse_path,
-        "ret": envelope.ret,
-        "envid": envelope.envid,
-        "size": content.size,
-        "sha256": content.sha256,
-        "content": content.inline,
-    }
 
 
 def forward(connection: Connection, contents: Contents, arrival: Arrival, recipient: str) -> None:
@@ -91,44 +87,47 @@ def unless_known(connection: Connection, table: Table) -> Insert:
 
 
 class _Insert:
-    """An insert of many rows in few statements, each compiled once.
+    """An insert of many rows in few statements, each compiled once and handed to the driver itself.
 
-    Building one anew takes four times as long as running it; and between two statements of the writer's thread the
+    Building one anew takes four times as long as running it, and between two statements of the writer's thread the
     event loop takes its turn.
     """
 
     def __init__(self, make: Callable[[Connection], Insert], stamped: Sequence[str], *columns: str) -> None:
-        """`stamped` are the columns that hold the present moment."""
+        """`columns` in the order of the table and of the rows; `stamped` are those that hold the present moment."""
         self._make = make
         self._stamped = stamped
         self._columns = columns
-        self._compiled: dict[tuple[str, int], Compiled] = {}  # by the database's dialect, and the number of rows
+        self._compiled: dict[tuple[str, int], str] = {}  # by the database's dialect, and the number of rows
 
-    def insert(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
+    def insert(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
         """Write the rows. How many were written."""
         written = done = 0
+        cursor = connection.connection.cursor()
         while done < len(rows):
             count = next(count for count in _AT_ONCE if count <= len(rows) - done)
-            written += self._some(connection, rows[done : done + count])
+            statement = self._statement(connection, count)
+            cursor.execute(statement, tuple(chain.from_iterable(rows[done : done + count])))
+            written += cursor.rowcount
             done += count
+        cursor.close()
         return written
 
-    def _some(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
-        key = connection.dialect.name, len(rows)
+    def _statement(self, connection: Connection, count: int) -> str:
+        key = connection.dialect.name, count
         if key not in self._compiled:
-            self._compiled[key] = self._compile(connection, len(rows))
-        statement = self._compiled[key]
-        values: Any = {f"{name}_{n}": row[name] for n, row in enumerate(rows) for name in self._columns}
-        if order := getattr(statement, "positiontup", None):  # SQLite's driver knows them by their place
-            values = tuple(values[name] for name in order)
-        return connection.exec_driver_sql(str(statement), values).rowcount
+            self._compiled[key] = self._compile(connection, count)
+        return self._compiled[key]
 
-    def _compile(self, connection: Connection, count: int) -> Compiled:
+    def _compile(self, connection: Connection, count: int) -> str:
         moments = {name: now() for name in self._stamped}
+        names = [[f"{name}_{n}" for name in self._columns] for n in range(count)]
         rows: list[dict[str, Any]] = [
-            {name: bindparam(f"{name}_{n}") for name in self._columns} | moments for n in range(count)
+            dict(zip(self._columns, map(bindparam, row), strict=True)) | moments for row in names
         ]
-        return self._make(connection).values(rows).compile(connection)
+        compiled = self._make(connection).values(rows).compile(connection)
+        assert compiled.positiontup == list(chain.from_iterable(names))
+        return str(compiled)
 
 
 _AT_ONCE = (32, 16, 8, 4, 2, 1)  # rows of one statement
@@ -146,18 +145,9 @@ _FAXES = _Insert(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Wanted:
-    """A fax that is to be written unless its key is known."""
-
-    arrival: Arrival
-    key: str
-    row: dict[str, Any]
-
-
-def _faxes(arrival: Arrival) -> list[_Wanted]:
+def _wanted(arrival: Arrival) -> list[_Wanted]:
     numbered = enumerate(arrival.envelope.recipients, start=1)
-    return [_Wanted(arrival, _key(arrival, one), _fax(arrival, f"{arrival.id}-{n}", one)) for n, one in numbered]
+    return [_Wanted(f"{arrival.id}-{n}", _key(arrival, one), one, arrival) for n, one in numbered]
 
 
 def _key(arrival: Arrival, recipient: Recipient) -> str:
@@ -169,8 +159,8 @@ def _key(arrival: Arrival, recipient: Recipient) -> str:
 
 def _claim_keys(connection: Connection, wanted: Sequence[_Wanted]) -> set[str]:
     """Insert the keys; the ids of the faxes whose key was not there before."""
-    ids = {fax.row["id"] for fax in wanted}
-    if _KEYS.insert(connection, [{"key": fax.key, "fax_id": fax.row["id"]} for fax in wanted]) == len(wanted):
+    ids = {fax.id for fax in wanted}
+    if _KEYS.insert(connection, [(fax.key, fax.id) for fax in wanted]) == len(wanted):
         return ids
     # A key that stands for one of our faxes, of which there is no row yet, was not there before.
     written = exists().where(faxes.c.id == deliveries.c.fax_id)
@@ -178,16 +168,14 @@ def _claim_keys(connection: Connection, wanted: Sequence[_Wanted]) -> set[str]:
     return ids & set(connection.scalars(query))
 
 
-def _fax(arrival: Arrival, fax_id: str, recipient: Recipient) -> dict[str, Any]:
-    return {
-        "id": fax_id,
-        "message_id": arrival.id,
-        "sender": arrival.envelope.reverse_path.casefold(),
-        "recipient": recipient.address,
-        "number": recipient.number,
-        "cover": recipient.cover,
-        "line": arrival.envelope.line,
-        "notify": None if recipient.notify is None else ",".join(sorted(recipient.notify)),
-        "orcpt": recipient.orcpt,
-        "state": State.RECEIVED.value,
-    }
+def _message(arrival: Arrival) -> tuple[Any, ...]:
+    envelope, content = arrival.envelope, arrival.content
+    who = (envelope.client, envelope.helo, envelope.user, envelope.reverse_path)
+    return (arrival.id, *who, envelope.ret, envelope.envid, content.size, content.sha256, content.inline)
+
+
+def _fax(fax: _Wanted) -> tuple[Any, ...]:
+    envelope, asked = fax.arrival.envelope, fax.recipient
+    notify = None if asked.notify is None else ",".join(sorted(asked.notify))
+    which = (envelope.reverse_path.casefold(), asked.address, asked.number, asked.cover, envelope.line)
+    return (fax.id, fax.arrival.id, *which, notify, asked.orcpt, State.RECEIVED.value)

@@ -247,6 +247,7 @@ def open_engine(url: str, password: str = "") -> Engine:
         pool_size=8,
         max_overflow=4,
         pool_pre_ping=True,
+        paramstyle="format",  # parameters by their place, as SQLite's: what is compiled once serves both
         hide_parameters=True,
         connect_args={"connect_timeout": 10},
     )
