@@ -12,10 +12,14 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
+from mail2fax.checkpoint import Checkpoints
+from mail2fax.journal import FileJournal, Journal, ServerJournal
+from mail2fax.schema import sqlite_path
 from mail2fax.wakeup import Ear, Wakeups, announce
 from mail2fax.writer import Writer
 
-_READERS = 3  # connections that read; the pool has one more for the writer
+_READERS = 3  # connections that read; the pool has more for those that write
+_WRITERS = 2  # threads: while one waits for the disk, the next one writes
 _AWAY = 0.5  # seconds until a database that is away is asked again
 
 T = TypeVar("T")
@@ -30,10 +34,18 @@ class Database:
         self._patience = patience
         self._engine = engine
         self._reading = engine.execution_options(reading=True)
-        self._writer = Writer(engine, threads=1 if engine.dialect.name == "sqlite" else 2)
+        path = sqlite_path(engine)
+        self._journal: Journal = FileJournal(engine, path) if path else ServerJournal(engine)
+        self._writer = Writer(self._journal, _WRITERS)
         self._readers = ThreadPoolExecutor(_READERS, "reader")
         self._wakeups = Wakeups()
         self._ear: Ear | None = None
+        self._checkpoints: Checkpoints | None = None
+
+    def keep_log_short(self) -> None:
+        """Have SQLite's log copied beside the writing."""
+        self._checkpoints = Checkpoints(self._engine, self._journal.turn)
+        self._writer.after_commit = self._checkpoints.note
 
     def listen(self) -> None:
         """Hear what other nodes of a PostgreSQL announce."""
@@ -45,6 +57,9 @@ class Database:
         if self._ear:
             self._ear.close()
         self._writer.close()
+        if self._checkpoints:
+            self._checkpoints.close()
+        self._journal.close()
         self._readers.shutdown()
 
     async def change(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -83,7 +98,7 @@ class Database:
         while True:
             try:
                 return await write()
-            except OperationalError:
+            except (OperationalError, OSError):  # the database's, and the disk's that keeps its log
                 if clock() > patience:
                     raise
                 await asyncio.sleep(_AWAY)

@@ -36,6 +36,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from mail2fax.model import FINAL, State
 
+LONGEST_LOG = 32_000  # pages of SQLite's log after which whoever commits copies it, should `checkpoint` not keep up
 BUSY_SECONDS = 10  # how long SQLite waits for a command line tool that is writing
 
 
@@ -271,7 +272,7 @@ def _sqlite(target: URL) -> Engine:
     engine = create_engine(
         target,
         poolclass=QueuePool,
-        pool_size=4,
+        pool_size=5,  # the writer, three readers, the checkpoints
         hide_parameters=True,  # the text of an error must not hold what a mail said
         connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
     )
@@ -279,7 +280,8 @@ def _sqlite(target: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: Any) -> None:
         # FULL: the 250 stands behind an fsync of the log, not only of the main file.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "wal_autocheckpoint=4000"):
+        log = f"wal_autocheckpoint={LONGEST_LOG}"
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", log):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")

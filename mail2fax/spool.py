@@ -86,6 +86,7 @@ class Spool(Database):
         if isinstance(self._contents, FolderContents):
             await self._writer.do(_free_all)
             await self._sweep(self._contents)
+            self.keep_log_short()
         else:
             self.listen()
 

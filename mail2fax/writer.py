@@ -2,8 +2,8 @@
 
 What comes in masses is written in masses: items that wait for the same bulk operation are handed to it together.
 
-An operation is a function of a connection. Its future is set only after the commit that holds it, so whoever
-awaits it may promise. Operations must be fit to run again, with ids made before and leases checked inside: when
+An operation is a function of a connection. Its future is set only after the commit that holds it is on disk, so
+whoever awaits it may promise. Operations must be fit to run again, with ids made before and leases checked inside: when
 one of a batch fails, the batch is rolled back and each is run alone.
 """
 
@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
+from mail2fax.journal import Journal
 from mail2fax.model import LeaseLost, Refused
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 Operation = Callable[[Connection], T]
 Bulk = Callable[[Connection, Sequence[Item]], Sequence[T]]  # an answer for each item, in order
-
 BATCH = 256  # operations in one commit at most
 # Raised before anything was written: the answer to one operation, no reason to undo its neighbours.
 _ANSWERS = (LeaseLost, Refused)
@@ -43,8 +43,9 @@ class _Waiting:
 class Writer:
     """Runs operations in transactions, many to a commit."""
 
-    def __init__(self, engine: Engine, threads: int = 1) -> None:
-        self._engine = engine
+    def __init__(self, journal: Journal, threads: int) -> None:
+        self._journal = journal
+        self.after_commit: Callable[[], object] = _nothing  # called by the thread that committed
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._threads = [threading.Thread(target=self._run, name=f"writer-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
@@ -76,31 +77,47 @@ class Writer:
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
-            batch = [first]
-            with contextlib.suppress(Empty):
-                while len(batch) < BATCH:
-                    waiting = self._queue.get_nowait()
-                    if waiting is None:
-                        self._queue.put(None)  # for this thread's own next round, after the batch
-                        break
-                    batch.append(waiting)
-            self._commit(batch)
+            with self._journal.turn:
+                answers = self._committed(self._batch(first))
+            _settle(self._synced(answers))
+            self.after_commit()
 
-    def _commit(self, batch: list[_Waiting]) -> None:
+    def _batch(self, first: _Waiting) -> list[_Waiting]:
+        """Whatever has arrived until now."""
+        batch = [first]
+        with contextlib.suppress(Empty):
+            while len(batch) < BATCH:
+                waiting = self._queue.get_nowait()
+                if waiting is None:
+                    self._queue.put(None)  # for this thread's own next round, after the batch
+                    break
+                batch.append(waiting)
+        return batch
+
+    def _committed(self, batch: list[_Waiting]) -> list["_Answer"]:
         begun = False
         try:
-            with self._engine.begin() as connection:
+            with self._journal.transaction() as connection:
                 begun = True
-                answers = [*_in_bulk(batch, connection), *_one_by_one(batch, connection)]
+                return [*_in_bulk(batch, connection), *_one_by_one(batch, connection)]
         except BaseException as error:  # noqa: BLE001 -- whatever it is, somebody waits for the answer
             if len(batch) == 1 or not begun:
                 # A database that cannot be had is nobody's fault among them, and not asked again for each.
-                answers = [_Answer(waiting, None, error) for waiting in batch]
-            else:
-                for waiting in batch:
-                    self._commit([waiting])
-                return
-        _settle(answers)
+                return [_Answer(waiting, None, error) for waiting in batch]
+        return [answer for waiting in batch for answer in self._committed([waiting])]
+
+    def _synced(self, answers: list["_Answer"]) -> list["_Answer"]:
+        if all(answer.error for answer in answers):
+            return answers  # nothing was written
+        try:
+            self._journal.sync()
+        except OSError as error:
+            return [_Answer(answer.waiting, None, error) for answer in answers]
+        return answers
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)

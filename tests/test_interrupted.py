@@ -52,7 +52,7 @@ def step(spool, provider):
 
 def away(spool, monkeypatch, times, *, carried_out=False):
     """Let the next transactions fail: before they are made or, worse, after."""
-    real = spool._writer._engine.begin
+    real = spool._journal.transaction
     left = [times]
 
     @contextlib.contextmanager
@@ -66,7 +66,7 @@ def away(spool, monkeypatch, times, *, carried_out=False):
             left[0] -= 1
             raise OperationalError("COMMIT", {}, Exception("the answer was lost"))
 
-    monkeypatch.setattr(spool._writer._engine, "begin", begin)
+    monkeypatch.setattr(spool._journal, "transaction", begin)
 
 
 async def state(spool, fax):
