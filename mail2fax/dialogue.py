@@ -3,7 +3,6 @@
 `wire` carries the lines, `policy` decides who and which number, `door` and `room` how much, `answers` has the words.
 """
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -168,7 +167,7 @@ class Dialogue(Login):
         if found is None:
             mail.besides = forward_path
         else:
-            mail.recipients.append(replace(found, notify=of_rcpt.notify, orcpt=of_rcpt.orcpt))
+            mail.recipients.append(replace(found, notify=of_rcpt.notify, orcpt=of_rcpt.orcpt) if rest else found)
         self.say(answers.RECIPIENT_OK)
 
     async def _recipient(self, forward_path: str, reverse_path: str) -> Recipient | str | None:
@@ -268,8 +267,7 @@ class Dialogue(Login):
         """Make the mail durable, then promise. A client that leaves meanwhile does not undo it."""
         self.committing = True
         try:
-            promise = self.lobby.commit(accept(self.lobby, envelope, content, besides))
-            answer = await asyncio.shield(promise)
+            answer = await accept(self.lobby, envelope, content, besides)
         finally:
             self.committing = False
             self._reset_timeout()

@@ -10,7 +10,7 @@ import os
 from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 INLINE = 128 * 1024  # bytes that still go into the row: measured faster there than a file and two fsyncs
 _PIECE = 256 * 1024  # bytes that a thread is given at once: a hand-over costs as much as hashing a tenth of them
@@ -24,12 +24,12 @@ class Incoming:
         """`pens` are the threads that hash and write."""
         self.name = name
         self.size = 0
-        self.path = folder / name  # the file, if the content is large
+        self._folder = folder
         self._pens = pens
         self._pieces: list[bytes] = []  # arrived, not yet on their way to the file
         self._waiting = 0  # their bytes
         self._file: BinaryIO | None = None
-        self._hash = hashlib.sha256()  # of what is in the file
+        self._hash: Any = None  # of what is in the file
         self._writing: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
         self._discarded = False
@@ -44,8 +44,14 @@ class Incoming:
         if self._file is None and self.size > INLINE:
             # 0600: nobody else on this machine reads mails.
             self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0)
+            self._hash = hashlib.sha256()
         if self._file and self._waiting >= _PIECE:
             self._pass_on()
+
+    @property
+    def path(self) -> Path:
+        """The file, if the content is large."""
+        return self._folder / self.name
 
     @property
     def large(self) -> bool:
@@ -60,8 +66,8 @@ class Incoming:
     @cached_property
     def sha256(self) -> str:
         """Hex digest of all bytes. To be asked when all of them are here, of a large content when it is settled."""
-        digest = self._hash if self.inline is None else hashlib.sha256(self.inline)
-        return digest.hexdigest()
+        digest: str = (self._hash if self.inline is None else hashlib.sha256(self.inline)).hexdigest()
+        return digest
 
     @property
     def behind(self) -> bool:

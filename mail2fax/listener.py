@@ -71,8 +71,6 @@ class Listener:
             guest.hang_up()
         if lobby.guests:
             await asyncio.wait(lobby.guests.values(), timeout=lobby.settings.spool.drain)
-        if lobby.commits:
-            await asyncio.wait(lobby.commits, timeout=lobby.settings.spool.drain)
         for guest in list(lobby.guests):
             guest.abort()
         lobby.users.close()

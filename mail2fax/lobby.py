@@ -2,9 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from mail2fax import proxy, tls
 from mail2fax.answering import Answering
@@ -41,16 +40,8 @@ class Lobby:
     answering: Answering | None
     has_budgets: bool  # whether any of [limits] is set: else nobody need count
     closing: bool = False
-    guests: dict[Guest, "asyncio.Task[None]"] = field(default_factory=dict)
-    commits: set["asyncio.Task[str]"] = field(default_factory=set)
-    pauses: set["asyncio.Task[None]"] = field(default_factory=set)  # sessions that wait for the disk
-
-    def commit(self, promise: Coroutine[Any, Any, str]) -> "asyncio.Task[str]":
-        """Carry this out whatever becomes of the client that asked for it."""
-        task = asyncio.create_task(promise)
-        self.commits.add(task)
-        task.add_done_callback(self.commits.discard)
-        return task
+    guests: dict[Guest, asyncio.Task[None]] = field(default_factory=dict)
+    pauses: set[asyncio.Task[None]] = field(default_factory=set)  # sessions that wait for the disk
 
 
 def open_lobby(settings: Settings, spool: Spool, policy: Policy, answering: Answering | None) -> Lobby:

@@ -20,24 +20,26 @@ Observer = Callable[[str, Mapping[str, Any]], None]
 """Is given each event's words and facts, whatever the level; from any thread."""
 
 _secrets: set[str] = set()
+_longest_first: list[str] = []  # a short secret inside a long one must not break it up
 _SHORTEST = 4  # characters: blanking every "x" would hide nothing and make the log unreadable
 _observers: list[Observer] = []
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "exception": 40, "critical": 50}
-_event = structlog.stdlib.get_logger("mail2fax")
+_event: Any = structlog.get_logger("mail2fax")
 
 
 def hide(secret: str) -> None:
     """From now on this text is blanked wherever it would be written."""
     if len(secret) >= _SHORTEST:
         _secrets.add(secret)
+        _longest_first[:] = sorted(_secrets, key=len, reverse=True)
 
 
 def redact(text: str) -> str:
     """The text with every known secret blanked."""
-    # Longest first: a short one inside a long one must not break it up.
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
+    for secret in _longest_first:
+        if secret in text:
+            text = text.replace(secret, "***")
     return text
 
 
@@ -66,9 +68,11 @@ def configure(settings: Log, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[_observe, _Threshold(settings.level), *shared, render],
         logger_factory=lambda *_: lines,
-        wrapper_class=structlog.stdlib.BoundLogger,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),  # observers are told of every event
         cache_logger_on_first_use=False,
     )
+    global _event  # noqa: PLW0603 -- a logger that is not bound is put together anew for every event
+    _event = structlog.get_logger("mail2fax").bind()
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

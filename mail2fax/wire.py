@@ -113,6 +113,15 @@ class Wire(SMTP):
         open_still: bool | None = asyncio.StreamReaderProtocol.eof_received(self)
         return open_still
 
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone, and with it whoever is at work; but not a mail that is being made durable."""
+        if self._timeout_handle:
+            self._timeout_handle.cancel()
+        asyncio.StreamReaderProtocol.connection_lost(self, error)
+        self.transport = None
+        if self._handler_coroutine and not self.committing:
+            self._handler_coroutine.cancel()
+
     def _departed(self, task: "asyncio.Task[None]") -> None:
         del self.lobby.guests[self]
         if self._arrived:
@@ -169,8 +178,15 @@ class Wire(SMTP):
 
     async def read_line(self) -> bytes | None:
         """The next line with its end, or None for one that is too long. Answers go out before we wait."""
-        if not self._lines.holds_line() or len(self._out) > _ANSWERS_HELD:
+        line = self._lines.take_line()
+        if line is None or len(self._out) > _ANSWERS_HELD:
             await self.flush()
+        if line is None:
+            line = await self._awaited_line()
+        self._reset_timeout()
+        return line
+
+    async def _awaited_line(self) -> bytes | None:
         too_long = False
         while True:
             try:
@@ -179,7 +195,6 @@ class Wire(SMTP):
                 await self._lines.readexactly(error.consumed)
                 too_long = True
             else:
-                self._reset_timeout()
                 return None if too_long else line
 
     def say(self, answer: str) -> None:

@@ -11,9 +11,8 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
@@ -29,8 +28,7 @@ BATCH = 256  # operations in one commit at most
 _ANSWERS = (LeaseLost, Refused)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
+class _Waiting(NamedTuple):
     """What somebody waits for: an operation, or an item for a bulk operation."""
 
     future: "asyncio.Future[Any]"
@@ -120,8 +118,7 @@ def _nothing() -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     waiting: _Waiting
     result: Any
     error: BaseException | None = None
