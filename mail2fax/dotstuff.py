@@ -87,8 +87,9 @@ def _find_end(data: bytes) -> int:
     if first < 0:  # base64 has no dots: there is nothing to search
         return -1
     begin = max(first - 2, 0)
-    # From the right first, which takes half the time: in a long text most dots end nothing.
-    return data.find(_END, begin) if data.rfind(_END, begin) >= 0 else -1
+    # From the right first, which takes half the time: most dots end nothing.
+    end = data.rfind(_END, begin, data.rfind(b".") + 3)
+    return data.find(_END, begin, end + len(_END)) if end >= 0 else -1
 
 
 def _line_ends_are_pairs(block: bytes) -> bool:
