@@ -25,9 +25,11 @@ from sqlalchemy import (
     update,
 )
 
+from mail2fax import moves
 from mail2fax.backoff import Backoff
 from mail2fax.intake import unless_known
-from mail2fax.model import WAITING, State
+from mail2fax.model import WAITING, Fax, State
+from mail2fax.moves import Move
 from mail2fax.schema import Moment, faxes, notices, now, troubles
 
 OWED = notices.c.outcome == ""  # notices that nobody has sent or given up yet
@@ -195,3 +197,8 @@ def calm(connection: Connection, line: str) -> bool:
         waited = and_(in_states(State.PREPARED), faxes.c.line == line)
         connection.execute(update(faxes).where(waited).values(prepared_at=now()))
     return kind is not None
+
+
+def taken(connection: Connection, fax: Fax, move: Move) -> tuple[Fax, bool]:
+    """Move a fax that the provider took, and open its line. Whether that was in trouble."""
+    return moves.advance(connection, fax, move), calm(connection, fax.line)

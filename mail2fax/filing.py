@@ -37,14 +37,25 @@ class Filed:
     preview: bytes | None
 
 
-def file(connection: Connection, contents: Contents, account: Account, filed: Sequence[Filed]) -> None:
-    """Keep the account and the documents. Filing them twice is filing them once."""
-    message_id = filed[0].document.message_id
-    write_account(connection, message_id, account, None)
+def file(
+    connection: Connection,
+    contents: Contents,
+    fax: Fax,
+    account: Account,
+    filed: Sequence[Filed],
+    who: str,
+    keep: float,
+) -> Fax:
+    """Keep the account and the documents, and give the fax its document. Filing them twice is filing them once.
+
+    Raises LeaseLost, with nothing written: whoever has the fax now makes them again.
+    """
+    moved = proceed(connection, fax, [one.document for one in filed], who, keep)
+    write_account(connection, fax.message_id, account, None)
     for one in filed:
         row = {
             "id": one.document.id,
-            "message_id": message_id,
+            "message_id": fax.message_id,
             "variant": one.variant,
             "position": one.position,
             "pages": one.document.pages,
@@ -55,6 +66,7 @@ def file(connection: Connection, contents: Contents, account: Account, filed: Se
         }
         if connection.execute(unless_known(connection, documents), row).rowcount:
             contents.insert(connection, one.content)
+    return moved
 
 
 def proceed(connection: Connection, fax: Fax, made: Sequence[Document], who: str, keep: float) -> Fax:

@@ -30,7 +30,7 @@ class Prepare:
             found = await self._known(fax) or await self._make(fax)
         if isinstance(found, Outcome):
             await self._spool.end(fax, found, {"reason": found.reason, **found.detail})
-        else:
+        elif found:
             await self._spool.proceed(fax, found)
 
     @contextlib.asynccontextmanager
@@ -46,12 +46,13 @@ class Prepare:
 
     async def _known(self, fax: Fax) -> Sequence[Document] | Outcome:
         """What was made of this mail for another recipient; nothing yet is an empty list."""
-        refused = await self._spool.read(records.refusal, fax.message_id)
+        refused, documents = await self._spool.read(records.made, fax.message_id, self._variant(fax))
         if refused:
             return Outcome(State.FAILED, refused["status"], Reason(refused["reason"]), refused["detail"])
-        return await self._spool.read(records.document_list, fax.message_id, self._variant(fax))
+        return documents
 
-    async def _make(self, fax: Fax) -> Sequence[Document] | Outcome:
+    async def _make(self, fax: Fax) -> Outcome | None:
+        """Make the documents and move the fax on, or say why there are none."""
         begun = time.monotonic()
         with self._spool.workplace() as folder:
             try:
@@ -66,19 +67,18 @@ class Prepare:
                 refusal = Outcome(State.FAILED, _status(made.reason), made.reason, made.detail)
                 await self._spool.file_refusal(fax.message_id, account, refusal)
                 return refusal
-            documents = await self._file(fax, account, made.documents)
-        log.prepared(fax=fax.id, pages=sum(one.pages for one in documents), seconds=time.monotonic() - begun)
-        return documents
+            await self._file(fax, account, made.documents)
+        log.prepared(fax=fax.id, pages=sum(one.pages for one in made.documents), seconds=time.monotonic() - begun)
+        return None
 
-    async def _file(self, fax: Fax, account: Account, made: Sequence[MadeDocument]) -> list[Document]:
+    async def _file(self, fax: Fax, account: Account, made: Sequence[MadeDocument]) -> None:
         variant = self._variant(fax)
         documents = [
             Document(f"{fax.message_id}.{variant}.{n}", fax.message_id, one.pages, one.size, one.sha256)
             for n, one in enumerate(made, start=1)
         ]
         kept = [(document, variant, one.file, one.preview) for document, one in zip(documents, made, strict=True)]
-        await self._spool.file(account, kept)
-        return documents
+        await self._spool.file(fax, account, kept)
 
     def _variant(self, fax: Fax) -> str:
         """A document with a cover page is made for one number, all others for the whole mail."""

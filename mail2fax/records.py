@@ -94,14 +94,11 @@ def errors(connection: Connection, fax_id: str) -> int:
     return connection.scalar(query) or 0
 
 
-def refusal(connection: Connection, message_id: str) -> dict[str, Any]:
-    """Why no document can be made of a mail; empty when that is not known."""
-    return rows.load(connection.scalar(_REFUSAL, {"message": message_id}))
-
-
-def document_list(connection: Connection, message_id: str, variant: str) -> list[Document]:
-    """The documents already made of a mail, for one variant, in order."""
-    return [Document(*row) for row in connection.execute(_DOCUMENTS, {"message": message_id, "kind": variant})]
+def made(connection: Connection, message_id: str, variant: str) -> tuple[dict[str, Any], list[Document]]:
+    """Why no document can be made of a mail, if that is known; and those already made, for one variant, in order."""
+    refused = rows.load(connection.scalar(_REFUSAL, {"message": message_id}))
+    found = connection.execute(_DOCUMENTS, {"message": message_id, "kind": variant})
+    return refused, [Document(*row) for row in found]
 
 
 def preview(connection: Connection, document_id: str) -> bytes | None:

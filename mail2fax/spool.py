@@ -248,14 +248,22 @@ class Spool(Database):
         with tempfile.TemporaryDirectory(dir=self._contents.folder, prefix=WORK_PREFIX) as folder:
             yield Path(folder)
 
-    async def file(self, account: Account, made: Sequence[tuple[Document, str, Path, bytes | None]]) -> None:
-        """Keep a mail's account and its documents (each with its variant, its file and its preview)."""
+    async def file(
+        self,
+        fax: Fax,
+        account: Account,
+        made: Sequence[tuple[Document, str, Path, bytes | None]],
+        *,
+        keep: bool = False,
+    ) -> Fax:
+        """Keep a mail's account and its documents (each with its variant, its file and its preview), and proceed."""
         filed: list[Filed] = []
         try:
             for position, (document, variant, path, preview) in enumerate(made, start=1):
                 content = await self._adopted(document.id, path)
                 filed.append(Filed(document, variant, position, content, preview))
-            await self.change(filing.file, self._contents, account, filed)
+            seconds = self.lease_seconds if keep else 0.0
+            return await self.hand_on(SUBMIT, filing.file, self._contents, fax, account, filed, self.node, seconds)
         finally:
             for one in filed:
                 self._contents.done(one.content)
@@ -286,6 +294,15 @@ class Spool(Database):
         await self.change(filing.write_account, message_id, account, refusal)
 
     # -- fax lines
+
+    async def taken(self, fax: Fax, ref: str, due_in: float) -> tuple[Fax, bool]:
+        """The provider has the fax, under this reference. Whether its line was in trouble, and is open again."""
+        move = Move(State.SUBMITTED, self.node, {"provider_ref": ref}, {"ref": ref}, due_in)
+        submitted, calmed = await self._surely(lambda: self.change(claims.taken, fax, move))
+        self._wakeups.wake_in(POLL, due_in)
+        if calmed:
+            self._wakeups.wake(SUBMIT)
+        return submitted, calmed
 
     async def trouble(self, line: str, kind: str, pause: float | None, note: str) -> int:
         """Shut a line for a while. Failures in a row."""

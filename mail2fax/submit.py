@@ -69,19 +69,16 @@ class Submit:
         fax = attempt.fax
         # Here, and then on disk: two records of a reference that is told only once.
         log.submitted(fax=fax.id, number=fax.number, ref=ref, line=fax.line)
-        first = self._settings.poll.first
-        await self._spool.advance(fax, State.SUBMITTED, due_in=first, event={"ref": ref}, provider_ref=ref)
-        await self._calm(fax.line)
-
-    async def _calm(self, line: str) -> None:
-        if await self._spool.calm(line):
-            log.line_open(line=line)
+        _, calmed = await self._spool.taken(fax, ref, self._settings.poll.first)
+        if calmed:
+            log.line_open(line=fax.line)
 
     async def _judge(self, fax: Fax, verdict: Verdict) -> None:
         """The provider's answer, or its silence, turned into the fax's next state."""
         if isinstance(verdict, Permanent):
             await self._end(fax, State.FAILED, verdict)
-            await self._calm(fax.line)
+            if await self._spool.calm(fax.line):
+                log.line_open(line=fax.line)
         elif isinstance(verdict, Unclear) and fax.state is State.SUBMITTING:
             await self._end(fax, State.UNKNOWN, verdict)
             await self._shut(fax, "unreachable", verdict)

@@ -25,19 +25,19 @@ async def claim(spool: Spool, work: str) -> Fax:
     return fax
 
 
-async def file(spool: Spool, message_id: str, content: bytes = b"%PDF-1.4", pages: int = 3) -> Document:
-    document = Document(f"{message_id}..1", message_id, pages, len(content), "0" * 64)
+async def file(spool: Spool, fax: Fax, content: bytes = b"%PDF-1.4", pages: int = 3) -> Fax:
+    """Give a fax its document, as `prepare` does."""
+    document = Document(f"{fax.message_id}..1", fax.message_id, pages, len(content), "0" * 64)
     with spool.workplace() as folder:
         Path(folder, "made.pdf").write_bytes(content)
-        await spool.file(Account(Headers(subject="Lab"), ()), [(document, "", Path(folder, "made.pdf"), None)])
-    return document
+        made = [(document, "", Path(folder, "made.pdf"), None)]
+        return await spool.file(fax, Account(Headers(subject="Lab"), ()), made)
 
 
 async def prepared(spool: Spool, *, content: bytes = b"mail", sender: str = SENDER, line: str = "") -> Fax:
     """A fax in state `prepared`, unclaimed."""
-    receipt = await put(spool, content=content, sender=sender, line=line)
-    fax = await claim(spool, PREPARE)
-    return await spool.proceed(fax, [await file(spool, receipt.queue_id)])
+    await put(spool, content=content, sender=sender, line=line)
+    return await file(spool, await claim(spool, PREPARE))
 
 
 async def submitting(spool: Spool, **how) -> Fax:

@@ -122,15 +122,14 @@ async def test_a_stop_while_the_answer_is_written_down_loses_nothing(spool, monk
     """What the provider said is known: it stays known."""
     await spooling.prepared(spool)
     fax = await claim(spool, SUBMIT)
-    begun, real = asyncio.Event(), spool.advance
+    begun, real = asyncio.Event(), spool.taken
 
-    async def slow(fax, state, **how):
-        if state is State.SUBMITTED:
-            begun.set()
-            await asyncio.sleep(0.3)
-        return await real(fax, state, **how)
+    async def slow(fax, ref, due_in):
+        begun.set()
+        await asyncio.sleep(0.3)
+        return await real(fax, ref, due_in)
 
-    monkeypatch.setattr(spool, "advance", slow)
+    monkeypatch.setattr(spool, "taken", slow)
     working = asyncio.create_task(step(spool, Scripted())(fax))
     await begun.wait()
     working.cancel()
@@ -371,13 +370,14 @@ async def test_a_held_fax_of_a_dead_node_does_not_keep_the_next_from_starting(tm
 
 async def test_a_document_whose_commit_never_came_is_made_again(spool, monkeypatch):
     """Its file was there: the next attempt is not stopped by it."""
-    receipt = await put(spool)
+    await put(spool)
+    fax = await claim(spool, PREPARE)
     with monkeypatch.context() as patch:
         patch.setattr("mail2fax.filing.file", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            await spooling.file(spool, receipt.queue_id, LARGE)
-    document = await spooling.file(spool, receipt.queue_id, LARGE)
-    async with spool.document(document.id) as path:
+            await spooling.file(spool, fax, LARGE)
+    filed = await spooling.file(spool, fax, LARGE)
+    async with spool.document(filed.document_id) as path:
         assert path.read_bytes() == LARGE
 
 

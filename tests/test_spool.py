@@ -319,7 +319,7 @@ async def test_a_fax_held_while_it_is_worked_on_stays_after_that_step(spool):
     receipt = await put(spool)
     fax = await claim(spool, PREPARE)
     await spool.change(desk.hold, desk.waiting(receipt.queue_id), "kim")
-    await spool.proceed(fax, [await spooling.file(spool, receipt.queue_id)])
+    await spooling.file(spool, fax)
     assert await spool.claim(SUBMIT, 1) == ([], None)
     await spool.change(desk.release, desk.waiting(), "kim")
     await claim(spool, SUBMIT)
