@@ -23,8 +23,8 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from mail2fax import assembly, confinement
-from mail2fax.document import ANSWER, ENDED, ORDER, Answer, Task
+from mail2fax import assembly, confinement, document
+from mail2fax.document import ENDED, Answer, Task
 
 _MOST_ORDER = 1 << 20  # bytes
 
@@ -148,10 +148,10 @@ def _serve(door: socket.socket) -> None:
     """Read one order, do it, answer it."""
 
     def answer(words: Answer) -> None:
-        door.sendall(ANSWER.dump_json(words) + b"\n")
+        door.sendall(document.line(words))
 
     with door.makefile("rb") as asked:
-        order = ORDER.validate_json(asked.readline(_MOST_ORDER))
+        order = document.order(asked.readline(_MOST_ORDER))
     confinement.limit(order.limits)
     try:
         made = assembly.make(order.task, careful=order.careful, report=lambda will: answer(Answer(will)))

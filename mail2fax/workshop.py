@@ -14,8 +14,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Self
 
-from mail2fax import confinement, log
-from mail2fax.document import ANSWER, ENDED, ORDER, Limits, Made, Order, Task
+from pydantic import TypeAdapter
+
+from mail2fax import confinement, document, log
+from mail2fax.document import ENDED, Answer, Limits, Made, Order, Task
 from mail2fax.model import Permanent, Reason
 from mail2fax.settings import Documents
 
@@ -23,6 +25,7 @@ _MOST_ANSWER = 1 << 23  # bytes; a worker that says more is not ours any more
 _SECOND_SHARE = 0.25  # of the time limits is for the second attempt, which takes the quick way
 _VANISHED = "vanished"
 _PATIENCE = 5.0  # seconds for the workbench to end by itself
+ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
 
 
 class WorkerError(RuntimeError):
@@ -107,7 +110,7 @@ class _Worker:
     async def do(self, order: Order) -> _Ending:
         """Hand over the order; read lines until the final one, or until the worker has ended."""
         try:
-            self._writer.write(ORDER.dump_json(order) + b"\n")
+            self._writer.write(document.line(order))
             while (line := await self._line).endswith(b"\n"):
                 self._line = asyncio.create_task(self._reader.readline())
                 answer = ANSWER.validate_json(line)
@@ -141,8 +144,8 @@ def _how(last: bytes) -> str:
 
 def _checked(made: Made, task: Task) -> Made:
     """A worker can only deliver files that it wrote into its own folder."""
-    for document in made.documents:
-        if document.file.parent != task.folder or document.file.is_symlink() or not document.file.is_file():
+    for one in made.documents:
+        if one.file.parent != task.folder or one.file.is_symlink() or not one.file.is_file():
             raise ValueError("not a file of its own")
     return made
 
