@@ -28,6 +28,7 @@ import pypdfium2
 from pypdfium2 import raw as pdfium
 
 from mail2fax import letter
+from mail2fax.engine import Document, EngineError
 from mail2fax.letter import Geometry
 from mail2fax.model import Permanent, Reason
 
@@ -125,21 +126,13 @@ def _pdfium(data: bytes, max_pages: int) -> tuple[int, int] | None:
     Its own count is what /Count says: only loading a page proves that it is there.
     """
     try:
-        document = pypdfium2.PdfDocument(data)
-    except pypdfium2.PdfiumError as error:
-        if error.err_code in {pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY}:
+        document = Document(data)
+    except EngineError as error:
+        if error.code in {pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY}:
             raise refusal(Reason.LOCKED) from None
         return None
     with document:
-        claimed = len(document)
-        return claimed, sum(_loads(document, index) for index in range(min(claimed, max_pages + 1)))
-
-
-def _loads(document: pypdfium2.PdfDocument, index: int) -> bool:
-    page = pdfium.FPDF_LoadPage(document, index)
-    if page:
-        pdfium.FPDF_ClosePage(page)
-    return bool(page)
+        return document.count, sum(document.loads(index) for index in range(min(document.count, max_pages + 1)))
 
 
 def _rebuilt(data: bytes) -> bytes:

@@ -15,11 +15,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pikepdf
-import pypdfium2
 from pikepdf import Array, Dictionary, Name, Stream
 from PIL import Image
 
 from mail2fax import flattening, inspection, letter, raster
+from mail2fax.engine import Document
 from mail2fax.inspection import Source, refusal
 from mail2fax.letter import Box, Geometry, Placement
 from mail2fax.model import Reason
@@ -280,26 +280,28 @@ def _compare(
     """
     pictures = {}
     blank = True
-    with pypdfium2.PdfDocument(source.data) as before, pypdfium2.PdfDocument(written) as after:
-        before.init_forms()
+    with Document(source.data, forms=True) as before, Document(written) as after:
         for index, sheet in enumerate(sheets):
-            page = before[index]
-            flattening.choose(before.formenv, page)
-            seen = raster.compare(raster.sketch(page, sheet.page), raster.sketch(after[index], sheet.geometry))
-            if index in unreadable and seen.blank:
-                raise refusal(Reason.DAMAGED, page=index + 1)
-            if index in unreadable or (seen.lost and not hollow):
-                pictures[index] = raster.stand_in(page, sheet.page)
-            blank = blank and seen.blank
-            page.close()
+            with before.page(index) as page, after.page(index) as made:
+                flattening.choose(before.form, page.raw)
+                seen = raster.compare(raster.sketch(page, sheet.page), raster.sketch(made, sheet.geometry))
+                if index in unreadable and seen.blank:
+                    raise refusal(Reason.DAMAGED, page=index + 1)
+                if index in unreadable or (seen.lost and not hollow):
+                    pictures[index] = raster.stand_in(page, sheet.page)
+                blank = blank and seen.blank
     return pictures, blank
 
 
 def _blank(sheets: Sequence[_Sheet], written: bytes) -> bool:
     """Draw the result alone; whether no page has ink."""
-    with pypdfium2.PdfDocument(written) as after:
-        sketches = [raster.sketch(after[index], sheet.geometry) for index, sheet in enumerate(sheets)]
-    return all(raster.compare(sketch, sketch).blank for sketch in sketches)
+    blank = True
+    with Document(written) as after:
+        for index, sheet in enumerate(sheets):
+            with after.page(index) as page:
+                sketch = raster.sketch(page, sheet.geometry)
+                blank = raster.compare(sketch, sketch).blank and blank
+    return blank
 
 
 def _replace(new: pikepdf.Pdf, index: int, picture: Image.Image) -> None:

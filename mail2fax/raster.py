@@ -1,16 +1,17 @@
 """Pages as PDFium draws them: to compare two, to stand in for one that is damaged, and to show what a fax receives."""
 
 import io
+import operator
 from dataclasses import dataclass
 from typing import Any
 
 import pikepdf
-import pypdfium2
 from pikepdf import Dictionary, Name, Stream
-from PIL import Image, ImageChops, ImageFilter, ImageStat
+from PIL import Image, ImageChops, ImageFilter
 from pypdfium2 import raw as pdfium
 
 from mail2fax import letter
+from mail2fax.engine import Document, Page
 from mail2fax.letter import Geometry
 
 # A fine-mode fax, ITU-T T.4: 1,728 dots of 1/204 inch across (letter is 1,734 of them), 1/196 inch apart down.
@@ -22,7 +23,6 @@ _PALE = 16  # of 255: at this size even a full stop is darker
 _SOME_INK = 0.3  # of 255, as the mean of a page
 _UNLIKE = 70  # of 255, the largest difference after blurring
 _ROWS_PER_STRIP, _STRIP_OFFSETS, _STRIP_LENGTHS = 278, 273, 279  # TIFF 6.0 tags
-_PAPER = (255, 255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,53 +47,54 @@ class Comparison:
         return self.darkest < _PALE
 
 
-def sketch(page: pypdfium2.PdfPage, geometry: Geometry) -> Image.Image:
+def sketch(page: Page, geometry: Geometry) -> Image.Image:
     """A small grey drawing of a page where it stands on the fax page."""
     return _drawing(page, geometry, _SKETCH)
 
 
 def compare(before: Image.Image, after: Image.Image) -> Comparison:
     """Blur both a little, so that a shift of half a pixel is no difference."""
+    darkest, ink = _ink(before)
+    if not ImageChops.difference(before, after).getbbox():
+        # As nearly always. What follows would cost more than drawing both.
+        return Comparison(0, darkest, ink, ink)
     soft = ImageFilter.BoxBlur(2)
-    difference = ImageChops.difference(before.filter(soft), after.filter(soft)).filter(soft)
-    most: Any = difference.getextrema()[1]
-    darkest_before: Any = before.getextrema()[0]
-    return Comparison(most, 255 - darkest_before, _ink(before), _ink(after))
+    most: Any = ImageChops.difference(before.filter(soft), after.filter(soft)).filter(soft).getextrema()[1]
+    return Comparison(most, darkest, ink, _ink(after)[1])
 
 
-def _ink(picture: Image.Image) -> float:
-    return 255 - ImageStat.Stat(picture).mean[0]
+def _ink(picture: Image.Image) -> tuple[int, float]:
+    """The darkest dot of a grey picture, and the mean of all: 0 is white, 255 black."""
+    dots = picture.histogram()
+    darkest = next(grey for grey, count in enumerate(dots) if count)
+    return 255 - darkest, 255 - sum(map(operator.mul, dots, range(256))) / sum(dots)
 
 
-def stand_in(page: pypdfium2.PdfPage, geometry: Geometry) -> Image.Image:
+def stand_in(page: Page, geometry: Geometry) -> Image.Image:
     """A picture of the fax page at the resolution of a fax, one bit a dot."""
     grey = _drawing(page, geometry, FAX_DPI[0] / 72)
     return grey.resize((grey.width, round(grey.height * FAX_DPI[1] / FAX_DPI[0])), Image.Resampling.BOX).convert("1")
 
 
-def _drawing(page: pypdfium2.PdfPage, geometry: Geometry, scale: float) -> Image.Image:
+def _drawing(page: Page, geometry: Geometry, scale: float) -> Image.Image:
     placed = letter.place(geometry)
     sheet = Image.new("L", (round(letter.WIDTH * scale), round(letter.HEIGHT * scale)), 255)
-    if not (page.get_width() and page.get_height()):  # PDFium takes a nonsensical box at its word
-        return sheet
     # PDFium leaves UserUnit out of account, so it is part of the scale.
-    bitmap = page.render(scale=placed.scale * geometry.unit * scale, grayscale=True)
-    drawn = bitmap.to_pil().convert("L")
-    bitmap.close()
+    drawn = page.drawn(placed.scale * geometry.unit * scale)
+    if drawn is None:  # PDFium takes a nonsensical box at its word
+        return sheet
     if placed.turned:
         drawn = drawn.transpose(Image.Transpose.ROTATE_90)
     sheet.paste(drawn, ((sheet.width - drawn.width) // 2, (sheet.height - drawn.height) // 2))
     return sheet
 
 
-def fax(page: pypdfium2.PdfPage) -> Image.Image:
+def fax(page: Page) -> Image.Image:
     """The page as a fax machine receives it.
 
     Drawn straight into the fax's oblong dots without smoothing, so that letters stay solid; what is grey then is a
     photograph, and is dithered.
     """
-    bitmap = pypdfium2.PdfBitmap.new_native(FAX_WIDTH, FAX_HEIGHT, pdfium.FPDFBitmap_Gray)
-    bitmap.fill_rect(_PAPER, 0, 0, FAX_WIDTH, FAX_HEIGHT)
     how = (
         pdfium.FPDF_ANNOT
         | pdfium.FPDF_GRAYSCALE
@@ -101,17 +102,14 @@ def fax(page: pypdfium2.PdfPage) -> Image.Image:
         | pdfium.FPDF_RENDER_NO_SMOOTHTEXT
         | pdfium.FPDF_RENDER_NO_SMOOTHPATH
     )
-    pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, FAX_WIDTH, FAX_HEIGHT, 0, how)
-    picture: Image.Image = bitmap.to_pil().convert("L").convert("1")
-    bitmap.close()
-    return picture
+    return page.dots(FAX_WIDTH, FAX_HEIGHT, how).convert("1")
 
 
 def preview(pdf: bytes) -> bytes:
     """PNG of the first page as a fax receives it, 204 x 196 dpi, one bit a dot: 5 to 60 kB."""
-    with pypdfium2.PdfDocument(pdf) as document:
+    with Document(pdf) as document, document.page(0) as page:
         out = io.BytesIO()
-        fax(document[0]).save(out, "PNG", dpi=FAX_DPI, optimize=True)
+        fax(page).save(out, "PNG", dpi=FAX_DPI, optimize=True)
     return out.getvalue()
 
 

@@ -12,6 +12,7 @@ leave the server's environment (tokens) readable in /proc, and trust the pickles
 the figures.
 """
 
+import base64
 import contextlib
 import gc
 import os
@@ -24,13 +25,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from mail2fax import assembly, confinement, document
-from mail2fax.document import ENDED, Answer, Task
+from mail2fax.document import ENDED, Answer, Limits, Order, Task
 
 _MOST_ORDER = 1 << 20  # bytes
 
-_SPECIMEN = b"""\
-Content-Type: application/pdf; name="specimen.pdf"
-
+_SPECIMEN_PDF = b"""\
 %PDF-1.4
 1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj
 2 0 obj <</Type/Pages/Count 1/Kids[3 0 R]>> endobj
@@ -41,6 +40,29 @@ BT /F1 12 Tf 72 700 Td (Fax) Tj ET
 endstream endobj
 trailer <</Root 1 0 R>>
 """
+_SPECIMEN = (
+    b"""\
+From: Anna <anna@office.example>
+To: <6474959659@fax.local>
+Subject: =?utf-8?q?A_specimen?=
+Date: Fri, 14 Nov 2025 09:30:00 -0500
+Message-ID: <specimen@office.example>
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="specimen"
+
+--specimen
+Content-Type: text/plain; charset="utf-8"
+
+Please see attached.
+--specimen
+Content-Type: application/pdf; name=specimen.pdf
+Content-Transfer-Encoding: base64
+Content-Disposition: attachment; filename="specimen.pdf"
+
+"""
+    + base64.encodebytes(_SPECIMEN_PDF)
+    + b"--specimen--\n"
+)
 
 
 class Workbench:
@@ -168,11 +190,15 @@ def _trace(error: Exception) -> str:
 
 
 def _rehearse() -> None:
-    """Make a document of our own, so that what the parsers load at their first use is there before the first fork."""
+    """Make an ordinary mail of our own into a document, all but the reading of the order and the sending of the answer.
+
+    So what our code and the parsers load, compile and look up at their first use is there before the first fork.
+    """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "mail")
         source.write_bytes(_SPECIMEN)
-        assembly.make(Task(source, Path(folder)))
+        order = document.order(document.line(Order(Task(source, Path(folder)), Limits(0, 0))))
+        document.line(Answer(assembly.make(order.task)))
 
 
 def main() -> None:
