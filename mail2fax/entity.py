@@ -21,6 +21,11 @@ _BARE_CR = re.compile(rb"[^\r\n]*+\r(?!\n)")
 _UNNAMED = re.compile(
     rb"^--([!-~][ -~]{0,69}?)[ \t]*\r?\n(?=Content-[A-Za-z-]{1,40}[ \t]*:)", re.MULTILINE | re.IGNORECASE
 )
+# Boundaries are compared, not written into patterns: compiling one costs as much as reading the rest of the mail.
+_REST_OF_BOUNDARY_LINE = re.compile(rb"(--)?[ \t]*(?:\r*\n|\r|\Z)")
+_BEGINS_AS_PARTS_DO = re.compile(
+    rb"\s{0,100}(?:--([^\r\n]{0,200})\r?\n)?(?=Content-[A-Za-z-]{1,40}[ \t]*:)", re.IGNORECASE
+)
 # A boundary that stands so often in the text without being one was put there to cost time.
 _FALSE_BOUNDARIES = 20_000
 
@@ -104,9 +109,9 @@ def split(entity: Entity, boundary: bytes) -> Iterator[Section]:
     line there is one section that is no part. Raises Permanent: MAIL_BOMB.
     """
     at, inside = _first(entity, boundary)
-    for line in _boundary_lines(entity, boundary):
-        yield Section(at, max(at, _before_newline(entity.buffer, line.start())), inside)
-        at, inside = line.end(), line[1] is None
+    for start, rest in _boundary_lines(entity, boundary):
+        yield Section(at, max(at, _before_newline(entity.buffer, start)), inside)
+        at, inside = rest.end(), rest[1] is None
     yield Section(at, entity.end, inside)
 
 
@@ -118,9 +123,15 @@ def guess_boundary(entity: Entity) -> bytes:
 
 def _first(entity: Entity, boundary: bytes) -> tuple[int, bool]:
     """Where the first section starts, and whether it is a part whose boundary line is damaged or lost."""
-    damaged = rb"\s{0,100}(?:--(?!%s[ \t\r\n])[^\r\n]{0,200}\r?\n)?(?=Content-[A-Za-z-]{1,40}[ \t]*:)"
-    found = re.compile(damaged % re.escape(boundary), re.IGNORECASE).match(entity.buffer, entity.start, entity.end)
-    return (found.end(), True) if found else (entity.start, False)
+    found = _BEGINS_AS_PARTS_DO.match(entity.buffer, entity.start, entity.end)
+    if not found or (found[1] is not None and _names(found[1], boundary)):
+        return entity.start, False
+    return found.end(), True
+
+
+def _names(line: bytes, boundary: bytes) -> bool:
+    """Whether a line, without its dashes, is the boundary's, in whatever case."""
+    return line.lower().startswith(boundary.lower()) and line[len(boundary) : len(boundary) + 1] in b" \t"
 
 
 def _unfold(fields: list[tuple[bytes, list[bytes]]]) -> Fields:
@@ -134,17 +145,17 @@ def _line_end(buffer: bytes, start: int, end: int) -> int:
     return buffer.find(b"\n", start, end) + 1 or end
 
 
-def _boundary_lines(entity: Entity, boundary: bytes) -> Iterator[re.Match[bytes]]:
+def _boundary_lines(entity: Entity, boundary: bytes) -> Iterator[tuple[int, re.Match[bytes]]]:
+    """Where each starts, and what follows the boundary on it."""
     buffer, end, delimiter = entity.buffer, entity.end, b"--" + boundary
-    line = re.compile(re.escape(delimiter) + rb"(--)?[ \t]*(?:\r*\n|\r|\Z)")
     at, false = entity.start, 0
     while (at := buffer.find(delimiter, at, end)) >= 0:
-        starts = at == entity.start or buffer[at - 1] in b"\r\n"
-        if starts and (match := line.match(buffer, at, end)):
-            yield match
-            at = match.end()
+        starts, after = at == entity.start or buffer[at - 1] in b"\r\n", at + len(delimiter)
+        if starts and (rest := _REST_OF_BOUNDARY_LINE.match(buffer, after, end)):
+            yield at, rest
+            at = rest.end()
             continue
-        at, false = at + len(delimiter), false + 1
+        at, false = after, false + 1
         if false > _FALSE_BOUNDARIES:
             raise Permanent(Reason.MAIL_BOMB, "5.6.0", note="boundaries without end")
 
