@@ -13,6 +13,7 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
+_LIBC = ctypes.CDLL(None)
 
 # All that a worker needs to know of its surroundings. The server's own variables hold tokens and passwords.
 _NEEDED = frozenset({"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT"})
@@ -40,7 +41,7 @@ def leave_network() -> bool:
     if sys.platform != "linux":
         return False
     flags = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET
-    return bool(ctypes.CDLL(None).unshare(flags) == 0)
+    return bool(_LIBC.unshare(flags) == 0)
 
 
 def alone(descriptor: int) -> None:
@@ -55,9 +56,8 @@ def alone(descriptor: int) -> None:
         os.dup2(quiet, number, inheritable=True)
     os.closerange(4, os.sysconf("SC_OPEN_MAX"))
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def limit(limits: Limits) -> None:

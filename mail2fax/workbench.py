@@ -14,20 +14,20 @@ the figures.
 
 import base64
 import contextlib
-import gc
 import os
 import select
 import signal
 import socket
 import tempfile
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from mail2fax import assembly, confinement, document
+from mail2fax import assembly, confinement, document, heap
 from mail2fax.document import ENDED, Answer, Limits, Order, Task
 
-_MOST_ORDER = 1 << 20  # bytes
+_PIECE = 1 << 16  # bytes; an order has less
 
 _SPECIMEN_PDF = b"""\
 %PDF-1.4
@@ -159,7 +159,7 @@ def _work(descriptor: int) -> NoReturn:
     status = 1
     try:
         confinement.alone(descriptor)
-        with socket.socket(fileno=3) as door:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=3) as door:
             _serve(door)
         status = 0
     finally:
@@ -172,14 +172,21 @@ def _serve(door: socket.socket) -> None:
     def answer(words: Answer) -> None:
         door.sendall(document.line(words))
 
-    with door.makefile("rb") as asked:
-        order = document.order(asked.readline(_MOST_ORDER))
+    order = document.order(b"".join(_line(door)))
     confinement.limit(order.limits)
     try:
         made = assembly.make(order.task, careful=order.careful, report=lambda will: answer(Answer(will)))
         answer(Answer(made, final=True))
     except Exception as error:  # noqa: BLE001 -- whatever it is, the server is to log it
         answer(Answer(trace=_trace(error)))
+
+
+def _line(door: socket.socket) -> Iterator[bytes]:
+    """What the server says, up to the end of the line or to its own end."""
+    while piece := door.recv(_PIECE):
+        yield piece
+        if piece.endswith(b"\n"):
+            return
 
 
 def _trace(error: Exception) -> str:
@@ -207,7 +214,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     confinement.leave_network()
     _rehearse()
-    gc.freeze()  # a worker's garbage collector leaves these pages alone, so that they stay shared
+    heap.settle()
     with socket.socket(fileno=os.dup(0)) as control:
         Workbench(control).run()
 
