@@ -72,6 +72,7 @@ class Workbench:
         self._control = control
         self._deaths = _deaths()
         self._workers: dict[int, socket.socket] = {}  # by process id
+        self._waiting: dict[int, int] = {}  # process id of each worker that the server waits for, by its socket
         self._poll = select.poll()
 
     def run(self) -> None:
@@ -98,7 +99,7 @@ class Workbench:
         word, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
         if not word:
             return False
-        worker = socket.socket(fileno=descriptors[0])
+        worker = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptors[0])
         try:
             pid = os.fork()
         except OSError:  # no memory, or too many processes: as if the kernel had ended it
@@ -108,39 +109,47 @@ class Workbench:
         if pid == 0:
             _work(descriptors[0])
         self._workers[pid] = worker
+        self._waiting[descriptors[0]] = pid
         # No event is asked for: POLLHUP comes unasked when the server has closed its end.
-        self._poll.register(worker, 0)
+        self._poll.register(descriptors[0], 0)
         return True
 
     def _bury(self) -> None:
-        """Say of every worker that has ended how it ended."""
+        """Say of every worker that has ended how it ended, if somebody still waits for it."""
         while self._workers:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            with self._workers.pop(pid) as worker:
-                with contextlib.suppress(KeyError):  # unregistered when nobody waited for it any more
-                    self._poll.unregister(worker)
+            worker = self._workers.pop(pid)
+            if worker.fileno() in self._waiting:
                 _end_group(pid)  # what it started and left behind
                 with contextlib.suppress(OSError):
                     worker.send(ENDED.pack(os.waitstatus_to_exitcode(status)), socket.MSG_DONTWAIT)
+                self._forget(worker)
 
     def _end(self, number: int) -> None:
         """The server has closed its end: it has its answer, or time was up."""
-        self._poll.unregister(number)
-        for pid, worker in self._workers.items():
-            if worker.fileno() == number:
-                _kill(pid)
+        pid = self._waiting[number]
+        _kill(pid)
+        self._forget(self._workers[pid])
+
+    def _forget(self, worker: socket.socket) -> None:
+        """Nobody waits for it any more."""
+        del self._waiting[worker.fileno()]
+        self._poll.unregister(worker)
+        worker.close()
 
 
 def _kill(worker: int) -> None:
     """End a worker that has not been buried yet, and all it has started."""
-    os.kill(worker, signal.SIGKILL)
-    _end_group(worker)
+    try:
+        os.killpg(worker, signal.SIGKILL)
+    except ProcessLookupError:  # it was forked just now and has no group yet
+        os.kill(worker, signal.SIGKILL)
 
 
 def _end_group(worker: int) -> None:
-    with contextlib.suppress(ProcessLookupError):  # forked just now, or there is nobody left
+    with contextlib.suppress(ProcessLookupError):  # there is nobody left
         os.killpg(worker, signal.SIGKILL)
 
 
