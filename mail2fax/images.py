@@ -5,6 +5,7 @@ fax page is kept. One-bit scans stay as they are, dot for dot, in the code that 
 more dots than any scan has is refused before it is unpacked.
 """
 
+import importlib
 import io
 import math
 import warnings
@@ -29,7 +30,10 @@ _SCANNER_DPI = (97.0, 2400.0)  # cameras and screenshots claim 72 or 96 whatever
 _DRAWING = 300_000  # bytes; what is larger when packed without loss is a photograph
 _QUALITY = 85
 
-Image.init()  # load the parsers now, in the workbench, rather than in every worker
+# Load these parsers now, in the workbench, rather than in every worker; no others, for a fork copies what is loaded.
+Image.preinit()
+for parser in ("Tiff", "WebP"):
+    importlib.import_module(f"PIL.{parser}ImagePlugin")
 
 
 def to_pdf(data: bytes, *, max_pages: int) -> bytes:
