@@ -37,11 +37,6 @@ _NO_INK_NUMBERS = frozenset(_NO_INK.values())
 _INHERITED = ("/Resources", "/MediaBox", "/CropBox", "/Rotate")
 
 
-def annotated(pdf: pikepdf.Pdf) -> bool:
-    """Whether there is anything to flatten."""
-    return any("/Annots" in page.obj for page in pdf.pages)
-
-
 def flatten(pdf: pikepdf.Pdf) -> pikepdf.Pdf:
     """The same pages with their annotations drawn in, by PDFium. Page boxes may differ afterwards."""
     with pypdfium2.PdfDocument(_self_contained(pdf)) as document:

@@ -11,6 +11,8 @@ disagree is refused: a fax short of pages is worse than a bounce.
     qpdf alone opens it                                   repaired, and cannot be compared later
     anything else                                         damaged
 
+PDFium's count is what /Count says: only loading a page proves that it is there.
+
 A file without its end is refused as well if it speaks of objects that are not there: what they drew is lost, and both
 engines go on as if nothing had been.
 
@@ -49,6 +51,7 @@ class Source:
     geometries: tuple[Geometry, ...]  # one a page
     repaired: bool
     drawable: bool  # PDFium opens it too
+    annotated: bool  # there is something to be flattened
 
 
 def refusal(reason: Reason, **detail: Any) -> Permanent:
@@ -62,7 +65,7 @@ def inspect(data: bytes, *, max_pages: int, careful: bool = False) -> Source:
     Careful: PDFium is not asked, a worker died of it. What only PDFium could have vouched for is refused then.
     Raises Permanent: EMPTY, NOT_A_PDF, LOCKED, DAMAGED, DYNAMIC_FORM or TOO_MANY_PAGES (detail: pages, limit).
     """
-    if not data.strip():
+    if not data or data.isspace():
         raise refusal(Reason.EMPTY)
     if b"%PDF-" not in data[:_HEADER]:
         raise refusal(Reason.NOT_A_PDF)
@@ -104,14 +107,20 @@ def _alone(data: bytes, pdf: pikepdf.Pdf | None) -> Source:
 def _compared(data: bytes, pdf: pikepdf.Pdf | None, max_pages: int) -> Source:
     """The table above."""
     listed = len(pdf.pages) if pdf else 0
-    seen = _pdfium(data, max_pages)
-    if seen is None:
+    document = _pdfium(data)
+    if document is None:
         if pdf is None or not listed:
             raise refusal(Reason.LOCKED if _CERTIFICATE in data else Reason.DAMAGED)
         return _source(data, pdf, repaired=True, drawable=False)
-    claimed, loaded = seen
-    if pdf and listed and listed == loaded and (listed == claimed or not pdf.get_warnings()):
-        return _source(data, pdf, repaired=bool(pdf.get_warnings()))
+    warned = bool(pdf and pdf.get_warnings())  # they are forgotten as they are told
+    with document:
+        claimed = document.count
+        if pdf and listed == claimed and not warned and not _annotated(pdf):
+            # The ordinary file. That PDFium loads each page is seen when `pdf.fit` draws it; one is damaged otherwise.
+            return _source(data, pdf)
+        loaded = sum(document.loads(index) for index in range(min(claimed, max_pages + 1)))
+    if pdf and listed and listed == loaded and (listed == claimed or not warned):
+        return _source(data, pdf, repaired=warned)
     if loaded > max_pages:
         raise refusal(Reason.TOO_MANY_PAGES, pages=claimed, limit=max_pages)
     if loaded and loaded == claimed and listed < loaded:
@@ -120,19 +129,14 @@ def _compared(data: bytes, pdf: pikepdf.Pdf | None, max_pages: int) -> Source:
     raise refusal(Reason.DAMAGED)
 
 
-def _pdfium(data: bytes, max_pages: int) -> tuple[int, int] | None:
-    """How many pages PDFium sees, and how many it can load; None when it cannot open the file.
-
-    Its own count is what /Count says: only loading a page proves that it is there.
-    """
+def _pdfium(data: bytes) -> Document | None:
+    """The file as PDFium sees it; None when it cannot open it."""
     try:
-        document = Document(data)
+        return Document(data)
     except EngineError as error:
         if error.code in {pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY}:
             raise refusal(Reason.LOCKED) from None
         return None
-    with document:
-        return document.count, sum(document.loads(index) for index in range(min(document.count, max_pages + 1)))
 
 
 def _rebuilt(data: bytes) -> bytes:
@@ -152,7 +156,11 @@ def _cut_short(data: bytes, pdf: pikepdf.Pdf) -> bool:
 
 
 def _source(data: bytes, pdf: pikepdf.Pdf, *, repaired: bool = False, drawable: bool = True) -> Source:
-    return Source(data, pdf, tuple(map(geometry, pdf.pages)), repaired, drawable)
+    return Source(data, pdf, tuple(map(geometry, pdf.pages)), repaired, drawable, _annotated(pdf))
+
+
+def _annotated(pdf: pikepdf.Pdf) -> bool:
+    return any("/Annots" in page.obj for page in pdf.pages)
 
 
 def geometry(page: pikepdf.Page) -> Geometry:

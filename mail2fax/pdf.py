@@ -19,7 +19,7 @@ from pikepdf import Array, Dictionary, Name, Stream
 from PIL import Image
 
 from mail2fax import flattening, inspection, letter, raster
-from mail2fax.engine import Document
+from mail2fax.engine import Document, EngineError, Page
 from mail2fax.inspection import Source, refusal
 from mail2fax.letter import Box, Geometry, Placement
 from mail2fax.model import Reason
@@ -69,7 +69,7 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
     """
     source = inspection.inspect(data, max_pages=max_pages, careful=careful)
     sheets = [_sheet(page, page_size) for page in source.geometries]
-    notes = ["repaired"] * source.repaired + ["flattened"] * flattening.annotated(source.pdf)
+    notes = ["repaired"] * source.repaired + ["flattened"] * source.annotated
     new, unreadable = _lay(_flat(source), sheets)
     written, hollow = _sound(new)
     if source.drawable:
@@ -116,7 +116,7 @@ def _seen(sheets: Iterable[_Sheet]) -> list[str]:
 
 def _flat(source: Source) -> pikepdf.Pdf:
     """The pages with their annotations drawn in."""
-    if not flattening.annotated(source.pdf):
+    if not source.annotated:
         return source.pdf
     if source.drawable:
         return flattening.flatten(source.pdf)
@@ -276,13 +276,14 @@ def _compare(
 ) -> tuple[dict[int, Image.Image], bool]:
     """Draw each page before and after: pictures for pages that lost ink, and whether no page has any.
 
-    Raises Permanent(DAMAGED) for a page whose drawing cannot be decoded and of which PDFium shows nothing either.
+    Raises Permanent(DAMAGED) for a page that PDFium cannot load, or whose drawing cannot be decoded and of which PDFium
+    shows nothing either.
     """
     pictures = {}
     blank = True
     with Document(source.data, forms=True) as before, Document(written) as after:
         for index, sheet in enumerate(sheets):
-            with before.page(index) as page, after.page(index) as made:
+            with _original(before, index) as page, after.page(index) as made:
                 flattening.choose(before.form, page.raw)
                 seen = raster.compare(raster.sketch(page, sheet.page), raster.sketch(made, sheet.geometry))
                 if index in unreadable and seen.blank:
@@ -291,6 +292,13 @@ def _compare(
                     pictures[index] = raster.stand_in(page, sheet.page)
                 blank = blank and seen.blank
     return pictures, blank
+
+
+def _original(before: Document, index: int) -> Page:
+    try:
+        return before.page(index)
+    except EngineError:
+        raise refusal(Reason.DAMAGED, page=index + 1) from None
 
 
 def _blank(sheets: Sequence[_Sheet], written: bytes) -> bool:

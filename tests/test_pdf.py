@@ -11,7 +11,7 @@ import pypdfium2
 import pytest
 from pikepdf import Array, Dictionary, Name, Stream, String
 
-from mail2fax import pdf, raster
+from mail2fax import inspection, pdf, raster
 from mail2fax.model import Permanent, Reason
 from tests import pdfs
 
@@ -139,6 +139,23 @@ def test_a_file_cut_short_is_refused_unless_nothing_is_lost():
     made = pdf.fit(whole[:-30])
     assert made.pages == 4
     assert made.notes == ("repaired",)
+
+
+def test_a_page_that_pdfium_cannot_load_is_damage(monkeypatch):
+    """qpdf has nothing to say against the file, and /Count is right: still every page must be there for PDFium too."""
+    load = inspection.pdfium.FPDF_LoadPage
+    monkeypatch.setattr(inspection.pdfium, "FPDF_LoadPage", lambda opened, n: None if n == 1 else load(opened, n))
+    assert refused(pdfs.text("a", "b")).reason is Reason.DAMAGED
+
+
+def test_what_looks_the_same_is_the_same():
+    """A page is compared with itself as with its copy: nothing differs, and its ink is counted once."""
+    page = raster.Image.new("L", (20, 20), 255)
+    page.paste(55, (5, 5, 10, 10))
+    same = raster.compare(page, page.copy())
+    assert (same.difference, same.darkest, same.ink_before, same.ink_after) == (0, 200, 12.5, 12.5)
+    gone = raster.compare(page, raster.Image.new("L", (20, 20), 255))
+    assert gone.lost and not same.lost and not same.blank
 
 
 def test_junk_around_a_file_is_survived():
