@@ -48,8 +48,8 @@ def alone(descriptor: int) -> None:
     """Just forked: keep this one descriptor, as number 3, and nothing else of the workbench."""
     os.setpgid(0, 0)  # what it may start (LibreOffice) ends with it
     signal.set_wakeup_fd(-1)
-    for caught in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-        signal.signal(caught, signal.SIG_DFL)
+    for ignored in (signal.SIGTERM, signal.SIGINT):  # but SIGCHLD, whose handler does nothing
+        signal.signal(ignored, signal.SIG_DFL)
     quiet = os.open(os.devnull, os.O_RDWR)
     os.dup2(descriptor, 3)
     for number in (0, 1, 2):  # parsers print what they find; a sender's bytes have no place in the server's log
