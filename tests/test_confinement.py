@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+import platform
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -135,3 +138,31 @@ async def test_a_worker_that_does_not_stop_talking(task):
     assert ending.how == "babbled"
     await worker.close()
     await talking
+
+
+# -- what a worker shares
+
+SETTLED = """
+import ctypes, mail2fax.heap
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_size_t, [ctypes.c_size_t]
+blocks = [libc.malloc(200) for _ in range(4000)]
+for block in blocks[::2]:
+    libc.free(block)
+mail2fax.heap.settle()
+print(sum(libc.malloc(200) < blocks[2000] for _ in range(2000)))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc has other gaps")
+def test_a_worker_s_memory_is_new():
+    """Once the workbench has settled, no gap between things that stay is given to anybody: a fork shares its page."""
+    ran = subprocess.run([sys.executable, "-c", SETTLED], capture_output=True, text=True, check=True)
+    assert ran.stdout == "0\n"
+
+
+def test_the_server_s_libraries_are_not_in_a_worker():
+    """What a worker does not need is not copied for it: the workbench has neither pydantic nor Pillow's other parsers."""
+    listing = "import sys, mail2fax.workbench; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    assert not {"pydantic", "asyncio", "sqlalchemy", "PIL.AvifImagePlugin"} & set(ran.stdout.split())
