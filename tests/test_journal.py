@@ -1,0 +1,135 @@
+"""SQLite's log: nothing is promised before it is on disk, nobody waits for another's disk, and it does not grow for ever."""
+
+import asyncio
+import errno
+import os
+import sqlite3
+import threading
+
+import pytest
+
+from mail2fax import checkpoint, journal, records
+from mail2fax.settings import Settings
+from mail2fax.spool import open_spool
+from tests.spooling import put
+
+
+@pytest.fixture
+async def spool(tmp_path):
+    settings = Settings.model_validate({"spool": {"url": f"sqlite:///{tmp_path}/spool.db"}})
+    async with open_spool(settings, serving=True) as spool:
+        yield spool
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """A disk that syncs when it is told to."""
+    real, gate, begun = journal._sync, threading.Event(), threading.Event()
+
+    def sync(descriptor):
+        begun.set()
+        assert gate.wait(20)
+        real(descriptor)
+
+    monkeypatch.setattr(journal, "_sync", sync)
+    yield gate, begun
+    gate.set()
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_no_promise_before_the_disk(spool, disk):
+    """The rows are there for all to see, the client is told nothing yet; and the next mail is written meanwhile."""
+    gate, begun = disk
+    first = asyncio.create_task(put(spool, content=b"first"))
+    await asyncio.to_thread(begun.wait, 10)
+    second = asyncio.create_task(put(spool, content=b"second"))
+
+    async def both_are_written():
+        return await spool.waiting() == 2
+
+    await until(both_are_written)
+    assert not first.done()
+    assert not second.done()
+    gate.set()
+    one, other = await asyncio.gather(first, second)
+    assert {fax.message_id for fax in await spool.read(records.fax_list, records.Wanted())} == {
+        one.queue_id,
+        other.queue_id,
+    }
+
+
+async def test_a_disk_that_fails(spool, tmp_path, monkeypatch):
+    """Who waited hears of it. Before anything else is promised all of the log is written anew, into the database."""
+    await put(spool, content=b"before")
+    log = tmp_path / "spool.db-wal"
+
+    def broken(_descriptor):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_sync", broken)
+        with pytest.raises(OSError, match="Input/output"):
+            await put(spool, content=b"during")
+    size = log.stat().st_size
+    after = await put(spool, content=b"after")
+    assert log.stat().st_size < size, "the log did not begin anew"
+    # Sent again, since its client heard of no 250: it is known, and not faxed twice.
+    assert (await put(spool, content=b"during")).duplicates
+    assert (await spool.read(records.named, after.queue_id))[0].message_id == after.queue_id
+    assert await spool.waiting() == 3
+
+
+async def test_a_log_that_cannot_be_written_anew_promises_nothing(spool, tmp_path):
+    """As long as somebody else keeps it from being copied, mails are deferred."""
+    await put(spool, content=b"before")
+    spool._journal._failed = True
+    reader = sqlite3.connect(tmp_path / "spool.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM faxes").fetchone()
+    spool._journal._connection.connection.cursor().execute("PRAGMA busy_timeout=100")
+    with pytest.raises(OSError, match="once more"):
+        await put(spool, content=b"during")
+    reader.close()
+    await put(spool, content=b"after")
+
+
+async def test_the_log_begins_anew_under_load(spool, tmp_path, monkeypatch):
+    """Without a pause between two mails it is copied beside them, so that it stays short."""
+    monkeypatch.setattr(checkpoint, "_LONG", 500)
+    size = 0
+
+    async def client(name):
+        nonlocal size
+        for n in range(150):
+            await put(spool, content=os.urandom(50_000) + b"%d %d" % (name, n))
+            size += 50_000
+
+    await asyncio.gather(*(client(name) for name in range(4)))
+    assert (tmp_path / "spool.db-wal").stat().st_size < size / 2
+    assert await spool.waiting() == 600
+
+
+async def test_a_checkpoint_that_fails_is_tried_again(spool, monkeypatch):
+    """A full disk ends neither the thread nor anything else."""
+    failures, real = [], checkpoint._copy
+    done = threading.Event()
+
+    def copy(connection):
+        if not failures:
+            failures.append(1)
+            raise sqlite3.OperationalError("database or disk is full")
+        done.set()
+        return real(connection)
+
+    monkeypatch.setattr(checkpoint, "_copy", copy)
+    monkeypatch.setattr(checkpoint, "_PAUSE", 0.01)
+    for n in range(4 * checkpoint._COMMITS):
+        await put(spool, content=b"%d" % n)
+        if done.is_set():
+            break
+    assert await asyncio.to_thread(done.wait, 10)
