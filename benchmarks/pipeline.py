@@ -21,9 +21,7 @@ from benchmarks import history, peers
 from benchmarks.accept import load
 from benchmarks.mails import KB, MB
 from benchmarks.table import machine, median, show
-from mail2fax import claims
 from mail2fax.model import State
-from mail2fax.schema import faxes
 from mail2fax.settings import Settings
 from mail2fax.spool import POLL, SUBMIT, open_spool
 
@@ -120,7 +118,8 @@ async def _claims(spool, work: str) -> float:
         claimed, _ = await spool.claim(work, 8)
         times.append(time.perf_counter() - begun)
         assert len(claimed) == 8
-        await spool.change(claims.free_all, faxes)
+        for fax in claimed:  # as a step does that could do nothing; the next claim takes the next eight
+            await spool.release(fax)
         assert all(fax.state is states[work] for fax in claimed)
     return 1000 * median(times)
 
