@@ -4,11 +4,11 @@ A fax whose outcome is unknown has none: "failed" would be a lie, and RFC 3464 k
 """
 
 from collections.abc import Sequence
-from email.message import MIMEPart
 from email.utils import format_datetime
 
+from mail2fax.bodies import Part
 from mail2fax.model import Fax, Message, State
-from mail2fax.thread import FIELDS, POLICY, RETURNED, clean
+from mail2fax.thread import clean, verbatim, written
 
 _WISH = {State.DELIVERED: "SUCCESS", State.FAILED: "FAILURE", State.CANCELLED: "FAILURE"}
 _ACTIONS = {"SUCCESS": "delivered", "FAILURE": "failed", "DELAY": "delayed"}  # RFC 3464 section 2.3.3
@@ -41,20 +41,18 @@ def _wish(fax: Fax) -> str:
     return "DELAY" if not fax.final else _WISH.get(fax.state, "")
 
 
-def parts(message: Message, faxes: Sequence[Fax], hostname: str) -> list[MIMEPart]:
+def parts(message: Message, faxes: Sequence[Fax], hostname: str) -> list[Part]:
     """What follows the words for people: the status for machines, and the header of the mail it is about.
 
     The mail itself is never returned, whatever RET says: it may hold what only the recipient of the fax may see.
     """
-    status = MIMEPart(policy=POLICY)
-    status["Content-Type"] = "message/delivery-status"
-    status.set_payload([_of_message(message, hostname), *(_of_fax(fax) for fax in faxes)])
-    returned = MIMEPart(policy=POLICY)
-    returned.set_content(_header(message).as_bytes().decode("ascii"), subtype="rfc822-headers", charset="us-ascii")
-    return [status, returned]
+    groups = [_of_message(message, hostname), *map(_of_fax, faxes)]
+    status = Part("Content-Type: message/delivery-status\r\n", "\r\n".join(groups).encode())
+    kind = 'Content-Type: text/rfc822-headers; charset="us-ascii"\r\nContent-Transfer-Encoding: 7bit\r\n'
+    return [status, Part(kind, f"{_header(message)}\r\n".encode())]
 
 
-def _of_message(message: Message, hostname: str) -> MIMEPart:
+def _of_message(message: Message, hostname: str) -> str:
     # RFC 3464 section 2.2.
     return _fields(
         {
@@ -66,7 +64,7 @@ def _of_message(message: Message, hostname: str) -> MIMEPart:
     )
 
 
-def _of_fax(fax: Fax) -> MIMEPart:
+def _of_fax(fax: Fax) -> str:
     # RFC 3464 section 2.3. RFC 3461 section 6.3 (g): 5.0.0 where no specific reason is known.
     words = " ".join(filter(None, (fax.reason or "", fax.progress)))
     return _fields(
@@ -90,20 +88,13 @@ def _status(fax: Fax) -> str:
     return fax.status if fax.status.startswith(("4.", general[:2])) else general
 
 
-def _fields(values: dict[str, str]) -> MIMEPart:
-    block = MIMEPart(policy=FIELDS)
-    for name, value in values.items():
-        if value:
-            block[name] = clean(value, _LONGEST).encode("ascii", "replace").decode()
-    return block
+def _fields(values: dict[str, str]) -> str:
+    ascii_only = {name: clean(value, _LONGEST).encode("ascii", "replace").decode() for name, value in values.items()}
+    return "".join(verbatim(name, value) for name, value in ascii_only.items() if value)
 
 
-def _header(message: Message) -> MIMEPart:
+def _header(message: Message) -> str:
     """What is kept of the mail's header; RFC 6522 section 3 lets the rest be left out."""
     kept = message.headers
     fields = {"From": kept.from_, "Subject": kept.subject, "Date": kept.date, "Message-ID": kept.message_id}
-    header = MIMEPart(policy=RETURNED)
-    for name, value in fields.items():
-        if value:
-            header[name] = clean(value)
-    return header
+    return "".join(written(name, value) for name, value in fields.items() if value)

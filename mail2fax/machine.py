@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from email.message import MIMEPart
 from typing import Any
 
+from mail2fax import bodies
 from mail2fax.model import Fax, Message, Part
-from mail2fax.thread import POLICY
 
 _TIMES = ("received_at", "submitted_at", "finished_at")
 
 
-def part(message: Message, faxes: Sequence[Fax]) -> MIMEPart:
+def part(message: Message, faxes: Sequence[Fax]) -> bodies.Part:
     """The part that holds it, as a file outcome.json."""
     outcome = {
         "message_id": message.headers.message_id,
@@ -20,10 +19,8 @@ def part(message: Message, faxes: Sequence[Fax]) -> MIMEPart:
         "faxes": [_fax(fax) for fax in faxes],
         "parts": [_part(one) for one in message.parts],
     }
-    made = MIMEPart(policy=POLICY)
-    content = json.dumps(outcome, indent=1).encode("ascii")
-    made.set_content(content, "application", "json", disposition="attachment", filename="outcome.json")
-    return made
+    name = 'Content-Disposition: attachment; filename="outcome.json"\r\n'
+    return bodies.attached("application/json", json.dumps(outcome, indent=1).encode("ascii"), name)
 
 
 def _fax(fax: Fax) -> dict[str, Any]:

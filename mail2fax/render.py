@@ -1,4 +1,4 @@
-"""The replies themselves: what is known of a fax -> a mail that says so. Pure, but for reading the templates.
+"""The replies themselves: what is known of a fax -> a mail that says so, ready to send. Pure, but for its templates.
 
 Promise: each outcome becomes a mail in the sender's thread, in text and HTML, of a few kilobytes; it repeats nothing of
 the document, and the same outcome makes the same Message-ID at every attempt.
@@ -6,20 +6,20 @@ the document, and the same outcome makes the same Message-ID at every attempt.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import Any
 
 from mail2fax import dsn, machine, resend, specimens
-from mail2fax.bodies import PREVIEW, fill
+from mail2fax.bodies import PREVIEW, body, plain
 from mail2fax.draft import Draft, clean_fax, clean_message
 from mail2fax.language import Choice
 from mail2fax.model import Fax, Message, State
 from mail2fax.resend import Action
 from mail2fax.settings import Settings
 from mail2fax.stationery import Stationery, told
-from mail2fax.thread import message_id, open_letter, put_in_thread
+from mail2fax.thread import in_thread, message_id, open_letter, verbatim
 
 wanted = dsn.wanted
 
@@ -39,33 +39,30 @@ class Letters:
         self._choice = Choice(settings.reply, self._stationery.languages)
         self._from = settings.reply.sender or f"Fax <postmaster@{self._host}>"
 
-    def outcome(self, message: Message, faxes: Sequence[Fax], *, preview: bytes | None = None) -> EmailMessage:
+    def outcome(self, message: Message, faxes: Sequence[Fax], *, preview: bytes | None = None) -> bytes:
         """How one fax ended, or a summary of several. `preview` is a PNG of the first page."""
         kind = faxes[0].state.value if len(faxes) == 1 else "summary"
         draft = self._draft(kind, message, faxes, **self._ways_back(faxes), preview=PREVIEW if preview else "")
         report = dsn.due(faxes, always=self._rules.failure_format == "dsn")
         return self._letter(draft, preview, report=report)
 
-    def delayed(self, message: Message, fax: Fax, *, next_at: datetime) -> EmailMessage:
+    def delayed(self, message: Message, fax: Fax, *, next_at: datetime) -> bytes:
         """The fax still waits, and is tried again at that time."""
         cancel = resend.write(Action.CANCEL, fax.id, self._key, self._domain) if self._rules.resend else ""
         draft = self._draft("delayed", message, [fax], next_at=next_at, cancel_address=cancel)
         return self._letter(draft, report=dsn.due([fax], always=False))
 
-    def admin(
-        self, kind: str, detail: Mapping[str, Any], *, notice_id: str = "", at: datetime | None = None
-    ) -> EmailMessage:
+    def admin(self, kind: str, detail: Mapping[str, Any], *, notice_id: str = "", at: datetime | None = None) -> bytes:
         """A word to the administrator. `notice_id` makes its Message-ID the same at every attempt."""
         language = self._choice.of("", ())
         facts = {"kind": kind, "detail": dict(detail), "host": self._host}
         subject = self._stationery.write("admin-subject.txt", language, facts)
         own_id = message_id(f"admin-{kind}", notice_id or _digest(detail.values()), self._host)
         recipient = parseaddr(self._rules.admin or self._from)[1]
-        letter = open_letter(self._from, recipient, subject, at or datetime.now(UTC), own_id)
         # RFC 3834 section 5: this one answers no mail.
-        letter.replace_header("Auto-Submitted", "auto-generated")
-        letter.set_content(self._stationery.write("admin.txt", language, facts))
-        return letter
+        head = open_letter(self._from, recipient, subject, at or datetime.now(UTC), own_id, answers=False)
+        words = plain(self._stationery.write("admin.txt", language, facts))
+        return bytes(replace(words, fields=f"{head}{words.fields}MIME-Version: 1.0\r\n"))
 
     def problems(self) -> list[str]:
         """What is wrong with the administrator's templates and catalogues, tried on made-up mails."""
@@ -79,21 +76,23 @@ class Letters:
                     found.append(f"{template} ({language}): {told(error)}")
         return list(dict.fromkeys(found))
 
-    def _letter(self, draft: Draft, preview: bytes | None = None, *, report: bool) -> EmailMessage:
-        subject = self._stationery.write("subject.txt", draft.language, draft.facts)
-        letter = open_letter(self._from, draft.message.envelope.reverse_path, subject, _now(draft), self._id(draft))
-        put_in_thread(letter, draft.message.headers.message_id, draft.message.headers.references)
-        if draft.reply_to:
-            letter["Reply-To"] = draft.reply_to
-        text = self._stationery.write(f"{draft.kind}.txt", draft.language, draft.facts)
-        html = self._stationery.write(f"{draft.kind}.html", draft.language, draft.facts)
+    def _letter(self, draft: Draft, preview: bytes | None = None, *, report: bool) -> bytes:
+        names = ("subject.txt", f"{draft.kind}.txt", f"{draft.kind}.html")
+        facts = draft.facts
+        subject, text, html = (self._stationery.write(name, draft.language, facts) for name in names)
         extra = [machine.part(draft.message, draft.faxes)] if self._rules.json_part else []
         if report:
             # RFC 6522 section 3: words for people, status for machines, and what it is about, in this order.
             extra = [*dsn.parts(draft.message, draft.faxes, self._host), *extra]
-        fill(letter, text, html, preview, extra, report=report)
-        letter["Content-Language"] = draft.language
-        return letter
+        content = body(text, html, preview, extra, report=report)
+        fields = f"MIME-Version: 1.0\r\n{content.fields}Content-Language: {draft.language}\r\n"
+        return bytes(replace(content, fields=self._head(draft, subject) + fields))
+
+    def _head(self, draft: Draft, subject: str) -> str:
+        to, answered = draft.message.envelope.reverse_path, draft.message.headers
+        head = open_letter(self._from, to, subject, _now(draft), self._id(draft))
+        head += in_thread(answered.message_id, answered.references)
+        return head + (verbatim("Reply-To", draft.reply_to) if draft.reply_to else "")
 
     def _id(self, draft: Draft) -> str:
         if draft.fax:

@@ -81,7 +81,7 @@ class Reply:
         recipient = message.envelope.reverse_path
         try:
             letter = self._letters.outcome(message, faxes, preview=await self._picture(fax))
-            await self._smarthost.hand_over(letter.as_bytes(), recipient)
+            await self._smarthost.hand_over(letter, recipient)
         except Permanent as verdict:
             await self._give_up(fax, recipient, verdict)
         except Temporary as verdict:
@@ -142,9 +142,8 @@ class Remind:
         if owed.kind == "postmaster":
             await self._forward(owed)
         elif owed.kind == "admin":
-            await self._smarthost.hand_over(
-                self._letters.admin(owed.detail["kind"], owed.detail, notice_id=owed.id).as_bytes(), owed.recipient
-            )
+            letter = self._letters.admin(owed.detail["kind"], owed.detail, notice_id=owed.id)
+            await self._smarthost.hand_over(letter, owed.recipient)
         else:
             return await self._delayed(owed)
         return "sent"
@@ -155,7 +154,7 @@ class Remind:
         if fax.final or not message.envelope.reverse_path or not wanted(fax):
             return "suppressed"
         letter = self._letters.delayed(message, fax, next_at=fax.due_at or fax.received_at)
-        await self._smarthost.hand_over(letter.as_bytes(), message.envelope.reverse_path)
+        await self._smarthost.hand_over(letter, message.envelope.reverse_path)
         log.delayed(fax=fax.id)
         return "sent"
 

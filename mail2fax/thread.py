@@ -7,11 +7,9 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from email.header import Header
-from email.headerregistry import BaseHeader, HeaderRegistry
-from email.message import EmailMessage
-from email.policy import EmailPolicy, Policy
+from email.policy import EmailPolicy
+from email.utils import format_datetime
 from functools import cache
-from typing import Any
 
 _WIDTH = 78  # RFC 5322 section 2.1.1
 _SUBJECT = 300  # characters of a subject that are kept
@@ -22,64 +20,33 @@ _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")  # RFC 5322 section 3.6.4
 _NOT_ID = re.compile(r"[^A-Za-z0-9.-]+")
 
 
-class _Plain(BaseHeader):
-    """A field whose value is text. The library would decode what looks like an encoded word, line breaks and all."""
-
-    @classmethod
-    def parse(cls, value: str, kwds: dict[str, Any]) -> None:
-        kwds["decoded"] = value
-        kwds["parse_tree"] = None
-
-
-class _Subject(_Plain):
-    """Encoded words are kept whole, each on a line of its own (RFC 2047 section 2)."""
-
-    max_count = 1
-
-    def fold(self, *, policy: Policy) -> str:
-        text = str(self)
-        # What looks like an encoded word, and is none, would be decoded by the reader; a long word cannot be folded.
-        plain = text.isascii() and "=?" not in text and max(map(len, text.split(" "))) < _WIDTH - len(self.name)
-        header = Header(text, "us-ascii" if plain else "utf-8", maxlinelen=_WIDTH - 2, header_name=self.name)
-        return f"{self.name}: {header.encode(linesep=policy.linesep)}{policy.linesep}"
+def verbatim(name: str, value: str) -> str:
+    """A field of addresses or message ids: folded between them only, and never encoded, as the library does."""
+    lines = [f"{name}:"]
+    for word in value.split():
+        if len(lines[-1]) + len(word) >= _WIDTH and not lines[-1].endswith(":"):
+            lines.append("")
+        lines[-1] += f" {word}"
+    return "\r\n".join(lines) + "\r\n"
 
 
-class _Verbatim(_Plain):
-    """Addresses and message ids: folded between them only, and never encoded, as the library does with long ones."""
-
-    max_count = 1
-
-    def fold(self, *, policy: Policy) -> str:
-        lines = [f"{self.name}:"]
-        for word in str(self).split(" "):
-            if len(lines[-1]) + len(word) >= _WIDTH and not lines[-1].endswith(":"):
-                lines.append("")
-            lines[-1] += f" {word}"
-        return policy.linesep.join(lines) + policy.linesep
+def written(name: str, value: str) -> str:
+    """A field of text. Encoded words are kept whole, each on a line of its own (RFC 2047 section 2)."""
+    text = clean(value)
+    # What looks like an encoded word, and is none, would be decoded by the reader; a long word cannot be folded.
+    plain = text.isascii() and "=?" not in text and max(map(len, text.split(" "))) < _WIDTH - len(name)
+    if plain and len(name) + len(text) < _WIDTH - 4:
+        return f"{name}: {text}\r\n"
+    header = Header(text, "us-ascii" if plain else "utf-8", maxlinelen=_WIDTH - 2, header_name=name)
+    return f"{name}: " + header.encode(linesep="\r\n") + "\r\n"
 
 
-class _Registry(HeaderRegistry):
-    """The library makes a new class for each field of each mail; here the same one serves again."""
-
-    __getitem__ = cache(HeaderRegistry.__getitem__)
-
-
-def _registry() -> HeaderRegistry:
-    registry = _Registry()
-    registry.map_to_type("subject", _Subject)
-    for name in ("to", "reply-to", "message-id", "in-reply-to", "references"):
-        registry.map_to_type(name, _Verbatim)
-    return registry
-
-
-POLICY = EmailPolicy(linesep="\r\n", cte_type="7bit", header_factory=_registry())
-POLICY_UTF8 = POLICY.clone(utf8=True)  # RFC 6532, for an address that cannot be written otherwise
-
-
-# The fields of a delivery report, and those of the mail it is about. typeshed asks for a value_parser, which only the
-# library's own `parse` would call.
-FIELDS = POLICY.clone(header_factory=HeaderRegistry(default_class=_Verbatim, use_default_map=False))  # type: ignore[arg-type]
-RETURNED = POLICY.clone(header_factory=HeaderRegistry(default_class=_Subject, use_default_map=False))  # type: ignore[arg-type]
+@cache
+def _from(sender: str, *, utf8: bool) -> str:
+    """The library's own way with a mailbox and its name: the settings know one."""
+    policy = EmailPolicy(linesep="\r\n", utf8=utf8)
+    field: str = policy.header_factory("From", sender).fold(policy=policy)
+    return field
 
 
 def clean(text: str, length: int = _SUBJECT) -> str:
@@ -93,27 +60,25 @@ def message_id(kind: str, queue_id: str, hostname: str) -> str:
     return f"<{_NOT_ID.sub('-', kind)}.{_NOT_ID.sub('-', queue_id)}@{hostname}>"
 
 
-def open_letter(sender: str, recipient: str, subject: str, date: datetime, own_id: str) -> EmailMessage:
-    """A mail without content, with the header fields of a service's answer (RFC 3834 section 3)."""
+def open_letter(sender: str, recipient: str, subject: str, date: datetime, own_id: str, *, answers: bool = True) -> str:
+    """The header fields of a service's mail (RFC 3834 section 3), but for those of the content.
+
+    `answers`: whether it answers a mail, or is a word of its own.
+    """
     recipient = clean(recipient)
-    letter = EmailMessage(policy=POLICY if recipient.isascii() else POLICY_UTF8)
-    letter["From"] = sender
-    letter["To"] = f"<{recipient}>"
-    letter["Subject"] = clean(subject)
-    letter["Date"] = date
-    letter["Message-ID"] = own_id
+    # RFC 6532, for an address that cannot be written otherwise.
+    head = _from(sender, utf8=not recipient.isascii()) + verbatim("To", f"<{recipient}>") + written("Subject", subject)
+    head += f"Date: {format_datetime(date)}\r\n" + verbatim("Message-ID", own_id)
     # RFC 3834 section 3.1.7: auto-replied, never auto-generated, for what answers a mail (section 5.2).
-    letter["Auto-Submitted"] = "auto-replied"
-    letter["X-Auto-Response-Suppress"] = "All"  # Exchange's own way to say: no absence notices to this
-    return letter
+    head += f"Auto-Submitted: {'auto-replied' if answers else 'auto-generated'}\r\n"
+    return head + "X-Auto-Response-Suppress: All\r\n"  # Exchange's own way to say: no absence notices to this
 
 
-def put_in_thread(letter: EmailMessage, answered: str, references: Iterable[str]) -> None:
+def in_thread(answered: str, references: Iterable[str]) -> str:
     """RFC 5322 section 3.6.4: the mail that is answered, and those before it. Without its id there is no thread."""
     if not _MESSAGE_ID.fullmatch(answered):
-        return
-    letter["In-Reply-To"] = answered
+        return ""
     before = [one for one in references if _MESSAGE_ID.fullmatch(one) and one != answered]
     if len(before) >= _REFERENCES:
         before = before[:1] + before[2 - _REFERENCES :]
-    letter["References"] = " ".join([*before, answered])
+    return verbatim("In-Reply-To", answered) + verbatim("References", " ".join([*before, answered]))

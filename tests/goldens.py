@@ -5,6 +5,7 @@ A `*` in a golden file stands for anything on that line.
 
 import re
 from dataclasses import replace
+from email import message_from_bytes, policy
 from pathlib import Path
 
 from mail2fax import specimens
@@ -50,6 +51,16 @@ def letters(**reply):
     return _MADE.setdefault(repr(reply), Letters(Settings(reply=Reply(**reply)), SECRET))
 
 
+def sent(letter):
+    """As a mail program reads it off the wire."""
+    return message_from_bytes(letter, policy=policy.default)
+
+
+def body(letter, subtype):
+    """The words in this form."""
+    return sent(letter).get_body((subtype,)).get_content().replace("\r\n", "\n")
+
+
 def letter(name, language, cases=CASES, **reply):
     made = letters(language=language, **reply)
     if name in ("undeliverable", "line-held"):
@@ -66,18 +77,18 @@ def goldens():
     for language in LANGUAGES:
         for name in CASES:
             made = letter(name, language)
-            yield f"{name}.{language}.txt", _header(made) + made.get_body(("plain",)).get_content()
-            yield f"{name}.{language}.html", _unstyled(made.get_body(("html",)).get_content())
+            yield f"{name}.{language}.txt", _header(made) + body(made, "plain")
+            yield f"{name}.{language}.html", _unstyled(body(made, "html"))
         for name in ("undeliverable", "line-held"):
             made = letter(name, language)
-            yield f"{name}.{language}.txt", _header(made) + made.get_content()
+            yield f"{name}.{language}.txt", _header(made) + body(made, "plain")
     for name in REPORTS:
         yield f"{name}.dsn", _report(letter(name, "en", ASKED))
-    yield "summary.json", letter("summary", "en", json_part=True).get_payload(1).get_content().decode()
+    yield "summary.json", sent(letter("summary", "en", json_part=True)).get_payload(1).get_content().decode()
 
 
 def _header(made):
-    head = made.as_bytes().decode().partition("\r\n\r\n")[0].replace("\r\n", "\n")
+    head = made.decode().partition("\r\n\r\n")[0].replace("\r\n", "\n")
     return re.sub(r'boundary="[^"]*"', 'boundary="*"', head) + "\n\n"
 
 
@@ -88,8 +99,9 @@ def _unstyled(html):
 
 def _report(made):
     """All but the words for people, which are those of the other golden files."""
-    parts = [part.as_bytes().decode().replace("\r\n", "\n") for part in made.get_payload()[1:]]
-    return _header(made) + "\n".join(parts)
+    text = made.decode().replace("\r\n", "\n")
+    _, _, *parts, _ = text.split(f"\n--{sent(made).get_boundary()}")
+    return _header(made) + "\n".join(part.removeprefix("\n") for part in parts)
 
 
 def fits(golden, found):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from email import message_from_bytes, policy
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -47,7 +48,7 @@ def main():
     folder = Path(sys.argv[1] if sys.argv[1:] else "docs/screenshots/replies")
     folder.mkdir(parents=True, exist_ok=True)
     for name, letter in letters():
-        html = letter.get_body(("html",)).get_content()
+        html = message_from_bytes(letter, policy=policy.default).get_body(("html",)).get_content()
         _side_by_side([view for dark in (False, True) for view in _drawn(html, dark)]).quantize(
             256, Image.Quantize.MAXCOVERAGE
         ).save(folder / f"{name}.png", optimize=True)

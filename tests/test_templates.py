@@ -38,7 +38,7 @@ def letters(folder, **reply):
 
 
 def text(made, message=specimens.MESSAGE, fax=specimens.DELIVERED):
-    return made.outcome(message, [fax]).get_body(("plain",)).get_content()
+    return goldens.body(made.outcome(message, [fax]), "plain")
 
 
 # -- complete
@@ -116,8 +116,8 @@ def test_every_text_of_the_templates_can_be_translated():
 def test_no_english_is_left_in_another_language(language):
     """Every outcome in French differs from English in each line that is words."""
     for name in OUTCOMES:
-        lines = set(goldens.letter(name, language).get_body(("plain",)).get_content().splitlines())
-        english = set(goldens.letter(name, "en").get_body(("plain",)).get_content().splitlines())
+        lines = set(goldens.body(goldens.letter(name, language), "plain").splitlines())
+        english = set(goldens.body(goldens.letter(name, "en"), "plain").splitlines())
         words = {line for line in lines & english if re.search(r"[a-z]{3}", line) and "+7dq2" not in line}
         assert language == "en" or not words
 
@@ -148,7 +148,7 @@ def test_a_shared_sentence_is_replaced_everywhere(tmp_path):
     )
     (tmp_path / "words.jinja").write_text(words)
     made = letters(tmp_path).outcome(specimens.MESSAGE, [specimens.DELIVERED])
-    assert all("extension 42" in made.get_body((kind,)).get_content() for kind in ("plain", "html"))
+    assert all("extension 42" in goldens.body(made, kind) for kind in ("plain", "html"))
 
 
 def test_a_change_is_seen_without_a_restart(tmp_path):
@@ -184,7 +184,7 @@ def test_a_broken_template_never_silences_a_reply(tmp_path, said, name):
     source, fault = BROKEN[name]
     (tmp_path / "failed.txt").write_bytes(source.encode() if isinstance(source, str) else source)
     made = letters(tmp_path)
-    assert text(made, fax=specimens.FAILED) == goldens.letter("failed", "en").get_body(("plain",)).get_content()
+    assert text(made, fax=specimens.FAILED) == goldens.body(goldens.letter("failed", "en"), "plain")
     assert '"level": "error"' in said() and "failed.txt" in said()
     problems = made.problems()
     assert problems and all("failed.txt" in problem for problem in problems)
@@ -196,7 +196,7 @@ def test_a_broken_word_to_the_administrator_is_told_too(tmp_path, said, template
     """The alert is sent in the shipped words, and `check` names the file."""
     (tmp_path / template).write_text("{{ nothing }}")
     made = letters(tmp_path)
-    assert made.admin("line-held", {"line": "a"})["Subject"] == "mail2fax: a fax line is held"
+    assert goldens.sent(made.admin("line-held", {"line": "a"}))["Subject"] == "mail2fax: a fax line is held"
     assert "template broken" in said()
     assert any(template in problem for problem in made.problems())
 
@@ -206,15 +206,18 @@ def test_a_broken_frame_falls_back_too(tmp_path, said):
     (tmp_path / "layout.html").write_text("{{ nothing }}")
     (tmp_path / "subject.txt").write_text("{{ nothing }}")
     made = letters(tmp_path).outcome(specimens.MESSAGE, [specimens.DELIVERED])
-    assert made["Subject"] == "Faxed to (647) 495-9659: Lab results"
-    assert "<h1" in made.get_body(("html",)).get_content()
+    assert goldens.sent(made)["Subject"] == "Faxed to (647) 495-9659: Lab results"
+    assert "<h1" in goldens.body(made, "html")
     assert said().count("template broken") == 2
 
 
 def test_a_subject_of_several_lines_is_one_line(tmp_path):
     """An administrator's subject cannot break the header either."""
     (tmp_path / "subject.txt").write_text("Fax\r\nBcc: x@y\n\n{{ kind }}")
-    assert letters(tmp_path).outcome(specimens.MESSAGE, [specimens.DELIVERED])["Subject"] == "Fax Bcc: x@y delivered"
+    assert (
+        goldens.sent(letters(tmp_path).outcome(specimens.MESSAGE, [specimens.DELIVERED]))["Subject"]
+        == "Fax Bcc: x@y delivered"
+    )
 
 
 def test_what_replaces_nothing_is_told(tmp_path):
