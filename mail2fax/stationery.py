@@ -43,7 +43,8 @@ class _Compiled(BytecodeCache):
         self._kept[bucket.key] = (bucket.checksum, bucket.code)
 
 
-_COMPILED = {html: _Compiled() for html in (False, True)}  # escaping is compiled in
+# Escaping and the sandbox are compiled in.
+_COMPILED = {(own, html): _Compiled() for own in (False, True) for html in (False, True)}
 
 
 class Stationery:
@@ -77,7 +78,7 @@ class Stationery:
 
     def render(self, template: str, language: str, facts: Mapping[str, Any], *, own: bool) -> str:
         """The text by the administrator's templates, or by the shipped ones alone. Raises what a template raises."""
-        environment = self._environment(language, template.endswith(".html"), own)
+        environment = self._environment(language, template.endswith(".html"), own and self._own is not None)
         text = environment.get_template(template).render(facts)
         if not text.strip():
             raise TemplateError("it writes nothing")
@@ -98,16 +99,20 @@ class Stationery:
                 yield f"{path}: replaces nothing{f', did you mean {near[0]}?' if near else ''}"
 
     def _open(self, language: str, html: bool, own: bool) -> Environment:
-        """One environment for text and one for HTML: what HTML imports is escaped there, whatever its name."""
+        """One environment for text and one for HTML: what HTML imports is escaped there, whatever its name.
+
+        The sandbox is for what we did not write: it doubles the time. So is looking whether a file was changed.
+        """
         folders = [self._own, self._shipped] if own and self._own else [self._shipped]
-        environment = ImmutableSandboxedEnvironment(
+        environment = (ImmutableSandboxedEnvironment if own else Environment)(
             loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+            auto_reload=own,
             autoescape=html,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=["jinja2.ext.i18n"],
-            bytecode_cache=_COMPILED[html],
+            bytecode_cache=_COMPILED[own, html],
         )
         tongue = self._tongues[own][language]
         environment.policies["ext.i18n.trimmed"] = True

@@ -178,6 +178,16 @@ BROKEN = {
 }
 
 
+def test_an_own_file_that_a_shipped_template_imports_is_in_the_sandbox_too(tmp_path, said):
+    """Shipped templates are compiled without it; the administrator's words see nothing more by being read by them."""
+    assert text(letters("")).startswith("Your fax to")
+    words = (SHIPPED._shipped / "words.jinja").read_text("utf-8")
+    assert "{% macro headline() %}" in words
+    evil = words.replace("{% macro headline() %}", "{% macro headline() %}{{ cycler.__init__.__globals__ }}")
+    (tmp_path / "words.jinja").write_text(evil, "utf-8")
+    assert text(letters(tmp_path)).startswith("Your fax to") and "unsafe" in said()
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_template_never_silences_a_reply(tmp_path, said, name):
     """The shipped template speaks in its place, the log says so loudly, and `check` names file and fault."""
