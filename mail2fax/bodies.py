@@ -4,12 +4,12 @@ Written as lines at once. The library makes objects of parts, fields and paramet
 the end: that took longer than all the rest of a reply (measured).
 """
 
-import secrets
 from base64 import encodebytes
 from binascii import b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.quoprimime import body_encode
+from hashlib import blake2b
 
 from mail2fax.thread import verbatim
 
@@ -79,10 +79,11 @@ def _text(subtype: str, encoding: str, content: bytes) -> Part:
 
 
 def _several(subtype: str, *parts: Part) -> Part:
-    # RFC 2046 section 5.1.1: it must not occur in a part. This one nobody can know before.
-    boundary = f"{'=' * 15}{secrets.randbelow(10**19):019}=="
+    # RFC 2046 section 5.1.1: it must not occur in a part. Nobody can write a text that holds its own hash.
+    written = [bytes(part) for part in parts]
+    boundary = f"=_{blake2b(b''.join(written), digest_size=17).hexdigest()}"
     between = f"--{boundary}\r\n".encode()
-    content = b"".join(between + bytes(part) + b"\r\n" for part in parts) + between[:-2] + b"--\r\n"
+    content = b"".join(between + part + b"\r\n" for part in written) + between[:-2] + b"--\r\n"
     return Part(verbatim("Content-Type", f'multipart/{subtype}; boundary="{boundary}"'), content)
 
 
