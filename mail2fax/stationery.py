@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from babel import Locale
-from jinja2 import BytecodeCache, ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError
-from jinja2.bccache import Bucket
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Environment, TemplateError
 from markupsafe import Markup
 
-from mail2fax import catalogue, log, shipped
+from mail2fax import catalogue, log, press, shipped
 from mail2fax.address import pretty
 from mail2fax.language import DEFAULT
 from mail2fax.wording import Wording, wrapped
@@ -24,27 +22,6 @@ from mail2fax.wording import Wording, wrapped
 _LOCALES = "locale"
 _KEPT = 64  # of each filter's last results
 _UNBROKEN = Markup('<span style="white-space:nowrap">{}</span>')
-
-
-class _Compiled(BytecodeCache):
-    """Templates compiled once for all languages: they differ in the texts that are looked up while writing."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, tuple[str, Any]] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        """Jinja's question: is there code of this very source?"""
-        checksum, code = self._kept.get(bucket.key, ("", None))
-        if checksum == bucket.checksum:
-            bucket.code = code
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        """Jinja's answer to itself."""
-        self._kept[bucket.key] = (bucket.checksum, bucket.code)
-
-
-# Escaping and the sandbox are compiled in.
-_COMPILED = {(own, html): _Compiled() for own in (False, True) for html in (False, True)}
 
 
 class Stationery:
@@ -99,24 +76,12 @@ class Stationery:
                 yield f"{path}: replaces nothing{f', did you mean {near[0]}?' if near else ''}"
 
     def _open(self, language: str, html: bool, own: bool) -> Environment:
-        """One environment for text and one for HTML: what HTML imports is escaped there, whatever its name.
-
-        The sandbox is for what we did not write: it doubles the time. So is looking whether a file was changed.
-        """
-        folders = [self._own, self._shipped] if own and self._own else [self._shipped]
-        environment = (ImmutableSandboxedEnvironment if own else Environment)(
-            loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
-            auto_reload=own,
-            autoescape=html,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
-            bytecode_cache=_COMPILED[own, html],
-        )
+        """One environment for text and one for HTML: what HTML imports is escaped there, whatever its name."""
         tongue = self._tongues[own][language]
-        environment.policies["ext.i18n.trimmed"] = True
-        environment.install_gettext_translations(tongue.texts, newstyle=True)  # type: ignore[attr-defined]
+        if own and self._own:
+            environment = press.sandboxed([self._own, self._shipped], tongue.texts, html=html)
+        else:
+            environment = press.quick(self._shipped, tongue.texts, html=html)
         environment.filters.update(self._filters(tongue.locale))
         if html:
             environment.filters["fax_number"] = lambda number: _UNBROKEN.format(pretty(number))
