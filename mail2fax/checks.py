@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from mail2fax import config, log, migrations
 from mail2fax.console import out
 from mail2fax.model import Verdict
-from mail2fax.node import lines
+from mail2fax.pipeline import lines
 from mail2fax.providers import UnusableProvider, open_provider
 from mail2fax.render import Letters
 from mail2fax.schema import open_engine, sqlite_path

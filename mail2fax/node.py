@@ -1,4 +1,4 @@
-"""One running node: what is opened, in which order, and how it is put down again. The whole pipeline stands here."""
+"""One running node: what is opened, in which order, and how it is put down again. The steps stand in `pipeline`."""
 
 import asyncio
 import contextlib
@@ -7,26 +7,21 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mail2fax import log, moves, resend
 from mail2fax.answering import Answering
 from mail2fax.condition import Condition
 from mail2fax.listener import Listener
-from mail2fax.model import Line
 from mail2fax.policy import Policy
-from mail2fax.poll import Poll
-from mail2fax.prepare import Prepare
-from mail2fax.providers import open_provider
-from mail2fax.providers.watched import Watched
-from mail2fax.render import Letters
-from mail2fax.reply import Remind, Reply
 from mail2fax.settings import Settings
-from mail2fax.smarthost import Smarthost
-from mail2fax.spool import NOTICE, POLL, PREPARE, RECOVER, REPLY, SUBMIT, Spool, open_spool
-from mail2fax.submit import Submit, recover
-from mail2fax.worker import Station, Worker
+from mail2fax.spool import NOTICE, Spool, open_spool
+from mail2fax.worker import Worker
 from mail2fax.workshop import Workshop
+
+if TYPE_CHECKING:
+    from mail2fax.pipeline import Builder
+    from mail2fax.render import Letters
 
 _DELAY_LOOK = 15.0  # seconds between two looks for faxes that wait long
 _PURGE_LOOK = 3600.0
@@ -46,12 +41,6 @@ class Node:
     page: str = ""  # as bound; "" without [web] listen
 
 
-def lines(settings: Settings) -> dict[str, Line]:
-    """The fax lines by name; "" is the one of [provider] token."""
-    named = {line.name: Line(line.name, line.token.get_secret_value()) for line in settings.line}
-    return {"": Line("", settings.provider.token.get_secret_value()), **named}
-
-
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Node]:
     """Start a node, and put it down at the end of the context: 421 to open sessions, steps finished or put back."""
@@ -59,15 +48,18 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
         spool = await stack.enter_async_context(open_spool(settings, serving=True))
         condition = Condition()  # the page is up before the door opens, and until the last step is put down
         page = await stack.enter_async_context(_page(settings, spool, condition))
-        letters = Letters(settings, await spool.secret("resend"))
+        secret = await spool.secret("resend")
         workshop = Workshop(settings.documents)
         stack.push_async_callback(workshop.close)
-        worker = Worker(spool, await _pipeline(settings, spool, letters, workshop, stack))
-        key = resend.key(settings.reply, await spool.secret("resend"))
-        listener = Listener(settings, spool, Policy(settings), Answering(settings, spool, workshop, key))
+        answering = Answering(settings, spool, workshop, resend.key(settings.reply, secret))
+        listener = Listener(settings, spool, Policy(settings), answering)
         condition.addresses = addresses = tuple(await listener.start())
         stack.push_async_callback(listener.close)
-        async with _at_work(worker, spool, settings, letters) as working:
+        await workshop.start()  # its process loads its own libraries while we load ours
+        build = await asyncio.to_thread(_builder)
+        pipeline = build(settings, spool, workshop, secret, stack)
+        worker = Worker(spool, pipeline.stations)
+        async with _at_work(worker, spool, settings, pipeline.letters) as working:
             condition.working = working
             log.started(
                 node=spool.node,
@@ -89,30 +81,15 @@ def _page(settings: Settings, spool: Spool, condition: Condition) -> contextlib.
     return web.serving(settings, spool, condition)
 
 
-async def _pipeline(
-    settings: Settings, spool: Spool, letters: Letters, workshop: Workshop, stack: contextlib.AsyncExitStack
-) -> dict[str, Station]:
-    """The way of every fax, in order."""
-    provider = Watched(open_provider(settings))
-    stack.push_async_callback(provider.close)
-    await workshop.start()
-    smarthost = Smarthost(settings.reply, settings.smtp.hostname)
-    stack.push_async_callback(smarthost.close)
-    tokens = lines(settings)
-    at_once = settings.provider.concurrency
-    return {
-        PREPARE: Station(Prepare(settings, spool, workshop), workshop.places),
-        SUBMIT: Station(Submit(settings, spool, provider, tokens), at_once),
-        RECOVER: Station(partial(recover, spool), 1),
-        POLL: Station(Poll(settings, spool, provider, tokens), at_once),
-        REPLY: Station(Reply(settings, spool, letters, smarthost), settings.reply.concurrency),
-        NOTICE: Station(Remind(settings, spool, letters, smarthost), 1),
-    }
+def _builder() -> "Builder":
+    from mail2fax.pipeline import build  # noqa: PLC0415 -- it takes a third of the start: the door is open by then
+
+    return build
 
 
 @contextlib.asynccontextmanager
 async def _at_work(
-    worker: Worker, spool: Spool, settings: Settings, letters: Letters
+    worker: Worker, spool: Spool, settings: Settings, letters: "Letters"
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Let the worker work until the context ends, then until it is drained."""
     working = asyncio.create_task(worker.run(settings.spool.drain))
@@ -127,7 +104,7 @@ async def _at_work(
             working.result()  # a worker that fell over is told, not hidden
 
 
-async def _chores(spool: Spool, settings: Settings, letters: Letters) -> None:
+async def _chores(spool: Spool, settings: Settings, letters: "Letters") -> None:
     """What is done beside the way: try the templates once, tell of delays, delete what was kept long enough."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_try_templates(letters))
@@ -137,7 +114,7 @@ async def _chores(spool: Spool, settings: Settings, letters: Letters) -> None:
             group.create_task(_regularly(look, partial(_tell_delays, spool, settings.reply.delay_notice)))
 
 
-async def _try_templates(letters: Letters) -> None:
+async def _try_templates(letters: "Letters") -> None:
     """Say what is wrong with them before somebody waits for a reply; that loads them too, which takes a moment."""
     try:
         problems = await asyncio.to_thread(letters.problems)
