@@ -4,15 +4,18 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mail2fax import desk, printing, records, shell
+from mail2fax import desk, records
 from mail2fax.address import parse
 from mail2fax.console import ConfigFile, FaxId, Json, load, tell, the_spool, who
 from mail2fax.model import Reason, State
 from mail2fax.spool import REPLY, SUBMIT
+
+if TYPE_CHECKING:
+    from mail2fax.printing import Whole
 
 Sender = Annotated[str, typer.Option(help="All of this reverse-path's.")]
 Everyone = Annotated[bool, typer.Option("--all", help="All that wait.")]
@@ -35,6 +38,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Faxes, newest first: where each is, and how it ended."""
+    from mail2fax import printing  # noqa: PLC0415 -- `serve` prints no tables
 
     async def ask() -> tuple[Any, Any]:
         async with the_spool(config_file) as spool:
@@ -47,8 +51,9 @@ def list_(
 
 def show(fax_id: FaxId, config_file: ConfigFile = None, as_json: Json = False) -> None:
     """Everything about one fax, or about all faxes of one mail: the whole history, with times."""
+    from mail2fax import printing  # noqa: PLC0415
 
-    async def ask() -> list[printing.Whole]:
+    async def ask() -> "list[Whole]":
         async with the_spool(config_file) as spool:
             found = await spool.read(records.named, fax_id)
             message = await spool.message(found[0].message_id)
@@ -66,6 +71,7 @@ def send(
     as_json: Json = False,
 ) -> None:
     """Fax files from the shell: through the same rules and the same spool as a mail. `serve` does the rest."""
+    from mail2fax import shell  # noqa: PLC0415
 
     async def put() -> Any:
         settings = load(config_file)
@@ -84,6 +90,7 @@ def retry(
     as_json: Json = False,
 ) -> None:
     """Send a failed, unknown or cancelled fax again: a new fax of the same document, linked to the old one."""
+    from mail2fax import shell  # noqa: PLC0415
 
     async def ask() -> str:
         async with the_spool(config_file) as spool:

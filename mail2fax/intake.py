@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Insert, Table, bindparam, exists, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from mail2fax.contents import Contents
 from mail2fax.incoming import Incoming
@@ -82,6 +82,8 @@ def forward(connection: Connection, contents: Contents, arrival: Arrival, recipi
 def unless_known(connection: Connection, table: Table) -> Insert:
     """An insert that passes over rows whose key is there already, in the database's own dialect."""
     if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 -- an SQLite spool starts faster without it
+
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
 
