@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-PROGRAM = (sys.executable, "-c", "from mail2fax.cli import main; main()")
+PROGRAM = (sys.executable, "-c", "from mail2fax.start import main; main()")
 
 
 def toml(settings: Mapping[str, Any]) -> str:
