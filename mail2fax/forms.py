@@ -11,15 +11,11 @@ from functools import partial
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-import email_validator
 from pydantic import AfterValidator, Field
 
 HOST = r"([^\s:@/\[\]]+|\[[0-9A-Fa-f:.]+\])"
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 SQLITE = "sqlite:///"
-
-# fax.local, root@localhost and the like are good addresses inside an office; the library's documented way to say so.
-email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = ["arpa", "invalid", "onion"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +50,10 @@ def _said(check: Callable[[str], object], advice: str) -> AfterValidator:
 
 def mailbox(text: str, *, name: bool = False) -> str:
     """The address, if mail could be sent to it (RFC 5321 section 4.1.2); a ValueError says why not."""
+    import email_validator  # noqa: PLC0415 -- it takes 20 ms to load, and only an address that is set needs it
+
+    # fax.local and root@localhost are good addresses inside an office; the library's documented way to say so.
+    email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = ["arpa", "invalid", "onion"]
     try:
         email_validator.validate_email(
             text,

@@ -1,6 +1,6 @@
 """The settings, typed and strict: one class a section, one line of explanation a key.
 
-docs/configuration.md is generated from this file; `config` reads the values.
+docs/configuration.md is generated from this file (`reference` reads the lines); `config` reads the values.
 """
 
 from typing import Annotated, Literal
@@ -34,9 +34,7 @@ from mail2fax.forms import (
 class Section(BaseModel):
     """What all sections share: frozen, nothing unknown, no silent conversions."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Smtp(Section):
