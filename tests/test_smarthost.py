@@ -7,6 +7,7 @@ import time
 
 import pytest
 import trustme
+from aiosmtplib.protocol import normalize_message_line_endings
 from hypothesis import given, settings, strategies
 
 from mail2fax import log, smarthost
@@ -100,6 +101,22 @@ async def test_an_address_that_cannot_be_written_is_refused_here(outbox):
         for recipient in ("a@b> NOTIFY=SUCCESS", "a@b\r\nDATA", "a b@c", "<>", ""):
             assert (await verdict(opened, recipient)).status == "5.1.3"
     assert not outbox.commands
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    strategies.lists(strategies.sampled_from([b".", b"..", b"a", b"\r\n", b"\n", b"\r", b"\r\n.", b"x\r\n"])).map(
+        b"".join
+    )
+)
+def test_no_content_ends_before_its_end(message):
+    """Dots are doubled, line ends are CR LF, and what the server reads is what was handed over."""
+    sent = smarthost._stuffed(message)
+    assert sent.endswith(b"\r\n.\r\n") and (b"\r\n" + sent).count(b"\r\n.\r\n") == 1
+    assert b"\n" not in sent.replace(b"\r\n", b"") and b"\r" not in sent.replace(b"\r\n", b"")
+    lines = sent.removesuffix(b".\r\n").split(b"\r\n")
+    read = b"\r\n".join(line.removeprefix(b".") for line in lines)
+    assert read == normalize_message_line_endings(message)
 
 
 # -- connections
