@@ -12,6 +12,7 @@ from typing import Any
 
 from jinja2 import BytecodeCache, ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
@@ -39,8 +40,20 @@ class _Compiled(BytecodeCache):
 _COMPILED = {(safe, html): _Compiled() for safe in (False, True) for html in (False, True)}
 
 
+class _Context(Context):
+    """Jinja asks of whatever is called whether it wants to see the context: nothing that our templates call does."""
+
+    def call(self, called: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call it. Jinja's own word about the block and the loop is for those that want to see the context."""
+        kwargs.pop("_block_vars", None)
+        kwargs.pop("_loop_vars", None)
+        return called(*args, **kwargs)
+
+
 class _Quick(Environment):
     """Without a sandbox."""
+
+    context_class = _Context
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
         """One dict, for nothing is added later: each import goes through all of them, and a ChainMap is slow at it."""
