@@ -26,7 +26,6 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
-    text,
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.compiler import compiles
@@ -142,13 +141,9 @@ faxes = Table(
     Index("faxes_sender", "sender", "received_at"),
     Index("faxes_number", "number", "received_at"),
     Index("faxes_received", "received_at"),
-    # Few of many: the status page counts them at every look.
-    Index(
-        "faxes_undeliverable",
-        "received_at",
-        sqlite_where=text("reply = 'undeliverable'"),
-        postgresql_where=text("reply = 'undeliverable'"),
-    ),
+    # Few of many: the status page counts them at every look. The migration says which, WHERE reply = 'undeliverable':
+    # to be told here, it would load PostgreSQL's dialect into every node, a twentieth of the start.
+    Index("faxes_undeliverable", "received_at"),
 )
 
 events = Table(
