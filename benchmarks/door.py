@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from mail2fax import log, node
+from mail2fax import garbage, log
 from mail2fax.listener import Listener
 from mail2fax.policy import Policy
 from mail2fax.settings import Settings
@@ -29,7 +29,7 @@ async def serve(folder: Path) -> None:
     async with open_spool(settings, serving=True) as spool:
         listener = Listener(settings, spool, Policy(settings))
         addresses = await listener.start()
-        node.spare_the_collector()
+        garbage.spare_the_collector()
         print(*addresses, flush=True)
         await stopping.wait()
         await listener.close()
