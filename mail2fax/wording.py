@@ -1,16 +1,18 @@
 """Numbers, times and sizes as people write them in a language. Pure."""
 
 import re
-import textwrap
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_time, get_datetime_format
 from babel.numbers import format_decimal
 from babel.units import format_unit
 
 _WIDTH = 72
+_BLANKS = re.compile(r"[ \n]+")
+_DAYS = 64  # whose words are kept: most replies tell of today
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = ((_DAY, "duration-day"), (_HOUR, "duration-hour"), (_MINUTE, "duration-minute"), (1, "duration-second"))
 
@@ -21,15 +23,18 @@ class Wording:
     def __init__(self, locale: Locale, zone: str) -> None:
         self._locale = locale
         self._zone = ZoneInfo(zone)
+        self._both = str(get_datetime_format("long", locale=locale)).replace("'", "")
 
     def when(self, moment: datetime) -> str:
         """November 23, 2026, 2:05:14 p.m. EST."""
-        text = format_datetime(moment, "long", tzinfo=self._zone, locale=self._locale)
+        there = moment.astimezone(self._zone)
+        time = format_time(there, "long", tzinfo=self._zone, locale=self._locale)
+        text = self._both.replace("{0}", time).replace("{1}", _day(there.date(), self._locale))
         return text.replace("\u202f", " ")  # a narrow space that some mail programs show as a box
 
     def day(self, moment: datetime) -> str:
         """November 30, 2026."""
-        return format_date(moment.astimezone(self._zone), "long", locale=self._locale)
+        return _day(moment.astimezone(self._zone).date(), self._locale)
 
     def duration(self, seconds: float) -> str:
         """The two largest units: 1 hr 5 min, 14 sec."""
@@ -53,9 +58,22 @@ class Wording:
         return format_unit(round(millions, int(millions < 10)), "digital-megabyte", "short", locale=self._locale)
 
 
+@lru_cache(_DAYS)
+def _day(day: date, locale: Locale) -> str:
+    return format_date(day, "long", locale=locale)
+
+
 def wrapped(text: str, indent: int = 0) -> str:
-    """A paragraph of plain text in lines of 72 characters; all but the first are indented."""
+    """A paragraph of plain text in lines of 72 characters; all but the first are indented. No word is broken.
+
+    textwrap does the same by one regular expression a word, in three times the time.
+    """
     # Not str.split(): a space that must not be broken stays one.
-    line = re.sub(r"[ \n]+", " ", text).strip()
-    after = " " * indent
-    return textwrap.fill(line, _WIDTH, subsequent_indent=after, break_long_words=False, break_on_hyphens=False)
+    first, *words = _BLANKS.sub(" ", text).strip().split(" ")
+    lines = [first]
+    for word in words:
+        if len(lines[-1]) + len(word) < _WIDTH:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(" " * indent + word)
+    return "\n".join(lines)

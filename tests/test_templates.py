@@ -2,11 +2,17 @@
 
 import io
 import logging
+import random
 import re
+import textwrap
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+from babel import Locale
+from babel.dates import format_datetime
 from babel.messages.pofile import read_po
 
 from mail2fax import log, shipped, specimens
@@ -15,6 +21,7 @@ from mail2fax.model import Reason
 from mail2fax.render import Letters
 from mail2fax.settings import Log, Reply, Settings
 from mail2fax.stationery import Stationery
+from mail2fax.wording import Wording, wrapped
 from tests import catalogues, goldens
 
 LANGUAGES = ("en", "fr")
@@ -313,3 +320,29 @@ def test_the_page_for_administrators_names_every_variable_filter_and_file():
     assert files - outcomes == set(re.findall(r"`([a-z-]+\.(?:txt|html|jinja))`", page)) - outcomes
     pictures = re.findall(r"\((screenshots/[\w./-]+)\)", page)
     assert pictures and all((Path(__file__).parent.parent / "docs" / picture).is_file() for picture in pictures)
+
+
+# -- words
+
+
+@pytest.mark.parametrize("indent", [0, 4])
+def test_paragraphs_are_wrapped_as_textwrap_does(indent):
+    """Lines of 72 characters, no word broken, a space that must not be broken kept."""
+    words = ["a", "to-day", "x" * 80, "courriel\u00a0;", "é" * 30, "word", "another", "  ", "\n"]
+    for seed in range(300):
+        text = " ".join(random.Random(seed).choices(words, k=40))
+        line = re.sub(r"[ \n]+", " ", text).strip()
+        expected = textwrap.fill(
+            line, 72, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+        )
+        assert wrapped(text, indent) == expected
+
+
+@pytest.mark.parametrize("locale", ["en_CA", "fr_CA", "de", "ja"])
+def test_times_are_written_as_babel_writes_them(locale):
+    """Day and time apart, put together as the language does; the zone's own day, in summer and in winter."""
+    wording = Wording(Locale.parse(locale), "America/Toronto")
+    for hours in range(0, 24 * 366, 37):
+        moment = datetime(2026, 1, 1, 0, 30, 7, tzinfo=UTC) + timedelta(hours=hours)
+        expected = format_datetime(moment, "long", tzinfo=ZoneInfo("America/Toronto"), locale=locale)
+        assert wording.when(moment) == expected.replace("\u202f", " ")
