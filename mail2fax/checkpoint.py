@@ -15,8 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from mail2fax.journal import Turn
 
 _COMMITS = 32  # between two checkpoints: each costs two fsyncs
-_LONG = 16_000  # pages after which the log is to begin anew
-_PASSES = 3  # until little is left: each copies what was written during the one before
+_LONG = 4_000  # pages after which the log is to begin anew
 _PAUSE = 0.5  # seconds until a checkpoint that failed, as on a full disk, is tried again
 
 
@@ -56,11 +55,9 @@ class Checkpoints:
 
     def _checkpoint(self) -> None:
         with contextlib.closing(self._engine.raw_connection()) as connection:
-            for _ in range(_PASSES):
-                if _copy(connection) < _LONG:
-                    return
-            with self._turn:
-                _copy(connection)
+            if _copy(connection) >= _LONG:
+                with self._turn:
+                    _copy(connection)  # what was written during the first
 
 
 def _copy(connection: PoolProxiedConnection) -> int:

@@ -19,7 +19,7 @@ from mail2fax.wakeup import Ear, Wakeups, announce
 from mail2fax.writer import Writer
 
 _READERS = 3  # connections that read; the pool has more for those that write
-_WRITERS = 2  # threads: while one waits for the disk, the next one writes
+_WRITERS = 3  # threads: while one waits for the disk, the next one writes
 _AWAY = 0.5  # seconds until a database that is away is asked again
 
 T = TypeVar("T")

@@ -23,7 +23,7 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 Operation = Callable[[Connection], T]
 Bulk = Callable[[Connection, Sequence[Item]], Sequence[T]]  # an answer for each item, in order
-BATCH = 256  # operations in one commit at most
+BATCH = 256  # operations in one commit, about
 # Raised before anything was written: the answer to one operation, no reason to undo its neighbours.
 _ANSWERS = (LeaseLost, Refused)
 
@@ -44,7 +44,8 @@ class Writer:
     def __init__(self, journal: Journal, threads: int) -> None:
         self._journal = journal
         self.after_commit: Callable[[], object] = _nothing  # called by the thread that committed
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._arrived: list[_Waiting] = []  # in this turn of the event loop
+        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
         self._threads = [threading.Thread(target=self._run, name=f"writer-{n}", daemon=True) for n in range(threads)]
         for thread in self._threads:
             thread.start()
@@ -56,18 +57,30 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Waiting(future, loop, operation))
+        self._add(_Waiting(future, loop, operation))
         return await future
 
     async def do_with_others(self, bulk: Bulk[Item, T], item: Item) -> T:
         """As `do`, but whatever waits for the same bulk operation by then is written by one call of it."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Waiting(future, loop, bulk=bulk, item=item))
+        self._add(_Waiting(future, loop, bulk=bulk, item=item))
         return await future
+
+    def _add(self, waiting: _Waiting) -> None:
+        """What comes in one turn of the event loop is handed over together: each time wakes a thread."""
+        self._arrived.append(waiting)
+        if len(self._arrived) == 1:
+            waiting.loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        if arrived:
+            self._queue.put(arrived)
 
     def close(self) -> None:
         """Finish what was asked for, then end the threads."""
+        self._hand_over()
         for _ in self._threads:
             self._queue.put(None)
         for thread in self._threads:
@@ -80,16 +93,15 @@ class Writer:
             _settle(self._synced(answers))
             self.after_commit()
 
-    def _batch(self, first: _Waiting) -> list[_Waiting]:
-        """Whatever has arrived until now."""
-        batch = [first]
+    def _batch(self, batch: list[_Waiting]) -> list[_Waiting]:
+        """These, and whatever has arrived until now."""
         with contextlib.suppress(Empty):
             while len(batch) < BATCH:
-                waiting = self._queue.get_nowait()
-                if waiting is None:
+                arrived = self._queue.get_nowait()
+                if arrived is None:
                     self._queue.put(None)  # for this thread's own next round, after the batch
                     break
-                batch.append(waiting)
+                batch += arrived
         return batch
 
     def _committed(self, batch: list[_Waiting]) -> list["_Answer"]:

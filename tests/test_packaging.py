@@ -108,7 +108,11 @@ def test_what_is_imported_is_declared():
     for path in (ROOT / "mail2fax").rglob("*.py"):
         for found in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = (
-                [found.module] if isinstance(found, ast.ImportFrom) else [a.name for a in getattr(found, "names", [])]
+                [found.module]
+                if isinstance(found, ast.ImportFrom)
+                else [one.name for one in found.names]
+                if isinstance(found, ast.Import)
+                else []
             )
             roots = {name.partition(".")[0] for name in names if isinstance(found, ast.Import | ast.ImportFrom)}
             imported |= {normal(known[root][0]) for root in roots - sys.stdlib_module_names - {"mail2fax"}}
