@@ -25,8 +25,12 @@ class Journal(Protocol):
     """What the writer needs to know of the database."""
 
     @property
+    def lead(self) -> Turn:
+        """Held by the thread that waits for work, until it has written it."""
+
+    @property
     def turn(self) -> Turn:
-        """Held by the thread that writes."""
+        """Held by the thread that writes, for as long as it does."""
 
     def transaction(self) -> contextlib.AbstractContextManager[Connection]:
         """A transaction, committed at the end of the context. To be used in one's turn."""
@@ -42,6 +46,7 @@ class ServerJournal:
     """A database server: its COMMIT comes back when it is on disk, and it lets several write at once."""
 
     def __init__(self, engine: Engine) -> None:
+        self.lead: Turn = contextlib.nullcontext()
         self.turn: Turn = contextlib.nullcontext()
         self._engine = engine
 
@@ -60,6 +65,7 @@ class FileJournal:
     """The write-ahead log of an SQLite file."""
 
     def __init__(self, engine: Engine, database: Path) -> None:
+        self.lead: Turn = threading.Lock()
         self.turn: Turn = threading.Lock()
         self._engine = engine
         self._path = database.with_name(database.name + "-wal")

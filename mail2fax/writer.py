@@ -87,11 +87,17 @@ class Writer:
             thread.join()
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            with self._journal.turn:
-                answers = self._committed(self._batch(first))
+        while (answers := self._next()) is not None:
             _settle(self._synced(answers))
             self.after_commit()
+
+    def _next(self) -> list["_Answer"] | None:
+        """Wait for work and write it; None at the end. Nobody takes work who cannot write it at once."""
+        with self._journal.lead:
+            if (first := self._queue.get()) is None:
+                return None
+            with self._journal.turn:
+                return self._committed(self._batch(first))
 
     def _batch(self, batch: list[_Waiting]) -> list[_Waiting]:
         """These, and whatever has arrived until now."""
