@@ -11,6 +11,7 @@ from functools import partial
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
+import email_validator
 from pydantic import AfterValidator, Field
 
 HOST = r"([^\s:@/\[\]]+|\[[0-9A-Fa-f:.]+\])"
@@ -50,8 +51,6 @@ def _said(check: Callable[[str], object], advice: str) -> AfterValidator:
 
 def mailbox(text: str, *, name: bool = False) -> str:
     """The address, if mail could be sent to it (RFC 5321 section 4.1.2); a ValueError says why not."""
-    import email_validator  # noqa: PLC0415 -- it takes 20 ms to load, and only an address that is set needs it
-
     # fax.local and root@localhost are good addresses inside an office; the library's documented way to say so.
     email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = ["arpa", "invalid", "onion"]
     try:
