@@ -70,7 +70,7 @@ def run(nodes: int, count: int, size: int) -> dict[str, float]:
     return {"rate": (len(moments) - 1) / max(moments[-1] - moments[0], 1e-9), "cpu": cpu}
 
 
-def model(cpu_seconds: float = 0.05, per_day: int = 10_000_000, minutes: float = 3.0, peak: float = 3.0) -> list[tuple]:
+def model(cpu_seconds: float = 0.033, per_day: int = 10_000_000, minutes: float = 3.0, peak: float = 3.0) -> list[tuple]:
     """What so many faxes a day need, out of what one costs here. Every input is in the table."""
     rate = per_day / 86_400
     busy = rate * peak
@@ -80,12 +80,12 @@ def model(cpu_seconds: float = 0.05, per_day: int = 10_000_000, minutes: float =
         ("a second, on average", rate, "/ 86,400"),
         ("busy hour, times the average", peak, "assumed: office hours"),
         ("a second, busy hour", busy, ""),
-        ("processor seconds a fax", cpu_seconds, "benchmarks.pipeline, this machine"),
+        ("processor seconds a fax", cpu_seconds, "one node on PostgreSQL, above"),
         ("cores for the nodes at 60 % load", busy * cpu_seconds / 0.6, "busy x seconds / 0.6"),
         ("minutes a fax takes", minutes, "assumed: four pages"),
         ("faxes in flight", flying, "busy x minutes"),
         ("polls a second", busy * 15, "15 a fax, benchmarks.polling"),
-        ("transactions a second", busy * (11 + 15), "11 a fax, and one a poll; grouped into fewer commits"),
+        ("transactions a second", busy * (10 + 15), "10 a fax, and one a poll; grouped into fewer commits"),
         ("MB/s of documents, 100 KB each", busy * 0.1 * 3, "mail in, document kept, document out"),
         ("TB kept for 7 days", per_day * 7 * 2e5 / 1e12, "[documents] keep_days: mail and document"),
         ("fax channels", flying, "the provider's affair, and by far the largest"),
