@@ -70,7 +70,9 @@ def run(nodes: int, count: int, size: int) -> dict[str, float]:
     return {"rate": (len(moments) - 1) / max(moments[-1] - moments[0], 1e-9), "cpu": cpu}
 
 
-def model(cpu_seconds: float = 0.033, per_day: int = 10_000_000, minutes: float = 3.0, peak: float = 3.0) -> list[tuple]:
+def model(
+    cpu_seconds: float = 0.033, per_day: int = 10_000_000, minutes: float = 3.0, peak: float = 3.0
+) -> list[tuple]:
     """What so many faxes a day need, out of what one costs here. Every input is in the table."""
     rate = per_day / 86_400
     busy = rate * peak

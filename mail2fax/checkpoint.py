@@ -46,18 +46,25 @@ class Checkpoints:
 
     def _run(self) -> None:
         while self._due.wait() and not self._stopping.is_set():
-            self._due.clear()
             # Not ours to tell: the writer meets the same disk, and whoever waits for it is told.
             with contextlib.suppress(DBAPIError, sqlite3.Error):
                 self._checkpoint()
+                self._count_anew()
                 continue
             self._stopping.wait(_PAUSE)
+
+    def _count_anew(self) -> None:
+        """Counted from the end of a copy, so that the log has begun anew before the next: see docs/decisions.md."""
+        self._commits = 0
+        self._due.clear()
+        if self._stopping.is_set():  # it may have been `close` that was forgotten
+            self._due.set()
 
     def _checkpoint(self) -> None:
         with contextlib.closing(self._engine.raw_connection()) as connection:
             if _copy(connection) >= _LONG:
                 with self._turn:
-                    _copy(connection)  # what was written during the first
+                    _copy(connection)  # what was written meanwhile: the next transaction begins the log anew
 
 
 def _copy(connection: PoolProxiedConnection) -> int:

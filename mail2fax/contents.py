@@ -8,7 +8,6 @@ was never promised to anybody and is swept away.
 import asyncio
 import contextlib
 import itertools
-import os
 import shutil
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, delete, insert, select
 
 from mail2fax.incoming import Incoming
+from mail2fax.journal import sync_folder
 from mail2fax.schema import chunks
 
 CHUNK = 1024 * 1024
@@ -43,7 +43,7 @@ class Contents(Protocol):
         """Whatever belongs into the row's own transaction."""
 
     def done(self, incoming: Incoming) -> None:
-        """After the commit: what is no longer needed goes."""
+        """What is no longer needed goes: after the commit, or when whoever waited for it was cancelled."""
 
     def open(self, name: str) -> contextlib.AbstractAsyncContextManager[Path]:
         """The content as a file, for as long as the context lasts. Raises FileNotFoundError."""
@@ -73,7 +73,7 @@ class FolderContents:
         """Fsync the file and the folder that names it."""
         if not incoming.large:
             return
-        synced = asyncio.get_running_loop().run_in_executor(self._disk, _sync_folder, self.folder)
+        synced = asyncio.get_running_loop().run_in_executor(self._disk, sync_folder, self.folder)
         both = incoming.finish(self._disk, sync=True), synced
         for failure in await asyncio.gather(*both, return_exceptions=True):
             if failure:
@@ -122,14 +122,6 @@ def _changed(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:
         return time.time()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class TableContents:

@@ -35,7 +35,7 @@ class Database:
         self._engine = engine
         self._reading = engine.execution_options(reading=True)
         path = sqlite_path(engine)
-        self._journal: Journal = FileJournal(engine, path) if path else ServerJournal(engine)
+        self._journal: Journal = FileJournal(engine, path, _WRITERS) if path else ServerJournal(engine)
         self._writer = Writer(self._journal, _WRITERS)
         self._readers = ThreadPoolExecutor(_READERS, "reader")
         self._wakeups = Wakeups()

@@ -44,13 +44,12 @@ def file(
     account: Account,
     filed: Sequence[Filed],
     who: str,
-    keep: float,
 ) -> Fax:
     """Keep the account and the documents, and give the fax its document. Filing them twice is filing them once.
 
     Raises LeaseLost, with nothing written: whoever has the fax now makes them again.
     """
-    moved = proceed(connection, fax, [one.document for one in filed], who, keep)
+    moved = proceed(connection, fax, [one.document for one in filed], who)
     write_account(connection, fax.message_id, account, None)
     for one in filed:
         row = {
@@ -69,10 +68,10 @@ def file(
     return moved
 
 
-def proceed(connection: Connection, fax: Fax, made: Sequence[Document], who: str, keep: float) -> Fax:
+def proceed(connection: Connection, fax: Fax, made: Sequence[Document], who: str) -> Fax:
     """Give the fax its document; each further document of the mail becomes a fax of its own."""
     first, *others = made
-    move = Move(State.PREPARED, who, _document(first), {"pages": first.pages}, keep=keep)
+    move = Move(State.PREPARED, who, _document(first), {"pages": first.pages})
     moved = moves.advance(connection, fax, move)
     for document in others:
         _sibling(connection, fax, document, who)

@@ -86,13 +86,17 @@ class Incoming:
         if self._failure:
             raise self._failure
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(threads, self._finish, self._taken(), sync)
+        finishing = self._writing = loop.run_in_executor(threads, self._finish, self._taken(), sync)
+        finishing.add_done_callback(self._passed_on)
+        await asyncio.shield(finishing)
 
     def discard(self) -> None:
         """Forget it: nothing was promised."""
+        if self._file is None:
+            return  # what is small goes with this object: its row may yet be written
         self._discarded = True
         self._taken()
-        if self._file and not self._writing:  # else whoever is writing now removes it
+        if not self._writing:  # else whoever is writing now removes it
             self._file.close()
             self.path.unlink(missing_ok=True)
 
@@ -104,7 +108,7 @@ class Incoming:
 
     def _passed_on(self, writing: "asyncio.Future[None]") -> None:
         self._writing = None
-        self._failure = None if writing.cancelled() else writing.exception()
+        self._failure = asyncio.CancelledError() if writing.cancelled() else writing.exception()
         if self._discarded or self._failure:
             self.discard()
         elif self._waiting >= _PIECE:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Insert, Table, bindparam, exists, insert, select
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError
 
 from mail2fax.contents import Contents
 from mail2fax.incoming import Incoming
@@ -109,7 +110,10 @@ class _Insert:
         while done < len(rows):
             count = next(count for count in _AT_ONCE if count <= len(rows) - done)
             statement = self._statement(connection, count)
-            cursor.execute(statement, tuple(chain.from_iterable(rows[done : done + count])))
+            try:
+                cursor.execute(statement, tuple(chain.from_iterable(rows[done : done + count])))
+            except connection.dialect.loaded_dbapi.Error as error:
+                raise DBAPIError(statement, None, error, hide_parameters=True) from error
             written += cursor.rowcount
             done += count
         cursor.close()

@@ -11,9 +11,11 @@ walformat.html on recovery: up to the last commit whose checksums are whole).
 
 import contextlib
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
@@ -64,51 +66,58 @@ class ServerJournal:
 class FileJournal:
     """The write-ahead log of an SQLite file."""
 
-    def __init__(self, engine: Engine, database: Path) -> None:
+    def __init__(self, engine: Engine, database: Path, threads: int) -> None:
+        """So many `threads` write."""
         self.lead: Turn = threading.Lock()
         self.turn: Turn = threading.Lock()
         self._engine = engine
         self._path = database.with_name(database.name + "-wal")
         # One connection for all turns: each has a cache of its own, which another one's writing would make worthless.
-        # It is never closed: as long as it is open, the log stays the file that it is.
+        # It stays open to the end: as long as it is, the log stays the file that it is.
         self._connection: Connection | None = None
-        # A descriptor for each thread: the kernel tells each of them, once, that writing failed since it asked last.
-        self._logs: dict[int, int] = {}
+        # Descriptors, as many as may sync at once, open from the start: the kernel tells each of them, once, that
+        # writing has failed since it was used last.
+        self._threads = threads
+        self._logs: SimpleQueue[int] = SimpleQueue()
         self._failed = False
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
         """On the one connection."""
         connection = self._connection = self._connection or self._connect()
-        if threading.get_ident() not in self._logs:
-            self._logs[threading.get_ident()] = os.open(self._path, os.O_RDONLY)
         if self._failed:
             self._rewrite(connection)
+        connection.connection.rollback()  # should a COMMIT have failed and left its transaction open
         with connection.begin():
             yield connection
 
     def sync(self) -> None:
         """Back when every transaction that has ended is on disk."""
+        descriptor = self._logs.get()
         try:
-            _sync(self._logs[threading.get_ident()])
+            _sync(descriptor)
         except OSError:
             self._failed = True
             raise
+        finally:
+            self._logs.put(descriptor)
 
     def close(self) -> None:
         """Close the connection and the log."""
         if self._connection:
             self._connection.invalidate()  # closed, not back to the pool, where others expect synchronous=FULL
             self._connection.close()
-        while self._logs:
-            os.close(self._logs.popitem()[1])
+        while not self._logs.empty():
+            os.close(self._logs.get())
 
     def _connect(self) -> Connection:
         connection = self._engine.connect()
-        with contextlib.closing(connection.connection.cursor()) as cursor:
+        with _told(), contextlib.closing(connection.connection.cursor()) as cursor:
             cursor.execute("PRAGMA synchronous=NORMAL")  # without the sync in COMMIT, with all that keep the file whole
             cursor.execute("SELECT 1 FROM sqlite_schema").fetchone()  # makes the log
-        _sync_folder(self._path.parent)  # its name must survive as well
+        sync_folder(self._path.parent)  # its name must survive as well
+        for _ in range(self._threads - self._logs.qsize()):
+            self._logs.put(os.open(self._path, os.O_RDONLY))
         return connection
 
     def _rewrite(self, connection: Connection) -> None:
@@ -116,7 +125,7 @@ class FileJournal:
 
         TRUNCATE copies the log into the database, syncs that, and begins the log anew.
         """
-        with contextlib.closing(connection.connection.cursor()) as cursor:
+        with _told(), contextlib.closing(connection.connection.cursor()) as cursor:
             busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise OSError("the log of the database could not be written once more")
@@ -126,7 +135,17 @@ class FileJournal:
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the one
 
 
-def _sync_folder(folder: Path) -> None:
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """The driver's own errors, as those of the disk that is behind them."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise OSError(f"the database's log: {error}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Back when the names in a folder are on disk. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

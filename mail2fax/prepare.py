@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from mail2fax import log, records
 from mail2fax.document import CoverSheet, MadeDocument, Task
@@ -22,7 +23,9 @@ class Prepare:
         self._settings = settings
         self._spool = spool
         self._workshop = workshop
-        self._busy: dict[str, asyncio.Lock] = {}
+        self._busy: WeakValueDictionary[str, asyncio.Lock] = (
+            WeakValueDictionary()
+        )  # as long as somebody has or wants one
 
     async def __call__(self, fax: Fax) -> None:
         """Give the fax its document, or end it with the reason why there is none."""
@@ -36,13 +39,8 @@ class Prepare:
     @contextlib.asynccontextmanager
     async def _alone(self, message_id: str) -> AsyncIterator[None]:
         """A mail to a hundred numbers is taken apart once: its other faxes wait here, and then find the documents."""
-        lock = self._busy.setdefault(message_id, asyncio.Lock())
-        try:
-            async with lock:
-                yield
-        finally:
-            if not lock.locked():
-                self._busy.pop(message_id, None)
+        async with self._busy.setdefault(message_id, asyncio.Lock()):
+            yield
 
     async def _known(self, fax: Fax) -> Sequence[Document] | Outcome:
         """What was made of this mail for another recipient; nothing yet is an empty list."""

@@ -274,7 +274,7 @@ def _sqlite(target: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: Any) -> None:
-        # FULL: the 250 stands behind an fsync of the log, not only of the main file.
+        # FULL: a COMMIT stands behind an fsync of the log; for the writer's own connection `journal` sees to that.
         log = f"wal_autocheckpoint={LONGEST_LOG}"
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", log):
             connection.execute(f"PRAGMA {pragma}").close()

@@ -253,8 +253,6 @@ class Spool(Database):
         fax: Fax,
         account: Account,
         made: Sequence[tuple[Document, str, Path, bytes | None]],
-        *,
-        keep: bool = False,
     ) -> Fax:
         """Keep a mail's account and its documents (each with its variant, its file and its preview), and proceed."""
         filed: list[Filed] = []
@@ -262,8 +260,7 @@ class Spool(Database):
             for position, (document, variant, path, preview) in enumerate(made, start=1):
                 content = await self._adopted(document.id, path)
                 filed.append(Filed(document, variant, position, content, preview))
-            seconds = self.lease_seconds if keep else 0.0
-            return await self.hand_on(SUBMIT, filing.file, self._contents, fax, account, filed, self.node, seconds)
+            return await self.hand_on(SUBMIT, filing.file, self._contents, fax, account, filed, self.node)
         finally:
             for one in filed:
                 self._contents.done(one.content)
@@ -284,10 +281,9 @@ class Spool(Database):
             raise
         return content
 
-    async def proceed(self, fax: Fax, made: Sequence[Document], *, keep: bool = False) -> Fax:
+    async def proceed(self, fax: Fax, made: Sequence[Document]) -> Fax:
         """Move a fax on to `prepared` with its document, and add a fax for each further one."""
-        seconds = self.lease_seconds if keep else 0.0
-        return await self.hand_on(SUBMIT, filing.proceed, fax, made, self.node, seconds)
+        return await self.hand_on(SUBMIT, filing.proceed, fax, made, self.node)
 
     async def file_refusal(self, message_id: str, account: Account, refusal: Outcome) -> None:
         """Keep why no document can be made of a mail."""

@@ -1,4 +1,4 @@
-"""One thread that writes: it commits together whatever arrived while the last commit ran (group commit).
+"""Threads that write, one at a time: each commits together whatever arrived while the last commit ran (group commit).
 
 What comes in masses is written in masses: items that wait for the same bulk operation are handed to it together.
 

@@ -6,6 +6,7 @@ White-box tests of the steps, each for a hole that was found in them or that mus
 import asyncio
 import contextlib
 import os
+import threading
 import time
 
 import pytest
@@ -379,6 +380,30 @@ async def test_a_document_whose_commit_never_came_is_made_again(spool, monkeypat
     filed = await spooling.file(spool, fax, LARGE)
     async with spool.document(filed.document_id) as path:
         assert path.read_bytes() == LARGE
+
+
+async def test_a_document_is_whole_though_its_step_was_cancelled(spool, monkeypatch):
+    """The write is carried out all the same, with what was to be written."""
+    await put(spool)
+    fax = await claim(spool, PREPARE)
+    gate, begun, real = threading.Event(), threading.Event(), spool._journal.transaction
+
+    def late():
+        begun.set()
+        assert gate.wait(10)
+        return real()
+
+    monkeypatch.setattr(spool._journal, "transaction", late)
+    step = asyncio.create_task(spooling.file(spool, fax, b"%PDF-1.4 whole"))
+    await asyncio.to_thread(begun.wait, 10)
+    step.cancel()
+    await asyncio.wait({step})
+    gate.set()
+    async with asyncio.timeout(10):
+        while await state(spool, fax) is not State.PREPARED:
+            await asyncio.sleep(0.01)
+    async with spool.document(f"{fax.message_id}..1") as path:
+        assert path.read_bytes() == b"%PDF-1.4 whole"
 
 
 async def test_workplaces_of_the_dead_are_swept(tmp_path):

@@ -1,6 +1,7 @@
 """SQLite's log: nothing is promised before it is on disk, nobody waits for another's disk, and it does not grow for ever."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import sqlite3
@@ -9,8 +10,10 @@ import threading
 import pytest
 
 from mail2fax import checkpoint, journal, records
+from mail2fax.model import LeaseLost
 from mail2fax.settings import Settings
 from mail2fax.spool import open_spool
+from tests import spooling
 from tests.spooling import put
 
 
@@ -120,7 +123,7 @@ async def test_a_checkpoint_that_fails_is_tried_again(spool, monkeypatch):
     done = threading.Event()
 
     def copy(connection):
-        if not failures:
+        if len(failures) < 3:
             failures.append(1)
             raise sqlite3.OperationalError("database or disk is full")
         done.set()
@@ -128,8 +131,52 @@ async def test_a_checkpoint_that_fails_is_tried_again(spool, monkeypatch):
 
     monkeypatch.setattr(checkpoint, "_copy", copy)
     monkeypatch.setattr(checkpoint, "_PAUSE", 0.01)
-    for n in range(4 * checkpoint._COMMITS):
+    for n in range(checkpoint._COMMITS):
         await put(spool, content=b"%d" % n)
-        if done.is_set():
-            break
     assert await asyncio.to_thread(done.wait, 10)
+
+
+async def test_the_thread_ends_whatever_it_is_doing(spool, monkeypatch):
+    """Told to stop in the very moment in which it forgets that there was something to do."""
+    thread = spool._checkpoints
+    monkeypatch.setattr(checkpoint, "_copy", lambda _: thread._stopping.set() or 0)
+    for n in range(checkpoint._COMMITS):
+        await put(spool, content=b"%d" % n)
+    await asyncio.to_thread(thread._thread.join, 10)
+    assert not thread._thread.is_alive()
+
+
+async def test_a_driver_that_tells_of_the_failure_once_more(spool, monkeypatch):
+    """SQLite's own descriptor may hear of it later than ours: what nobody else knows is written all the same."""
+    fax = await spooling.submitting(spool)
+    failures = ["sync", "rewrite"]
+    real_sync, real_told = journal._sync, journal._told
+
+    def sync(descriptor):
+        if failures[:1] == ["sync"]:
+            failures.pop(0)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real_sync(descriptor)
+
+    @contextlib.contextmanager
+    def told():
+        with real_told():
+            if failures[:1] == ["rewrite"]:
+                failures.pop(0)
+                raise sqlite3.OperationalError("disk I/O error")
+            yield
+
+    monkeypatch.setattr(journal, "_sync", sync)
+    monkeypatch.setattr(journal, "_told", told)
+    with contextlib.suppress(LeaseLost):  # it was written the first time, and is known again only by a lease
+        await spool.taken(fax, "ref-1", 5.0)
+    assert not failures
+    assert (await spool.read(records.named, fax.id))[0].provider_ref == "ref-1"
+
+
+async def test_a_commit_that_leaves_its_transaction_open(spool):
+    """The next one begins all the same."""
+    await put(spool, content=b"before")
+    spool._journal._connection.connection.cursor().execute("BEGIN IMMEDIATE")
+    await put(spool, content=b"after")
+    assert await spool.waiting() == 2
