@@ -108,7 +108,7 @@ class Incoming:
 
     def _passed_on(self, writing: "asyncio.Future[None]") -> None:
         self._writing = None
-        self._failure = asyncio.CancelledError() if writing.cancelled() else writing.exception()
+        self._failure = OSError("a write was given up") if writing.cancelled() else writing.exception()
         if self._discarded or self._failure:
             self.discard()
         elif self._waiting >= _PIECE:

@@ -1,8 +1,7 @@
 """How a commit gets on disk: PostgreSQL sees to it itself, of SQLite's log it is seen to here.
 
 SQLite lets nobody write while one commit waits for the disk. Here a commit is handed to the operating system, the
-next writer takes its turn, and each then waits for the disk by itself: on a disk that needs 5 ms, sixteen clients are
-served as fast as by a mail server that syncs sixteen files at once.
+next writer takes its turn, and each then waits for the disk by itself (docs/performance.md has what that gains).
 
 That it is safe: the log grows at its end, so a sync makes durable whatever was committed before it; what was committed
 and not synced was promised to nobody, and may be there or not after a power cut (sqlite.org/wal.html, and

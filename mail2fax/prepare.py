@@ -23,9 +23,8 @@ class Prepare:
         self._settings = settings
         self._spool = spool
         self._workshop = workshop
-        self._busy: WeakValueDictionary[str, asyncio.Lock] = (
-            WeakValueDictionary()
-        )  # as long as somebody has or wants one
+        # Each lock is there as long as somebody has it or waits for it.
+        self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, fax: Fax) -> None:
         """Give the fax its document, or end it with the reason why there is none."""
