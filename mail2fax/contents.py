@@ -1,8 +1,11 @@
-"""Where the bytes of mails and documents are kept: small ones in their row, large ones beside the database.
+"""Where the bytes of mails and documents are kept: small ones in their row, others beside the database.
 
-On SQLite large contents are files in a folder beside it, on PostgreSQL rows of `chunks`, since nodes share
-nothing else. A content is safe on disk (`settle`) before the row that names it is committed; a file without a row
-was never promised to anybody and is swept away.
+On SQLite large contents are files in a folder beside it, and mails in between are appended to `segments` there; on
+PostgreSQL they are rows of `chunks`, since nodes share nothing else.
+
+A document is safe on disk (`settle`) before the row that names it is committed. A mail's bytes and its row go to the
+disk at the same time (`accept`), and both must be there before anything is promised; `withdrawal` says what becomes of
+a row whose bytes did not get there. A file without a row was never promised to anybody and is swept away.
 """
 
 import asyncio
@@ -14,18 +17,32 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 
 from mail2fax.incoming import Incoming
-from mail2fax.journal import sync_folder
+from mail2fax.journal import FileJournal, sync_folder
 from mail2fax.schema import chunks
+from mail2fax.segments import Place, Segments
 
 CHUNK = 1024 * 1024
-_DISK_THREADS = 16  # fsyncs at once
+_ROW = 16 * 1024  # bytes of a mail that go into its row on SQLite: one sync is faster than two at once
 _PENS = 2  # threads that hash and write: they compute, and more of them than processors only stand in the loop's way
 _SWEEP_AGE = 3600  # seconds: a command line tool may be writing a younger file right now
+
+
+class Kept(NamedTuple):
+    """What a mail's row holds of its content: the bytes, or their place in a segment, or neither."""
+
+    content: bytes | None = None
+    segment: str | None = None
+    start: int | None = None
+
+    @property
+    def place(self) -> Place | None:
+        """Where it begins, if it is in a segment."""
+        return None if self.segment is None or self.start is None else Place(self.segment, self.start)
 
 
 class Contents(Protocol):
@@ -40,7 +57,13 @@ class Contents(Protocol):
         """Make a large content safe before its row is committed. Raises OSError."""
 
     def insert(self, connection: Connection, incoming: Incoming) -> None:
-        """Whatever belongs into the row's own transaction."""
+        """Whatever belongs into the transaction of a row whose content is settled."""
+
+    def accept(self, connection: Connection, incoming: Incoming) -> Kept:
+        """Whatever belongs into the transaction of a mail that is finished: it is safe when that is. Raises OSError."""
+
+    def trails(self, incoming: Incoming) -> bool:
+        """Whether a mail's row may be on disk while its content is not, until `accept`'s transaction is."""
 
     def done(self, incoming: Incoming) -> None:
         """What is no longer needed goes: after the commit, or when whoever waited for it was cancelled."""
@@ -48,8 +71,14 @@ class Contents(Protocol):
     def open(self, name: str) -> contextlib.AbstractAsyncContextManager[Path]:
         """The content as a file, for as long as the context lasts. Raises FileNotFoundError."""
 
+    def read(self, place: Place, size: int) -> bytes:
+        """A mail's bytes out of a segment. Raises FileNotFoundError."""
+
     def remove(self, connection: Connection, name: str) -> None:
         """Forget a content."""
+
+    def blank(self, place: Place, size: int) -> None:
+        """Forget a mail's bytes in a segment."""
 
     def close(self) -> None:
         """Nothing more is asked of it."""
@@ -58,12 +87,12 @@ class Contents(Protocol):
 class FolderContents:
     """Files in a folder beside an SQLite database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, journal: FileJournal) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
-        # Its own threads: a 250 must not queue behind somebody's reading.
+        self._journal = journal
+        self._segments = Segments(folder)
         self._pens = ThreadPoolExecutor(_PENS, "pen")
-        self._disk = ThreadPoolExecutor(_DISK_THREADS, "disk")
 
     def place(self, name: str) -> Incoming:
         """A file in the folder, once the content is large."""
@@ -71,21 +100,47 @@ class FolderContents:
 
     async def settle(self, incoming: Incoming) -> None:
         """Fsync the file and the folder that names it."""
+        await incoming.finish()
         if not incoming.large:
             return
-        synced = asyncio.get_running_loop().run_in_executor(self._disk, sync_folder, self.folder)
-        both = incoming.finish(self._disk, sync=True), synced
-        for failure in await asyncio.gather(*both, return_exceptions=True):
-            if failure:
-                # No row will name it, and a disk that is full needs the room.
-                incoming.discard()
-                raise failure
+        try:
+            in_thread = asyncio.get_running_loop().run_in_executor
+            syncs = [in_thread(self._journal.disk, sync) for sync in (incoming.sync, self._sync_folder)]
+            await asyncio.gather(*syncs)
+        except OSError:
+            incoming.discard()  # no row will name it, and a disk that is full needs the room
+            raise
 
     def insert(self, connection: Connection, incoming: Incoming) -> None:
         """Nothing: the file is there."""
 
+    def accept(self, connection: Connection, incoming: Incoming) -> Kept:  # noqa: ARG002 -- Contents' signature
+        """Small ones into the row; others are synced beside it."""
+        if incoming.large:
+            self._journal.beside(incoming.sync)
+            self._journal.beside(self._sync_folder)
+            return Kept()
+        assert incoming.inline is not None
+        return self._append(incoming.inline) if self.trails(incoming) else Kept(incoming.inline)
+
+    def _append(self, content: bytes) -> Kept:
+        segment, begun = self._segments.mine()
+        place = segment.append(content)
+        self._journal.beside(segment.sync)
+        if begun:
+            self._journal.beside(self._sync_folder)
+        return Kept(None, *place)
+
+    def _sync_folder(self) -> None:
+        sync_folder(self.folder)
+
+    def trails(self, incoming: Incoming) -> bool:
+        """What is in the row is on disk with it."""
+        return incoming.size > _ROW
+
     def done(self, incoming: Incoming) -> None:
-        """Nothing: the file is the content."""
+        """The file is the content."""
+        incoming.close()
 
     @contextlib.asynccontextmanager
     async def open(self, name: str) -> AsyncIterator[Path]:
@@ -95,14 +150,26 @@ class FolderContents:
             raise FileNotFoundError(name)
         yield path
 
+    def read(self, place: Place, size: int) -> bytes:
+        """Of a segment in the folder."""
+        return self._segments.read(place, size)
+
     def remove(self, connection: Connection, name: str) -> None:  # noqa: ARG002 -- Contents' signature
         """Unlink. After a crash before the commit the row has no content: it was to be forgotten anyway."""
         (self.folder / name).unlink(missing_ok=True)
 
+    def blank(self, place: Place, size: int) -> None:
+        """As `remove`: the bytes go at once, their room with the segment."""
+        self._segments.blank(place, size)
+
     def close(self) -> None:
         """End its threads."""
         self._pens.shutdown()
-        self._disk.shutdown()
+        self._segments.close()
+
+    def in_use(self) -> set[str]:
+        """Files that may yet be written, whether a row names them or not."""
+        return {segment.name for segment in self._segments.in_use()}
 
     def sweep(self, known: set[str]) -> int:
         """Remove what no row names: mails that were never acknowledged, and the workplaces of the dead. How many."""
@@ -139,18 +206,22 @@ class TableContents:
 
     async def settle(self, incoming: Incoming) -> None:
         """Have the file whole; the row's own commit makes it safe."""
-        if incoming.large:
-            try:
-                await incoming.finish(self._pens, sync=False)
-            except OSError:
-                incoming.discard()
-                raise
+        await incoming.finish()
 
     def insert(self, connection: Connection, incoming: Incoming) -> None:
         """Copy a large content into the transaction."""
         if incoming.large:
             for n, data in enumerate(_pieces(incoming.path)):
                 connection.execute(insert(chunks), {"owner": incoming.name, "n": n, "data": data})
+
+    def accept(self, connection: Connection, incoming: Incoming) -> Kept:
+        """Into the transaction, whatever its size."""
+        self.insert(connection, incoming)
+        return Kept(incoming.inline)
+
+    def trails(self, incoming: Incoming) -> bool:  # noqa: ARG002 -- Contents' signature
+        """It is in the row's own transaction."""
+        return False
 
     def done(self, incoming: Incoming) -> None:
         """The copy on this node's disk goes."""
@@ -176,9 +247,16 @@ class TableContents:
             raise FileNotFoundError(name)
         file.flush()
 
+    def read(self, place: Place, size: int) -> bytes:  # noqa: ARG002 -- Contents' signature
+        """There are no segments."""
+        raise FileNotFoundError(place.segment)
+
     def remove(self, connection: Connection, name: str) -> None:
         """Delete its rows."""
         connection.execute(delete(chunks).where(chunks.c.owner == name))
+
+    def blank(self, place: Place, size: int) -> None:
+        """There are no segments."""
 
     def close(self) -> None:
         """The folder goes with the node."""

@@ -32,6 +32,7 @@ class Incoming:
         self._hash: Any = None  # of what is in the file
         self._writing: asyncio.Future[None] | None = None
         self._failure: BaseException | None = None
+        self._complete = False
         self._discarded = False
 
     def write(self, data: bytes) -> None:
@@ -65,7 +66,7 @@ class Incoming:
 
     @cached_property
     def sha256(self) -> str:
-        """Hex digest of all bytes. To be asked when all of them are here, of a large content when it is settled."""
+        """Hex digest of all bytes. To be asked when all of them are here, of a large content when it is finished."""
         digest: str = (self._hash if self.inline is None else hashlib.sha256(self.inline)).hexdigest()
         return digest
 
@@ -79,16 +80,26 @@ class Incoming:
         while self.behind and self._writing:
             await asyncio.wait({self._writing})
 
-    async def finish(self, threads: Executor, *, sync: bool) -> None:
-        """Back when the file is whole and, with `sync`, on disk; one of `threads` sees to it. Raises OSError."""
+    async def finish(self) -> None:
+        """Back when all of it is in the file, if it is large, though not on disk yet. Raises OSError."""
+        if not self.large:
+            return
+        self._complete = True
+        self._pass_on()
         while self._writing:
             await asyncio.wait({self._writing})
         if self._failure:
             raise self._failure
-        loop = asyncio.get_running_loop()
-        finishing = self._writing = loop.run_in_executor(threads, self._finish, self._taken(), sync)
-        finishing.add_done_callback(self._passed_on)
-        await asyncio.shield(finishing)
+
+    def sync(self) -> None:
+        """Back when the file is on disk. For any thread, once it is finished. Raises OSError."""
+        assert self._file is not None
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Nothing more is asked of it. The file stays."""
+        if self._file and not self._writing:
+            self._file.close()
 
     def discard(self) -> None:
         """Forget it: nothing was promised."""
@@ -101,7 +112,7 @@ class Incoming:
             self.path.unlink(missing_ok=True)
 
     def _pass_on(self) -> None:
-        if not self._writing:
+        if self._pieces and not self._writing:
             loop = asyncio.get_running_loop()
             self._writing = loop.run_in_executor(self._pens, self._keep, self._taken())
             self._writing.add_done_callback(self._passed_on)
@@ -111,26 +122,18 @@ class Incoming:
         self._failure = OSError("a write was given up") if writing.cancelled() else writing.exception()
         if self._discarded or self._failure:
             self.discard()
-        elif self._waiting >= _PIECE:
+        elif self._complete or self._waiting >= _PIECE:
             self._pass_on()
 
     def _taken(self) -> list[bytes]:
         pieces, self._pieces, self._waiting = self._pieces, [], 0
         return pieces
 
-    # -- in a thread, one call after the other
-
     def _keep(self, pieces: list[bytes]) -> None:
+        """In a thread, one call after the other."""
         assert self._file is not None
         data = b"".join(pieces)  # one call each for all of it: between two calls the loop takes its turn
         self._hash.update(data)
         view = memoryview(data)
         while view:  # an unbuffered write may be short
             view = view[self._file.write(view) :]
-
-    def _finish(self, pieces: list[bytes], sync: bool) -> None:
-        assert self._file is not None
-        self._keep(pieces)
-        if sync:
-            os.fsync(self._file.fileno())
-        self._file.close()

@@ -7,15 +7,16 @@ delivery key makes the second insert a no-op, also when two connections bring th
 
 import hashlib
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Insert, Table, bindparam, exists, insert, select
+from sqlalchemy import Connection, Insert, Table, bindparam, delete, exists, insert, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
-from mail2fax.contents import Contents
+from mail2fax.contents import Contents, Kept
 from mail2fax.incoming import Incoming
 from mail2fax.model import Envelope, Receipt, Recipient, State
 from mail2fax.schema import deliveries, events, faxes, messages, notices, now
@@ -41,17 +42,27 @@ class _Wanted(NamedTuple):
     arrival: Arrival
 
 
-def put(connection: Connection, contents: Contents, node: str, arrivals: Sequence[Arrival]) -> list[Receipt]:
-    """Write each message, and a fax for each of its recipients that is no known duplicate."""
+def put(
+    connection: Connection, contents: Contents, node: str, arrivals: Sequence[Arrival], unsafe: AbstractSet[str]
+) -> list[Receipt | None]:
+    """Write each message, and a fax for each of its recipients that is no known duplicate.
+
+    Nothing is written of a duplicate of an `unsafe` mail, whose content is still on its way to the disk: None, and it
+    has to be put again.
+    """
     wanted = [_wanted(arrival) for arrival in arrivals]
     fresh = _claim_keys(connection, list(chain.from_iterable(wanted)))
-    taken = [[fax for fax in faxes if fax.id in fresh] for faxes in wanted]
+    put_off = _put_off(connection, wanted, fresh, unsafe)
+    taken = [[fax for fax in faxes if fax.id in fresh - put_off] for faxes in wanted]
     accepted = [arrival for arrival, faxes in zip(arrivals, taken, strict=True) if faxes]
-    _write_messages(connection, contents, accepted)
+    _write_messages(connection, accepted, [contents.accept(connection, arrival.content) for arrival in accepted])
     new = list(chain.from_iterable(taken))
     _FAXES.insert(connection, [_fax(fax) for fax in new])
     _EVENTS.insert(connection, [(fax.id, State.RECEIVED.value, node) for fax in new])
-    return [_receipt(connection, *one) for one in zip(arrivals, wanted, taken, strict=True)]
+    return [
+        None if put_off.issuperset(fax.id for fax in one[1]) else _receipt(connection, *one)
+        for one in zip(arrivals, wanted, taken, strict=True)
+    ]
 
 
 def _receipt(connection: Connection, arrival: Arrival, wanted: list[_Wanted], taken: list[_Wanted]) -> Receipt:
@@ -65,15 +76,14 @@ def _receipt(connection: Connection, arrival: Arrival, wanted: list[_Wanted], ta
     return Receipt(earlier.rpartition("-")[0], duplicates)
 
 
-def _write_messages(connection: Connection, contents: Contents, arrivals: Sequence[Arrival]) -> None:
-    _MESSAGES.insert(connection, [_message(arrival) for arrival in arrivals])
-    for arrival in arrivals:
-        contents.insert(connection, arrival.content)
+def _write_messages(connection: Connection, arrivals: Sequence[Arrival], kept: Sequence[Kept]) -> None:
+    _MESSAGES.insert(connection, [_message(*one) for one in zip(arrivals, kept, strict=True)])
 
 
 def forward(connection: Connection, contents: Contents, arrival: Arrival, recipient: str) -> None:
-    """Write a mail to postmaster, and the notice that owes its forwarding."""
-    _write_messages(connection, contents, [arrival])
+    """Write a mail to postmaster, whose content is settled, and the notice that owes its forwarding."""
+    _write_messages(connection, [arrival], [Kept(arrival.content.inline)])
+    contents.insert(connection, arrival.content)
     connection.execute(
         insert(notices).values(created_at=now(), due_at=now()),
         {"id": f"{arrival.id}-p", "kind": "postmaster", "recipient": recipient, "message_id": arrival.id},
@@ -142,7 +152,7 @@ _EVENTS = _Insert(lambda _: insert(events), ["at"], "fax_id", "what", "who")
 _MESSAGES = _Insert(
     lambda _: insert(messages),
     ["received_at"],
-    *("id", "client", "helo", "user", "reverse_path", "ret", "envid", "size", "sha256", "content"),
+    *("id", "client", "helo", "user", "reverse_path", "ret", "envid", "size", "sha256", "content", "segment", "start"),
 )
 _FAXES = _Insert(
     lambda _: insert(faxes),
@@ -174,10 +184,27 @@ def _claim_keys(connection: Connection, wanted: Sequence[_Wanted]) -> set[str]:
     return ids & set(connection.scalars(query))
 
 
-def _message(arrival: Arrival) -> tuple[Any, ...]:
+def _put_off(
+    connection: Connection, wanted: Sequence[Sequence[_Wanted]], fresh: AbstractSet[str], unsafe: AbstractSet[str]
+) -> set[str]:
+    """The faxes of mails that have to wait, as if nothing had been said of them."""
+    duplicates = [faxes for faxes in wanted if not fresh >= {fax.id for fax in faxes}]
+    if not duplicates or not unsafe:
+        return set()
+    ours = list(chain.from_iterable(duplicates))
+    known = select(deliveries.c.fax_id).where(deliveries.c.key.in_([fax.key for fax in ours]))
+    if not unsafe & {fax_id.rpartition("-")[0] for fax_id in connection.scalars(known)}:
+        return set()
+    # All of them: one may be a duplicate of another.
+    ids = {fax.id for fax in ours}
+    connection.execute(delete(deliveries).where(deliveries.c.fax_id.in_(ids)))
+    return ids
+
+
+def _message(arrival: Arrival, kept: Kept) -> tuple[Any, ...]:
     envelope, content = arrival.envelope, arrival.content
     who = (envelope.client, envelope.helo, envelope.user, envelope.reverse_path)
-    return (arrival.id, *who, envelope.ret, envelope.envid, content.size, content.sha256, content.inline)
+    return (arrival.id, *who, envelope.ret, envelope.envid, content.size, content.sha256, *kept)
 
 
 def _fax(fax: _Wanted) -> tuple[Any, ...]:

@@ -12,7 +12,8 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
@@ -20,6 +21,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine
 
 Turn = contextlib.AbstractContextManager[object]
+_DISK_THREADS = 16  # syncs at once, besides those of the log
 
 
 class Journal(Protocol):
@@ -79,6 +81,8 @@ class FileJournal:
         self._threads = threads
         self._logs: SimpleQueue[int] = SimpleQueue()
         self._failed = False
+        self._beside = _Beside()
+        self.disk = ThreadPoolExecutor(_DISK_THREADS, "disk")  # whose threads wait for it
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -87,14 +91,28 @@ class FileJournal:
         if self._failed:
             self._rewrite(connection)
         connection.connection.rollback()  # should a COMMIT have failed and left its transaction open
-        with connection.begin():
+        with self._beside.kept_if_committed(), connection.begin():
             yield connection
 
+    def beside(self, sync: Callable[[], object]) -> None:
+        """In a transaction: to be done at the next `sync` of this thread, at the same time as the log's own."""
+        self._beside.syncs[sync] = None
+
     def sync(self) -> None:
-        """Back when every transaction that has ended is on disk."""
+        """Back when every transaction of this thread that has ended is on disk, and what is beside it."""
+        syncs, self._beside.syncs = self._beside.syncs, {}
+        syncing = [self.disk.submit(sync) for sync in syncs]
+        try:
+            self._sync_log()
+        finally:
+            wait(syncing)
+        for done in syncing:
+            done.result()
+
+    def _sync_log(self) -> None:
         descriptor = self._logs.get()
         try:
-            _sync(descriptor)
+            sync_data(descriptor)
         except OSError:
             self._failed = True
             raise
@@ -103,6 +121,7 @@ class FileJournal:
 
     def close(self) -> None:
         """Close the connection and the log."""
+        self.disk.shutdown()
         if self._connection:
             self._connection.invalidate()  # closed, not back to the pool, where others expect synchronous=FULL
             self._connection.close()
@@ -131,7 +150,23 @@ class FileJournal:
         self._failed = False
 
 
-_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the one
+class _Beside(threading.local):
+    """What one thread has to sync besides the log, each once."""
+
+    def __init__(self) -> None:
+        self.syncs: dict[Callable[[], object], None] = {}
+
+    @contextlib.contextmanager
+    def kept_if_committed(self) -> Iterator[None]:
+        before = dict(self.syncs)
+        try:
+            yield
+        except BaseException:
+            self.syncs = before
+            raise
+
+
+sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has only the one
 
 
 @contextlib.contextmanager

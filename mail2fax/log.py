@@ -269,6 +269,11 @@ def drained(*, fax: str) -> None:
     _event.info("put back", fax=fax)
 
 
+def withdrawn(*, mail: str) -> None:
+    """The machine stopped while a mail went to the disk: its client heard of no 250, and will send it again."""
+    _event.warning("withdrawn: not on disk when the machine stopped, and promised to nobody", mail=mail)
+
+
 def purged(*, contents: int, histories: int) -> None:
     """What was kept long enough is deleted."""
     _event.info("purged", contents=contents, histories=histories)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Select, delete, exists, func, select, update
 from mail2fax.contents import Contents
 from mail2fax.intake import DUPLICATE_SECONDS
 from mail2fax.schema import deliveries, documents, events, faxes, messages, notices, now
+from mail2fax.segments import Place
 
 _DAY = 86_400
 _AT_ONCE = 100  # mails in one transaction
@@ -46,7 +47,12 @@ def _empty(connection: Connection, place: Contents, message_id: str) -> None:
     for document_id in connection.scalars(select(documents.c.id).where(documents.c.message_id == message_id)):
         place.remove(connection, document_id)
     connection.execute(delete(documents).where(documents.c.message_id == message_id))
-    place.remove(connection, message_id)
+    where = select(messages.c.segment, messages.c.start, messages.c.size).where(messages.c.id == message_id)
+    segment, start, size = connection.execute(where).one()
+    if segment:
+        place.blank(Place(segment, start), size)
+    else:
+        place.remove(connection, message_id)
     connection.execute(update(messages).where(messages.c.id == message_id).values(content=None, purged_at=now()))
 
 

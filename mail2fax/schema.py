@@ -90,11 +90,13 @@ messages = Table(
     Column("envid", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
-    Column("content", LargeBinary),  # up to incoming.INLINE bytes; else a file or chunks; NULL once purged
+    Column("content", LargeBinary),  # if it is small; else a file, chunks or a place in a segment; NULL once purged
     Column("headers", Text),  # JSON, once prepared
     Column("parts", Text),  # JSON, once prepared
     Column("refused", Text),  # JSON {reason, status, detail}: why no document could be made of it
     Column("purged_at", Moment),  # when its content and documents were deleted
+    Column("segment", String(32)),  # the file beside an SQLite database in which its content is, and
+    Column("start", BigInteger),  # the byte at which it begins there
     Index("messages_received", "received_at"),
 )
 

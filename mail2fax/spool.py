@@ -15,16 +15,18 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, bindparam, select, union_all
+from sqlalchemy import Connection, Engine, Table, bindparam, null, select, union_all
+from sqlalchemy.exc import DBAPIError
 
-from mail2fax import claims, filing, intake, log, migrations, moves, purge, records, rows
+from mail2fax import claims, filing, intake, log, migrations, moves, purge, records, rows, withdrawal
 from mail2fax.backoff import Backoff
 from mail2fax.claims import Take
-from mail2fax.contents import CHUNK, Contents, FolderContents, TableContents
+from mail2fax.contents import CHUNK, Contents, FolderContents, Kept, TableContents
 from mail2fax.database import Database
 from mail2fax.filing import Account, Filed
 from mail2fax.incoming import Incoming
 from mail2fax.intake import Arrival, unless_known
+from mail2fax.journal import FileJournal, Journal
 from mail2fax.locking import only_one
 from mail2fax.model import FINAL, Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
 from mail2fax.moves import Move
@@ -35,6 +37,8 @@ from mail2fax.wakeup import announce
 T = TypeVar("T")
 P = ParamSpec("P")
 
+# How often, and after how many seconds each, a mail is put again whose original is on its way to the disk.
+_LOOKS, _MOMENT = 200, 0.05
 WORK_PREFIX = "work-"  # temporary files beside the contents
 PREPARE, SUBMIT, RECOVER, POLL, REPLY, NOTICE = "prepare", "submit", "recover", "poll", "reply", "notice"
 WORK: Mapping[State, str] = {
@@ -75,8 +79,10 @@ class Spool(Database):
         self.node = node
         self.settings = settings
         self.lease_seconds = settings.spool.lease
-        self._contents = _open_contents(engine)
+        self._contents = _open_contents(engine, self._journal)
         self._put = self._put_all  # one object, so that the writer sees what goes together
+        self._unsafe: set[str] = set()  # mails whose rows are written, and whose contents may not be on disk yet
+        self._failed: set[str] = set()  # those that could not be brought there, and have to be withdrawn
         # Unique among processes, also among those of one container that all have pid 1.
         self._leases = (f"{node}:{secrets.token_hex(4)}:{n}" for n in itertools.count())
 
@@ -85,6 +91,8 @@ class Spool(Database):
         await self.change(claims.look_again)
         if isinstance(self._contents, FolderContents):
             await self._writer.do(_free_all)
+            for lost in await self.change(withdrawal.after_power_cut, self._contents):
+                log.withdrawn(mail=lost)
             await self._sweep(self._contents)
             self.keep_log_short()
         else:
@@ -104,11 +112,10 @@ class Spool(Database):
     async def put(self, envelope: Envelope, content: Incoming) -> Receipt:
         """Accept a mail. When this returns it is on disk: only then may a client be told 250."""
         arrival = Arrival(content.name, envelope, content)
-        await self._contents.settle(content)
+        await content.finish()
         try:
-            receipt = await self._writer.do_with_others(self._put, arrival)
+            receipt = await self._accepted(arrival)
         except Exception:
-            # Not discarded: if only the commit's answer was lost, the row is there and names it.
             self._contents.done(content)
             raise
         self._wakeups.wake(PREPARE)
@@ -117,8 +124,39 @@ class Spool(Database):
         self._contents.done(content)
         return receipt
 
-    def _put_all(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Receipt]:
-        receipts = intake.put(connection, self._contents, self.node, arrivals)
+    async def _accepted(self, arrival: Arrival) -> Receipt:
+        """Its row and its content are on disk, or it is withdrawn."""
+        await self._withdraw()
+        try:
+            receipt = await self._written(arrival)
+        except Exception:
+            if self._contents.trails(arrival.content):
+                self._failed.add(arrival.id)
+                with contextlib.suppress(OSError, DBAPIError):  # the next mail tries again, before its own
+                    await self._withdraw()
+                    arrival.content.discard()
+            # Else not discarded: if only the commit's answer was lost, the row is there and names it.
+            raise
+        self._unsafe.discard(arrival.id)
+        return receipt
+
+    async def _written(self, arrival: Arrival) -> Receipt:
+        for _ in range(_LOOKS):
+            receipt = await self._writer.do_with_others(self._put, arrival)
+            if receipt:
+                return receipt
+            await asyncio.sleep(_MOMENT)
+        raise OSError("the mail that this one is a duplicate of does not get on disk")
+
+    async def _withdraw(self) -> None:
+        if failed := set(self._failed):
+            await self.change(withdrawal.withdraw, failed)
+            self._failed -= failed
+            self._unsafe -= failed
+
+    def _put_all(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Receipt | None]:
+        receipts = intake.put(connection, self._contents, self.node, arrivals, self._unsafe)
+        self._unsafe.update(arrival.id for arrival in arrivals if self._contents.trails(arrival.content))
         announce(connection, PREPARE)
         return receipts
 
@@ -230,15 +268,13 @@ class Spool(Database):
 
     @contextlib.asynccontextmanager
     async def _open(self, table: Table, name: str) -> AsyncIterator[Path]:
-        found, inline = await self.read(_inline, table, name)
-        if not found:
-            raise FileNotFoundError(name)
-        if inline is None:
+        content = await self.read(_content, self._contents, table, name)
+        if content is None:
             async with self._contents.open(name) as path:
                 yield path
             return
         with tempfile.NamedTemporaryFile(dir=self._contents.folder, prefix=WORK_PREFIX) as file:
-            file.write(inline)
+            file.write(content)
             file.flush()
             yield Path(file.name)
 
@@ -345,7 +381,8 @@ class Spool(Database):
         return emptied, await self._all(purge.histories, rules.history_days)
 
     async def _sweep(self, folder: FolderContents) -> None:
-        known = await self.read(_known_contents)
+        known = folder.in_use()  # asked first: what is begun after this is young
+        known |= await self.read(_known_contents)
         await asyncio.to_thread(folder.sweep, known)
 
     async def _all(
@@ -362,10 +399,10 @@ class Spool(Database):
         return bytes.fromhex(await self.change(_shared, name, secrets.token_hex(32)))
 
 
-def _open_contents(engine: Engine) -> Contents:
+def _open_contents(engine: Engine, journal: Journal) -> Contents:
     path = sqlite_path(engine)
-    if path:
-        return FolderContents(path.with_name(path.name + ".contents"))
+    if path and isinstance(journal, FileJournal):
+        return FolderContents(path.with_name(path.name + ".contents"), journal)
     return TableContents(engine, Path(tempfile.mkdtemp(prefix="mail2fax-")))
 
 
@@ -375,19 +412,30 @@ def _free_all(connection: Connection) -> None:
 
 
 def _known_contents(connection: Connection) -> set[str]:
-    """Contents that live outside of their rows."""
+    """Files and chunks that rows name."""
     outside = [select(table.c.id).where(table.c.content.is_(None)) for table in (messages, documents)]
-    return set(connection.scalars(union_all(*outside)))
+    segments = select(messages.c.segment).where(messages.c.content.is_(None), messages.c.purged_at.is_(None)).distinct()
+    return set(connection.scalars(union_all(*outside, segments)))
 
 
-_INLINE = {
-    table.name: select(table.c.content).where(table.c.id == bindparam("name")) for table in (messages, documents)
+_NOWHERE = (null(), null(), null())
+_CONTENT = {
+    table.name: select(table.c.content, *place).where(table.c.id == bindparam("name"))
+    for table, place in (
+        (messages, (messages.c.segment, messages.c.start, messages.c.size)),
+        (documents, _NOWHERE),  # a document is never in a segment
+    )
 }
 
 
-def _inline(connection: Connection, table: Table, name: str) -> tuple[bool, bytes | None]:
-    row = connection.execute(_INLINE[table.name], {"name": name}).one_or_none()
-    return row is not None, row.content if row else None
+def _content(connection: Connection, contents: Contents, table: Table, name: str) -> bytes | None:
+    """The bytes, unless they are large. Raises FileNotFoundError."""
+    row = connection.execute(_CONTENT[table.name], {"name": name}).one_or_none()
+    if row is None:
+        raise FileNotFoundError(name)
+    *kept, size = row
+    place = Kept(*kept).place
+    return contents.read(place, size) if place else row.content
 
 
 def _shared(connection: Connection, name: str, fresh: str) -> str:

@@ -127,7 +127,7 @@ class Writer:
             return answers  # nothing was written
         try:
             self._journal.sync()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 -- as above
             return [_Answer(answer.waiting, None, error) for answer in answers]
         return answers
 

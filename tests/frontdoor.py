@@ -58,8 +58,8 @@ class Shelf:
         if self.fault:
             content.discard()
             raise self.fault
-        if content.large:
-            await content.finish(self.pens, sync=True)
+        await content.finish()
+        content.close()
         return content.path.read_bytes() if content.inline is None else content.inline
 
     async def usage(self, reverse_path: str | None) -> Usage:

@@ -37,8 +37,8 @@ async def written(content: Incoming, data: bytes, pens, chance: random.Random) -
         content.write(data[at : at + step])
         await content.drain()
         at += step
-    if content.large:
-        await content.finish(pens, sync=True)
+    await content.finish()
+    content.close()
 
 
 @pytest.mark.parametrize("size", [0, 1, INLINE, INLINE + 1, 400_000, 5 * MB])
@@ -64,7 +64,8 @@ async def test_a_disk_that_is_behind(tmp_path, pens, slow):
     slow.set()
     await asyncio.wait_for(waiting, 10)
     assert not content.behind
-    await content.finish(pens, sync=True)
+    await content.finish()
+    content.close()
 
 
 async def test_given_up_while_it_is_written(tmp_path, pens, slow):
@@ -89,7 +90,7 @@ async def test_a_failure_of_the_thread_is_the_next_writes(tmp_path, pens):
             content.write(bytes(65_536))
             await asyncio.sleep(0.01)
     with pytest.raises(ValueError, match="closed file"):
-        await content.finish(pens, sync=True)
+        await content.finish()
     assert not content.path.exists()
 
 

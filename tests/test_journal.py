@@ -27,14 +27,14 @@ async def spool(tmp_path):
 @pytest.fixture
 def disk(monkeypatch):
     """A disk that syncs when it is told to."""
-    real, gate, begun = journal._sync, threading.Event(), threading.Event()
+    real, gate, begun = journal.sync_data, threading.Event(), threading.Event()
 
     def sync(descriptor):
         begun.set()
         assert gate.wait(20)
         real(descriptor)
 
-    monkeypatch.setattr(journal, "_sync", sync)
+    monkeypatch.setattr(journal, "sync_data", sync)
     yield gate, begun
     gate.set()
 
@@ -75,7 +75,7 @@ async def test_a_disk_that_fails(spool, tmp_path, monkeypatch):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr(journal, "_sync", broken)
+        patch.setattr(journal, "sync_data", broken)
         with pytest.raises(OSError, match="Input/output"):
             await put(spool, content=b"during")
     size = log.stat().st_size
@@ -150,7 +150,7 @@ async def test_a_driver_that_tells_of_the_failure_once_more(spool, monkeypatch):
     """SQLite's own descriptor may hear of it later than ours: what nobody else knows is written all the same."""
     fax = await spooling.submitting(spool)
     failures = ["sync", "rewrite"]
-    real_sync, real_told = journal._sync, journal._told
+    real_sync, real_told = journal.sync_data, journal._told
 
     def sync(descriptor):
         if failures[:1] == ["sync"]:
@@ -166,7 +166,7 @@ async def test_a_driver_that_tells_of_the_failure_once_more(spool, monkeypatch):
                 raise sqlite3.OperationalError("disk I/O error")
             yield
 
-    monkeypatch.setattr(journal, "_sync", sync)
+    monkeypatch.setattr(journal, "sync_data", sync)
     monkeypatch.setattr(journal, "_told", told)
     with contextlib.suppress(LeaseLost):  # it was written the first time, and is known again only by a lease
         await spool.taken(fax, "ref-1", 5.0)

@@ -1,0 +1,102 @@
+"""Files that mails are appended to, many to a file: one write each, and one sync for all that came together.
+
+In a row SQLite writes a mail twice, to its log and to its table, a page at a time; and a file of its own takes a name,
+a folder and two syncs. From 16 KB on appending is faster than either (docs/performance.md).
+
+Each thread appends to a segment of its own, so that a failed write is heard of by the thread it concerns: the kernel
+tells a descriptor once. A later process begins new ones. A segment is removed when no mail in it is kept any more.
+"""
+
+import os
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from mail2fax import rows
+from mail2fax.journal import sync_data
+
+_LONGEST = 64 * 1024 * 1024  # bytes after which another is begun: so much stays on disk for the sake of one mail
+
+
+class Place(NamedTuple):
+    """Where a mail begins."""
+
+    segment: str
+    start: int
+
+
+class Segment:
+    """One file, appended to by one thread and synced by any."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"segment-{rows.new_id()}"
+        self._file = os.open(folder / self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._end = 0
+        self.open = True
+
+    def append(self, data: bytes) -> Place:
+        """Write all of it. Raises OSError, and the next one is written over what was."""
+        start = self._end
+        written = 0
+        while written < len(data):
+            written += os.pwrite(self._file, memoryview(data)[written:], start + written)
+        self._end += written
+        return Place(self.name, start)
+
+    def sync(self) -> None:
+        """Back when it is on disk. After a failure, or at its full length, nothing more is appended. Raises OSError."""
+        try:
+            sync_data(self._file)
+        except OSError:
+            self.close()
+            raise
+        if self._end >= _LONGEST:
+            self.close()
+
+    def close(self) -> None:
+        """Nothing more is appended."""
+        if self.open:
+            self.open = False
+            os.close(self._file)
+
+
+class Segments:
+    """The segments in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._mine = threading.local()
+        self._begun: list[Segment] = []
+
+    def mine(self) -> tuple[Segment, bool]:
+        """The calling thread's segment, and whether it was begun just now: its name is not on disk then."""
+        segment: Segment | None = getattr(self._mine, "segment", None)
+        if segment and segment.open:
+            return segment, False
+        segment = self._mine.segment = Segment(self._folder)
+        self._begun = [*self.in_use(), segment]
+        return segment, True
+
+    def in_use(self) -> list[Segment]:
+        """Those that may be appended to."""
+        return [segment for segment in self._begun if segment.open]
+
+    def read(self, place: Place, size: int) -> bytes:
+        """A mail's bytes; fewer, if they never came to the disk. Raises FileNotFoundError."""
+        with (self._folder / place.segment).open("rb") as file:
+            file.seek(place.start)
+            return file.read(size)
+
+    def blank(self, place: Place, size: int) -> None:
+        """Write zeros over a mail. Those beside it stay; the room comes back with the segment's end."""
+        try:
+            with (self._folder / place.segment).open("r+b") as file:
+                file.seek(place.start)
+                file.write(bytes(size))
+        except FileNotFoundError:
+            pass  # whatever it was, it is gone
+
+    def close(self) -> None:
+        """Nothing more is appended."""
+        for segment in self._begun:
+            segment.close()
