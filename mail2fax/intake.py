@@ -192,7 +192,8 @@ def _put_off(
     if not duplicates or not unsafe:
         return set()
     ours = list(chain.from_iterable(duplicates))
-    known = select(deliveries.c.fax_id).where(deliveries.c.key.in_([fax.key for fax in ours]))
+    keys = [fax.key for fax in ours if fax.id not in fresh]
+    known = select(deliveries.c.fax_id).where(deliveries.c.key.in_(keys))
     if not unsafe & {fax_id.rpartition("-")[0] for fax_id in connection.scalars(known)}:
         return set()
     # All of them: one may be a duplicate of another.

@@ -53,7 +53,8 @@ def _empty(connection: Connection, place: Contents, message_id: str) -> None:
         place.blank(Place(segment, start), size)
     else:
         place.remove(connection, message_id)
-    connection.execute(update(messages).where(messages.c.id == message_id).values(content=None, purged_at=now()))
+    nothing = {"content": None, "segment": None, "start": None}
+    connection.execute(update(messages).where(messages.c.id == message_id).values(purged_at=now(), **nothing))
 
 
 def histories(connection: Connection, history_days: float) -> int:

@@ -156,7 +156,8 @@ class Spool(Database):
 
     def _put_all(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Receipt | None]:
         receipts = intake.put(connection, self._contents, self.node, arrivals, self._unsafe)
-        self._unsafe.update(arrival.id for arrival in arrivals if self._contents.trails(arrival.content))
+        written = (arrival for arrival, receipt in zip(arrivals, receipts, strict=True) if receipt)
+        self._unsafe.update(arrival.id for arrival in written if self._contents.trails(arrival.content))
         announce(connection, PREPARE)
         return receipts
 
@@ -414,7 +415,7 @@ def _free_all(connection: Connection) -> None:
 def _known_contents(connection: Connection) -> set[str]:
     """Files and chunks that rows name."""
     outside = [select(table.c.id).where(table.c.content.is_(None)) for table in (messages, documents)]
-    segments = select(messages.c.segment).where(messages.c.content.is_(None), messages.c.purged_at.is_(None)).distinct()
+    segments = select(messages.c.segment).where(messages.c.content.is_(None)).distinct()
     return set(connection.scalars(union_all(*outside, segments)))
 
 

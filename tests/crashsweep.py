@@ -146,8 +146,8 @@ def _trapped(moment: Moment, ports: dict[int, str], folder: Path) -> dict[str, A
 
 
 def _feed(ledger: Ledger, node: ServedBy) -> list[asyncio.Task[Any]]:
-    """Mails of every kind: to two numbers, too large for a row, without anything to fax."""
-    batch = (([pdf(1)], 2), ([pdf(1, size=200_000)], 1), ([], 1))
+    """Mails of every kind: to two numbers, in a segment, in a file, without anything to fax."""
+    batch = (([pdf(1)], 2), ([pdf(1, size=50_000)], 1), ([pdf(1, size=200_000)], 1), ([], 1))
     return [asyncio.create_task(ledger.deliver(lambda: node.address, *pdfs, numbers=n)) for pdfs, n in batch]
 
 

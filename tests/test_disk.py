@@ -41,10 +41,10 @@ async def _through(fault, node, ledger):
     """Mails before, during and after a fault. Those that came during it."""
     await ledger.deliver(lambda: node.address, pdf())
     async with fault:
-        kinds = ([pdf()], [pdf(size=300_000)], [])
+        kinds = ([pdf()], [pdf(size=50_000)], [pdf(size=300_000)], [])
         during = [asyncio.create_task(ledger.deliver(lambda: node.address, *pdfs)) for pdfs in kinds]
         async with asyncio.timeout(30):
-            while not all(mail.codes for mail in ledger.mails[1:]) or len(ledger.mails) < 4:
+            while not all(mail.codes for mail in ledger.mails[1:]) or len(ledger.mails) < 1 + len(kinds):
                 await asyncio.sleep(0.05)
         assert not any(task.done() for task in during)
     await asyncio.wait_for(asyncio.gather(*during), 60)

@@ -22,10 +22,11 @@ from tests import spooling
 from tests.spooling import SENDER, claim, put
 
 SMALL = b"small " * 100
+MIDDLING = b"middling " * 10_000
 LARGE = b"0123456789abcdef" * 40_000
 
 
-@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["in its row", "beside the rows"])
+@pytest.mark.parametrize("content", [SMALL, MIDDLING, LARGE], ids=["in its row", "in a segment", "beside the rows"])
 async def test_what_was_put_can_be_read_again(spool, content):
     """A mail's bytes come back as they came in, whatever their size."""
     assert (len(content) > INLINE) == (content is LARGE)

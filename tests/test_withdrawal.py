@@ -1,0 +1,276 @@
+"""A mail's row and its content go to the disk at once: nothing is promised before both are there, and a row whose
+content did not get there is taken back.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import threading
+
+import pytest
+from sqlalchemy import func, select, text
+
+from mail2fax import incoming, intake, records, segments, withdrawal
+from mail2fax.model import State
+from mail2fax.schema import deliveries, events, faxes, messages
+from mail2fax.settings import Settings
+from mail2fax.spool import PREPARE, open_spool
+from tests import spooling
+from tests.spooling import claim, put
+
+MIDDLING = b"middling " * 10_000
+LARGE = b"large " * 100_000
+BOTH = pytest.mark.parametrize("content", [MIDDLING, LARGE], ids=["segment", "file"])
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings.model_validate({"spool": {"url": f"sqlite:///{tmp_path}/spool.db"}})
+
+
+@pytest.fixture
+async def spool(settings):
+    async with open_spool(settings, serving=True) as spool:
+        yield spool
+
+
+class Disk:
+    """Content is synced when it is told to, and fails when it is told to. The log is on another one."""
+
+    def __init__(self):
+        self.gate = threading.Event()
+        self.begun = threading.Event()
+        self.error = None
+
+    def _sync(self, _file):
+        self.begun.set()
+        assert self.gate.wait(20)
+        if self.error:
+            raise OSError(self.error, os.strerror(self.error))
+
+    @contextlib.contextmanager
+    def under(self):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(segments, "sync_data", self._sync)
+            patch.setattr(incoming.Incoming, "sync", lambda content: self._sync(content))
+            yield self
+
+
+@pytest.fixture
+def disk():
+    with Disk().under() as disk:
+        yield disk
+        disk.gate.set()
+
+
+@pytest.fixture
+def broken(disk):
+    disk.error = errno.EIO
+    disk.gate.set()
+    return disk
+
+
+def rows(connection):
+    return [
+        connection.scalar(select(func.count()).select_from(table)) for table in (messages, faxes, events, deliveries)
+    ]
+
+
+async def read(spool, message_id):
+    async with spool.content(message_id) as path:
+        return path.read_bytes()
+
+
+async def is_written(spool):
+    async with asyncio.timeout(10):
+        while not await spool.waiting():
+            await asyncio.sleep(0.01)
+
+
+@BOTH
+async def test_no_promise_before_the_content_is_on_disk(spool, disk, content):
+    """Its row is there for all to see, the client is told nothing yet."""
+    putting = asyncio.create_task(put(spool, content=content))
+    await is_written(spool)
+    assert disk.begun.wait(10)
+    await asyncio.sleep(0.1)
+    assert not putting.done()
+    disk.gate.set()
+    receipt = await putting
+    assert await read(spool, receipt.queue_id) == content
+
+
+@BOTH
+async def test_a_duplicate_is_promised_no_sooner(spool, disk, content):
+    """What it is a duplicate of might yet be lost. Of a mail that is a duplicate in part nothing is written either."""
+    first = asyncio.create_task(put(spool, content=content))
+    await is_written(spool)
+    again = asyncio.create_task(put(spool, content=content))
+    more = asyncio.create_task(put(spool, "4165550100", "6474959659", content=content))
+    small = await put(spool, content=b"small")  # nobody else has to wait
+    assert not small.duplicates
+    await asyncio.sleep(0.2)
+    assert not first.done()
+    assert not again.done()
+    assert not more.done()
+    assert await spool.waiting() == 2
+    disk.gate.set()
+    original, duplicate, partly = await asyncio.gather(first, again, more)
+    assert duplicate.queue_id == original.queue_id
+    assert partly.duplicates == ("6474959659@fax.local",)
+    assert await spool.waiting() == 3
+    assert await read(spool, original.queue_id) == content
+
+
+@BOTH
+async def test_a_disk_that_fails(spool, broken, content, tmp_path):
+    """Nothing is left of the mail: sent again it is a new one, and written elsewhere."""
+    with pytest.raises(OSError, match="Input/output"):
+        await put(spool, content=content)
+    assert await spool.read(rows) == [0, 0, 0, 0]
+    folder = tmp_path / "spool.db.contents"
+    before = {path.name for path in folder.iterdir()}
+    broken.error = None
+    receipt = await put(spool, content=content)
+    assert not receipt.duplicates
+    assert await read(spool, receipt.queue_id) == content
+    assert len({path.name for path in folder.iterdir()} - before) == 1, "appended to a file that had failed"
+
+
+@BOTH
+async def test_a_duplicate_of_a_mail_that_failed_is_a_mail(spool, disk, content):
+    """It waited for the first, which was withdrawn."""
+    first = asyncio.create_task(put(spool, content=content))
+    await is_written(spool)
+    again = asyncio.create_task(put(spool, content=content))
+    await asyncio.sleep(0.1)
+    disk.error = errno.EIO
+    disk.gate.set()
+    with pytest.raises(OSError, match="Input/output"):
+        await first
+    disk.error = None
+    receipt = await again
+    assert not receipt.duplicates
+    assert await spool.waiting() == 1
+    assert await read(spool, receipt.queue_id) == content
+
+
+async def test_nothing_is_accepted_while_a_mail_cannot_be_withdrawn(spool, broken, monkeypatch):
+    """Whoever sends it again would be told that it is known."""
+
+    def locked(_connection, _ids):
+        raise OSError(errno.EIO, "the database, too")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(withdrawal, "withdraw", locked)
+        with pytest.raises(OSError, match="Input/output"):
+            await put(spool, content=MIDDLING)
+        broken.error = None
+        with pytest.raises(OSError, match="the database, too"):
+            await put(spool, content=MIDDLING)
+        with pytest.raises(OSError, match="the database, too"):
+            await put(spool, content=b"another")
+    receipt = await put(spool, content=MIDDLING)
+    assert not receipt.duplicates
+    assert await spool.waiting() == 1
+
+
+async def test_a_fax_that_went_further_stays(spool, disk):
+    """Its document is on disk by itself: the mail that comes again is known, and faxed once."""
+    putting = asyncio.create_task(put(spool, "6474959659", "4165550100", content=MIDDLING))
+    await is_written(spool)
+    fax = await spooling.file(spool, await claim(spool, PREPARE))
+    disk.error = errno.EIO
+    disk.gate.set()
+    with pytest.raises(OSError, match="Input/output"):
+        await putting
+    disk.error = None
+    assert [one.state for one in await spool.read(records.named, fax.message_id)] == [State.PREPARED]
+    again = await put(spool, "6474959659", "4165550100", content=MIDDLING)
+    assert again.duplicates == (fax.recipient,)
+    assert await spool.waiting() == 2
+
+
+async def test_a_batch_that_fails_syncs_nothing(spool, broken, monkeypatch):
+    """What was rolled back names no content that anybody waits for."""
+    real, failures = intake._FAXES.insert, [1, 1, 1]
+
+    def insert(connection, rows):
+        if failures:
+            failures.pop()
+            raise OSError(errno.ENOSPC, "full")
+        return real(connection, rows)
+
+    monkeypatch.setattr(intake._FAXES, "insert", insert)
+    with pytest.raises(OSError, match="full"):
+        await put(spool, content=MIDDLING)
+    failures.clear()
+    # The content's disk is still broken, and these are in their rows.
+    for n in range(6):
+        await put(spool, content=b"%d" % n)
+    assert not broken.begun.is_set()
+
+
+# -- the machine stops
+
+
+def content_file(spool_folder, content):
+    """The file in which a content is, and where."""
+    for path in spool_folder.iterdir():
+        if (at := path.read_bytes().find(content)) >= 0:
+            return path, at
+    raise AssertionError("not on disk")
+
+
+def zeros(path, at, size):
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(bytes(size))
+
+
+LOSSES = {
+    "zeros": lambda path, at: zeros(path, at + 5_000, 4096),
+    "cut": lambda path, at: os.truncate(path, at + 5_000),
+    "empty": lambda path, at: os.truncate(path, 0),
+    "gone": lambda path, at: path.unlink(),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("loss", LOSSES)
+async def test_a_power_cut_between_row_and_content(settings, tmp_path, content, loss):
+    """The row is withdrawn before the door opens; its client, who heard of no 250, sends again."""
+    async with open_spool(settings, serving=True) as spool:
+        whole = await put(spool, content=content[1:])
+    async with open_spool(settings, serving=True) as spool:
+        lost = await put(spool, content=content)
+    LOSSES[loss](*content_file(tmp_path / "spool.db.contents", content))
+    async with open_spool(settings, serving=True) as spool:
+        assert [fax.message_id for fax in await spool.read(records.fax_list, records.Wanted())] == [whole.queue_id]
+        assert await read(spool, whole.queue_id) == content[1:]
+        again = await put(spool, content=content)
+        assert not again.duplicates
+        assert again.queue_id != lost.queue_id
+        assert await read(spool, again.queue_id) == content
+
+
+async def test_what_was_promised_is_not_withdrawn(settings, tmp_path):
+    """A mail older than any client waits was answered: should its bytes be gone, its sender has to hear of it."""
+    async with open_spool(settings, serving=True) as spool:
+        old = await put(spool, content=MIDDLING)
+        back = "UPDATE messages SET received_at = received_at - 601"
+        await spool.change(lambda connection: connection.execute(text(back)))
+        await put(spool, content=b"the last one")
+    zeros(*content_file(tmp_path / "spool.db.contents", MIDDLING), 4096)
+    async with open_spool(settings, serving=True) as spool:
+        assert (await put(spool, content=MIDDLING)).queue_id == old.queue_id
+
+
+async def test_what_went_further_is_not_withdrawn(settings, tmp_path):
+    """It has its document."""
+    async with open_spool(settings, serving=True) as spool:
+        fax = await spooling.prepared(spool, content=MIDDLING)
+    zeros(*content_file(tmp_path / "spool.db.contents", MIDDLING), 4096)
+    async with open_spool(settings, serving=True) as spool:
+        assert [one.id for one in await spool.read(records.fax_list, records.Wanted())] == [fax.id]
