@@ -24,6 +24,10 @@ Turn = contextlib.AbstractContextManager[object]
 _DISK_THREADS = 16  # syncs at once, besides those of the log
 
 
+class NotOnDisk(OSError):  # noqa: N818 -- what it says is the error
+    """It is committed and can be read, but may be gone after a power cut."""
+
+
 class Journal(Protocol):
     """What the writer needs to know of the database."""
 
@@ -39,7 +43,7 @@ class Journal(Protocol):
         """A transaction, committed at the end of the context. To be used in one's turn."""
 
     def sync(self) -> None:
-        """Back when every transaction that has ended is on disk. Raises OSError."""
+        """Back when every transaction that has ended is on disk. Raises NotOnDisk."""
 
     def close(self) -> None:
         """Nothing more is written."""
@@ -104,10 +108,12 @@ class FileJournal:
         syncing = [self.disk.submit(sync) for sync in syncs]
         try:
             self._sync_log()
+            for done in syncing:
+                done.result()
+        except OSError as error:
+            raise NotOnDisk(error.errno, error.strerror) from error
         finally:
             wait(syncing)
-        for done in syncing:
-            done.result()
 
     def _sync_log(self) -> None:
         descriptor = self._logs.get()

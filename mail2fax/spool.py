@@ -26,7 +26,7 @@ from mail2fax.database import Database
 from mail2fax.filing import Account, Filed
 from mail2fax.incoming import Incoming
 from mail2fax.intake import Arrival, unless_known
-from mail2fax.journal import FileJournal, Journal
+from mail2fax.journal import FileJournal, Journal, NotOnDisk
 from mail2fax.locking import only_one
 from mail2fax.model import FINAL, Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
 from mail2fax.moves import Move
@@ -129,13 +129,15 @@ class Spool(Database):
         await self._withdraw()
         try:
             receipt = await self._written(arrival)
-        except Exception:
+        except NotOnDisk:
             if self._contents.trails(arrival.content):
                 self._failed.add(arrival.id)
                 with contextlib.suppress(OSError, DBAPIError):  # the next mail tries again, before its own
                     await self._withdraw()
                     arrival.content.discard()
-            # Else not discarded: if only the commit's answer was lost, the row is there and names it.
+            raise
+        except Exception:
+            self._unsafe.discard(arrival.id)  # it was not committed
             raise
         self._unsafe.discard(arrival.id)
         return receipt
@@ -149,6 +151,7 @@ class Spool(Database):
         raise OSError("the mail that this one is a duplicate of does not get on disk")
 
     async def _withdraw(self) -> None:
+        """Take back what is not on disk, before it is taken for an earlier copy of what comes next."""
         if failed := set(self._failed):
             await self.change(withdrawal.withdraw, failed)
             self._failed -= failed

@@ -36,18 +36,19 @@ async def spool(settings):
 
 
 class Disk:
-    """Content is synced when it is told to, and fails when it is told to. The log is on another one."""
+    """Content is synced when it is told to, and fails as often as it is told to. The log is on another one."""
 
     def __init__(self):
         self.gate = threading.Event()
         self.begun = threading.Event()
-        self.error = None
+        self.failures = 0
 
     def _sync(self, _file):
         self.begun.set()
         assert self.gate.wait(20)
-        if self.error:
-            raise OSError(self.error, os.strerror(self.error))
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     @contextlib.contextmanager
     def under(self):
@@ -66,7 +67,7 @@ def disk():
 
 @pytest.fixture
 def broken(disk):
-    disk.error = errno.EIO
+    disk.failures = 1
     disk.gate.set()
     return disk
 
@@ -131,7 +132,6 @@ async def test_a_disk_that_fails(spool, broken, content, tmp_path):
     assert await spool.read(rows) == [0, 0, 0, 0]
     folder = tmp_path / "spool.db.contents"
     before = {path.name for path in folder.iterdir()}
-    broken.error = None
     receipt = await put(spool, content=content)
     assert not receipt.duplicates
     assert await read(spool, receipt.queue_id) == content
@@ -145,11 +145,10 @@ async def test_a_duplicate_of_a_mail_that_failed_is_a_mail(spool, disk, content)
     await is_written(spool)
     again = asyncio.create_task(put(spool, content=content))
     await asyncio.sleep(0.1)
-    disk.error = errno.EIO
+    disk.failures = 1
     disk.gate.set()
     with pytest.raises(OSError, match="Input/output"):
         await first
-    disk.error = None
     receipt = await again
     assert not receipt.duplicates
     assert await spool.waiting() == 1
@@ -166,7 +165,6 @@ async def test_nothing_is_accepted_while_a_mail_cannot_be_withdrawn(spool, broke
         patch.setattr(withdrawal, "withdraw", locked)
         with pytest.raises(OSError, match="Input/output"):
             await put(spool, content=MIDDLING)
-        broken.error = None
         with pytest.raises(OSError, match="the database, too"):
             await put(spool, content=MIDDLING)
         with pytest.raises(OSError, match="the database, too"):
@@ -181,11 +179,10 @@ async def test_a_fax_that_went_further_stays(spool, disk):
     putting = asyncio.create_task(put(spool, "6474959659", "4165550100", content=MIDDLING))
     await is_written(spool)
     fax = await spooling.file(spool, await claim(spool, PREPARE))
-    disk.error = errno.EIO
+    disk.failures = 1
     disk.gate.set()
     with pytest.raises(OSError, match="Input/output"):
         await putting
-    disk.error = None
     assert [one.state for one in await spool.read(records.named, fax.message_id)] == [State.PREPARED]
     again = await put(spool, "6474959659", "4165550100", content=MIDDLING)
     assert again.duplicates == (fax.recipient,)
