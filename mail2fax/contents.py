@@ -14,7 +14,7 @@ import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -59,8 +59,8 @@ class Contents(Protocol):
     def insert(self, connection: Connection, incoming: Incoming) -> None:
         """Whatever belongs into the transaction of a row whose content is settled."""
 
-    def accept(self, connection: Connection, incoming: Incoming) -> Kept:
-        """Whatever belongs into the transaction of a mail that is finished: it is safe when that is. Raises OSError."""
+    def accept(self, connection: Connection, mails: Sequence[Incoming]) -> list[Kept]:
+        """Whatever belongs into the transaction of mails that are finished: safe when that is. Raises OSError."""
 
     def trails(self, incoming: Incoming) -> bool:
         """Whether a mail's row may be on disk while its content is not, until `accept`'s transaction is."""
@@ -114,21 +114,23 @@ class FolderContents:
     def insert(self, connection: Connection, incoming: Incoming) -> None:
         """Nothing: the file is there."""
 
-    def accept(self, connection: Connection, incoming: Incoming) -> Kept:  # noqa: ARG002 -- Contents' signature
-        """Small ones into the row; others are synced beside it."""
+    def accept(self, connection: Connection, mails: Sequence[Incoming]) -> list[Kept]:  # noqa: ARG002 -- Contents'
+        """Small ones into the row; others are synced beside it, each file once."""
+        syncs: dict[Callable[[], None], None] = {}
+        kept = [self._accepted(incoming, syncs) for incoming in mails]
+        self._journal.begin(syncs)
+        return kept
+
+    def _accepted(self, incoming: Incoming, syncs: dict[Callable[[], None], None]) -> Kept:
         if incoming.large:
-            self._journal.beside(incoming.sync)
-            self._journal.beside(self._sync_folder)
+            syncs |= {incoming.sync: None, self._sync_folder: None}
             return Kept()
         assert incoming.inline is not None
-        return self._append(incoming.inline) if self.trails(incoming) else Kept(incoming.inline)
-
-    def _append(self, content: bytes) -> Kept:
+        if not self.trails(incoming):
+            return Kept(incoming.inline)
         segment, begun = self._segments.mine()
-        place = segment.append(content)
-        self._journal.beside(segment.sync)
-        if begun:
-            self._journal.beside(self._sync_folder)
+        place = segment.append(incoming.inline)
+        syncs |= {segment.sync: None} | ({self._sync_folder: None} if begun else {})
         return Kept(None, *place)
 
     def _sync_folder(self) -> None:
@@ -165,7 +167,6 @@ class FolderContents:
     def close(self) -> None:
         """End its threads."""
         self._pens.shutdown()
-        self._segments.close()
 
     def in_use(self) -> set[str]:
         """Files that may yet be written, whether a row names them or not."""
@@ -214,10 +215,11 @@ class TableContents:
             for n, data in enumerate(_pieces(incoming.path)):
                 connection.execute(insert(chunks), {"owner": incoming.name, "n": n, "data": data})
 
-    def accept(self, connection: Connection, incoming: Incoming) -> Kept:
-        """Into the transaction, whatever its size."""
-        self.insert(connection, incoming)
-        return Kept(incoming.inline)
+    def accept(self, connection: Connection, mails: Sequence[Incoming]) -> list[Kept]:
+        """Into the transaction, whatever their size."""
+        for incoming in mails:
+            self.insert(connection, incoming)
+        return [Kept(incoming.inline) for incoming in mails]
 
     def trails(self, incoming: Incoming) -> bool:  # noqa: ARG002 -- Contents' signature
         """It is in the row's own transaction."""

@@ -55,7 +55,8 @@ def put(
     put_off = _put_off(connection, wanted, fresh, unsafe)
     taken = [[fax for fax in faxes if fax.id in fresh - put_off] for faxes in wanted]
     accepted = [arrival for arrival, faxes in zip(arrivals, taken, strict=True) if faxes]
-    _write_messages(connection, accepted, [contents.accept(connection, arrival.content) for arrival in accepted])
+    kept = contents.accept(connection, [arrival.content for arrival in accepted])
+    _write_messages(connection, accepted, kept)
     new = list(chain.from_iterable(taken))
     _FAXES.insert(connection, [_fax(fax) for fax in new])
     _EVENTS.insert(connection, [(fax.id, State.RECEIVED.value, node) for fax in new])

@@ -12,8 +12,8 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
@@ -98,14 +98,13 @@ class FileJournal:
         with self._beside.kept_if_committed(), connection.begin():
             yield connection
 
-    def beside(self, sync: Callable[[], object]) -> None:
-        """In a transaction: to be done at the next `sync` of this thread, at the same time as the log's own."""
-        self._beside.syncs[sync] = None
+    def begin(self, syncs: Iterable[Callable[[], object]]) -> None:
+        """In a transaction: sync what it names beside the log. The next `sync` of this thread waits for it."""
+        self._beside.syncing += [self.disk.submit(sync) for sync in syncs]
 
     def sync(self) -> None:
-        """Back when every transaction of this thread that has ended is on disk, and what is beside it."""
-        syncs, self._beside.syncs = self._beside.syncs, {}
-        syncing = [self.disk.submit(sync) for sync in syncs]
+        """Back when every transaction of this thread that has ended is on disk, and what it names."""
+        syncing, self._beside.syncing = self._beside.syncing, []
         try:
             self._sync_log()
             for done in syncing:
@@ -157,18 +156,19 @@ class FileJournal:
 
 
 class _Beside(threading.local):
-    """What one thread has to sync besides the log, each once."""
+    """What is being synced for one thread besides the log."""
 
     def __init__(self) -> None:
-        self.syncs: dict[Callable[[], object], None] = {}
+        self.syncing: list[Future[object]] = []
 
     @contextlib.contextmanager
     def kept_if_committed(self) -> Iterator[None]:
-        before = dict(self.syncs)
+        before = len(self.syncing)
         try:
             yield
         except BaseException:
-            self.syncs = before
+            wait(self.syncing[before:])
+            del self.syncing[before:]
             raise
 
 

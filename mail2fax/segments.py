@@ -7,8 +7,10 @@ Each thread appends to a segment of its own, so that a failed write is heard of 
 tells a descriptor once. A later process begins new ones. A segment is removed when no mail in it is kept any more.
 """
 
+import contextlib
 import os
 import threading
+import weakref
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,13 +28,14 @@ class Place(NamedTuple):
 
 
 class Segment:
-    """One file, appended to by one thread and synced by any."""
+    """One file, appended to by one thread and synced by any. Closed when nobody has to do with it any more."""
 
     def __init__(self, folder: Path) -> None:
         self.name = f"segment-{rows.new_id()}"
         self._file = os.open(folder / self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        weakref.finalize(self, os.close, self._file)
         self._end = 0
-        self.open = True
+        self.over = False  # nothing more is appended
 
     def append(self, data: bytes) -> Place:
         """Write all of it. Raises OSError, and the next one is written over what was."""
@@ -41,23 +44,16 @@ class Segment:
         while written < len(data):
             written += os.pwrite(self._file, memoryview(data)[written:], start + written)
         self._end += written
+        self.over = self.over or self._end >= _LONGEST
         return Place(self.name, start)
 
     def sync(self) -> None:
-        """Back when it is on disk. After a failure, or at its full length, nothing more is appended. Raises OSError."""
+        """Back when it is on disk. Raises OSError."""
         try:
             sync_data(self._file)
         except OSError:
-            self.close()
+            self.over = True
             raise
-        if self._end >= _LONGEST:
-            self.close()
-
-    def close(self) -> None:
-        """Nothing more is appended."""
-        if self.open:
-            self.open = False
-            os.close(self._file)
 
 
 class Segments:
@@ -71,7 +67,7 @@ class Segments:
     def mine(self) -> tuple[Segment, bool]:
         """The calling thread's segment, and whether it was begun just now: its name is not on disk then."""
         segment: Segment | None = getattr(self._mine, "segment", None)
-        if segment and segment.open:
+        if segment and not segment.over:
             return segment, False
         segment = self._mine.segment = Segment(self._folder)
         self._begun = [*self.in_use(), segment]
@@ -79,7 +75,7 @@ class Segments:
 
     def in_use(self) -> list[Segment]:
         """Those that may be appended to."""
-        return [segment for segment in self._begun if segment.open]
+        return [segment for segment in self._begun if not segment.over]
 
     def read(self, place: Place, size: int) -> bytes:
         """A mail's bytes; fewer, if they never came to the disk. Raises FileNotFoundError."""
@@ -89,14 +85,6 @@ class Segments:
 
     def blank(self, place: Place, size: int) -> None:
         """Write zeros over a mail. Those beside it stay; the room comes back with the segment's end."""
-        try:
-            with (self._folder / place.segment).open("r+b") as file:
-                file.seek(place.start)
-                file.write(bytes(size))
-        except FileNotFoundError:
-            pass  # whatever it was, it is gone
-
-    def close(self) -> None:
-        """Nothing more is appended."""
-        for segment in self._begun:
-            segment.close()
+        with contextlib.suppress(FileNotFoundError), (self._folder / place.segment).open("r+b") as file:
+            file.seek(place.start)
+            file.write(bytes(size))

@@ -189,8 +189,8 @@ async def test_a_fax_that_went_further_stays(spool, disk):
     assert await spool.waiting() == 2
 
 
-async def test_a_batch_that_fails_syncs_nothing(spool, broken, monkeypatch):
-    """What was rolled back names no content that anybody waits for."""
+async def test_what_was_rolled_back_is_nobody_elses_failure(spool, broken, monkeypatch):
+    """Its content could not be synced either: nobody waits for that, and nothing is appended to it."""
     real, failures = intake._FAXES.insert, [1, 1, 1]
 
     def insert(connection, rows):
@@ -203,10 +203,13 @@ async def test_a_batch_that_fails_syncs_nothing(spool, broken, monkeypatch):
     with pytest.raises(OSError, match="full"):
         await put(spool, content=MIDDLING)
     failures.clear()
-    # The content's disk is still broken, and these are in their rows.
+    assert broken.failures == 0
+    segment = spool._contents.in_use()
     for n in range(6):
         await put(spool, content=b"%d" % n)
-    assert not broken.begun.is_set()
+    await put(spool, content=MIDDLING)
+    assert segment == set()
+    assert len(spool._contents.in_use()) == 1
 
 
 # -- the machine stops
