@@ -128,10 +128,9 @@ class FolderContents:
         assert incoming.inline is not None
         if not self.trails(incoming):
             return Kept(incoming.inline)
-        segment, begun = self._segments.mine()
-        place = segment.append(incoming.inline)
-        syncs |= {segment.sync: None} | ({self._sync_folder: None} if begun else {})
-        return Kept(None, *place)
+        segment = self._segments.mine()
+        syncs[segment.sync] = None
+        return Kept(None, *segment.append(incoming.inline))
 
     def _sync_folder(self) -> None:
         sync_folder(self.folder)

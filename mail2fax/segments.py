@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mail2fax import rows
-from mail2fax.journal import sync_data
+from mail2fax.journal import sync_data, sync_folder
 
 _LONGEST = 64 * 1024 * 1024  # bytes after which another is begun: so much stays on disk for the sake of one mail
 
@@ -32,6 +32,7 @@ class Segment:
 
     def __init__(self, folder: Path) -> None:
         self.name = f"segment-{rows.new_id()}"
+        self._folder: Path | None = folder  # None when the name is on disk
         self._file = os.open(folder / self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         weakref.finalize(self, os.close, self._file)
         self._end = 0
@@ -48,9 +49,12 @@ class Segment:
         return Place(self.name, start)
 
     def sync(self) -> None:
-        """Back when it is on disk. Raises OSError."""
+        """Back when it is on disk, and its name. Raises OSError, and nothing more is appended."""
         try:
             sync_data(self._file)
+            if self._folder:
+                sync_folder(self._folder)
+                self._folder = None
         except OSError:
             self.over = True
             raise
@@ -63,15 +67,16 @@ class Segments:
         self._folder = folder
         self._mine = threading.local()
         self._begun: list[Segment] = []
+        self._lock = threading.Lock()
 
-    def mine(self) -> tuple[Segment, bool]:
-        """The calling thread's segment, and whether it was begun just now: its name is not on disk then."""
+    def mine(self) -> Segment:
+        """The one that the calling thread appends to."""
         segment: Segment | None = getattr(self._mine, "segment", None)
-        if segment and not segment.over:
-            return segment, False
-        segment = self._mine.segment = Segment(self._folder)
-        self._begun = [*self.in_use(), segment]
-        return segment, True
+        if segment is None or segment.over:
+            segment = self._mine.segment = Segment(self._folder)
+            with self._lock:
+                self._begun = [*self.in_use(), segment]
+        return segment
 
     def in_use(self) -> list[Segment]:
         """Those that may be appended to."""

@@ -49,9 +49,7 @@ async def test_every_thread_has_its_own(tmp_path):
     def append(letter):
         for n in range(50):
             data = (letter + str(n)).encode() * (n + 1)
-            segment, begun = room.mine()
-            assert begun == (n == 0)
-            places[segment.append(data)] = data
+            places[room.mine().append(data)] = data
 
     threads = [threading.Thread(target=append, args=(letter,)) for letter in "abc"]
     for thread in threads:
@@ -69,7 +67,7 @@ async def test_the_next_begins_when_one_is_full(tmp_path, monkeypatch):
     room = Segments(tmp_path)
     places = []
     for letter in "abcde":
-        segment, _ = room.mine()
+        segment = room.mine()
         places.append(segment.append(mail(letter)))
         segment.sync()
     assert [place.start for place in places] == [0, 50_000, 0, 50_000, 0]
@@ -77,10 +75,34 @@ async def test_the_next_begins_when_one_is_full(tmp_path, monkeypatch):
     assert [room.read(place, 50_000) for place in places] == [mail(letter) for letter in "abcde"]
 
 
+async def test_its_name_is_on_disk_with_it(tmp_path, monkeypatch):
+    """A file whose folder does not know it is gone after a power cut; one whose name failed is not used again."""
+    synced, failures = [], [OSError(5, "Input/output error")]
+
+    def sync_folder(folder):
+        synced.append(folder)
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(segments, "sync_folder", sync_folder)
+    room = Segments(tmp_path)
+    first = room.mine()
+    first.append(mail("a"))
+    with pytest.raises(OSError, match="Input/output"):
+        first.sync()
+    second = room.mine()
+    assert second is not first
+    for letter in "bc":
+        second.append(mail(letter))
+        second.sync()
+    assert room.mine() is second
+    assert synced == [tmp_path, tmp_path]
+
+
 async def test_a_write_that_fails_leaves_no_gap(tmp_path, monkeypatch):
     """Half a mail on a full disk is written over by the next one."""
     room, real = Segments(tmp_path), os.pwrite
-    segment, _ = room.mine()
+    segment = room.mine()
     segment.append(mail("a"))
 
     def full(file, data, at):
