@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import json
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,10 +13,13 @@ import typer
 from rich.console import Console
 
 from mail2fax import config, log
+from mail2fax.schema import open_engine, sqlite_path
 from mail2fax.settings import Settings
 from mail2fax.spool import Spool, open_spool
 
-out = Console()
+_IN_A_PIPE = 250  # columns, where no terminal says how many it has: a fax stays on its line
+
+out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _IN_A_PIPE)
 err = Console(stderr=True)
 
 ConfigFile = Annotated[
@@ -36,7 +40,14 @@ def load(file: Path | None) -> Settings:
 @contextlib.asynccontextmanager
 async def the_spool(file: Path | None) -> AsyncIterator[Spool]:
     """The spool that the settings name, for one command."""
-    async with open_spool(load(file), node=who()) as spool:
+    settings = load(file)
+    path = sqlite_path(open_engine(settings.spool.url))
+    if path and not path.exists():
+        # Most likely the wrong folder or the wrong settings; and an empty answer would not tell.
+        err.print(
+            f"{path.absolute()} did not exist: made an empty spool. [spool] url names it.", soft_wrap=True, markup=False
+        )
+    async with open_spool(settings, node=who()) as spool:
         yield spool
 
 

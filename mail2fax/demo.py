@@ -7,8 +7,10 @@ reply comes back by SMTP. Nothing leaves the loopback interface, and nothing is 
 import asyncio
 import contextlib
 import email.policy
+import shutil
 import smtplib
 import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
@@ -206,6 +208,12 @@ def _verdict(out: Console, provider: sandbox.Sandbox, reply: EmailMessage) -> bo
     return bool(arrived)
 
 
+def _ourselves() -> str:
+    """What to type to run this program."""
+    beside_python = Path(sys.executable).with_name("mail2fax")
+    return "mail2fax" if shutil.which("mail2fax") or not beside_python.exists() else str(beside_python)
+
+
 async def _stay(out: Console, bridge: node.Node, provider: sandbox.Sandbox, mailbox: Mailbox) -> None:
     """Show every reply until interrupted."""
     out.print(
@@ -216,7 +224,7 @@ async def _stay(out: Console, bridge: node.Node, provider: sandbox.Sandbox, mail
     )
     if bridge.settings.web.listen:
         out.print(f"Status page: http://{bridge.settings.web.listen}/")
-    out.print(f"The queue: MAIL2FAX_SPOOL__URL={bridge.settings.spool.url} mail2fax list", soft_wrap=True)
+    out.print(f"The queue: MAIL2FAX_SPOOL__URL={bridge.settings.spool.url} {_ourselves()} list", soft_wrap=True)
     out.print("Replies are shown here. Ctrl-C ends it.", style="dim")
     with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
         while True:

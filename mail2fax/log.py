@@ -159,9 +159,9 @@ def started(*, node: str, listening: list[str], spool: str, provider: str) -> No
     _event.info("started", node=node, listening=" ".join(listening), spool=spool, provider=provider)
 
 
-def stopping(*, signal: str) -> None:
-    """No new mail from now on; steps in flight are finished."""
-    _event.info("stopping", signal=signal)
+def stopping(*, signal: str, in_flight: int, at_most: float) -> None:
+    """No new mail from now on; steps in flight have so many seconds to end."""
+    _event.info("stopping", signal=signal, steps_in_flight=in_flight, seconds_at_most=at_most)
 
 
 def stopped() -> None:

@@ -156,7 +156,8 @@ async def serve(settings: Settings) -> None:
             loop.add_signal_handler(signal.SIGHUP, node.listener.reload)
             ends: set[asyncio.Future[Any]] = {stopping, node.working}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            log.stopping(signal=stopping.result() if stopping.done() else "a fault of the worker")
+            why = stopping.result() if stopping.done() else "a fault of the worker"
+            log.stopping(signal=why, in_flight=node.worker.in_flight, at_most=settings.spool.drain)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)

@@ -90,6 +90,11 @@ class Worker:
         """Claim nothing more."""
         self._stopping.set()
 
+    @property
+    def in_flight(self) -> int:
+        """Steps at work."""
+        return sum(len(bench.running) for bench in self._benches)
+
     async def _serve(self, bench: _Bench) -> None:
         stopped = asyncio.create_task(self._stopping.wait())
         try:

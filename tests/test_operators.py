@@ -127,3 +127,24 @@ async def test_purge_takes_what_was_kept_long_enough(node, ledger, tmp_path):
     assert list((tmp_path / "spool.db.contents").iterdir()) == []
     assert "no longer kept" in await ask(node, "retry", f"{mail.ids[0]}-1", "--number", "4162009999", status=1)
     assert (await faxes(node, mail.ids[0]))[0]["state"] == "delivered"
+
+
+async def test_a_spool_that_is_not_there(tmp_path, faxapi, outbox):
+    """The wrong folder or settings are likelier than an empty spool: said aside, and machines read what they expect."""
+    file = tmp_path / "mail2fax.toml"
+    file.write_text(f'[spool]\nurl = "sqlite:///{tmp_path}/nowhere.db"\n')
+    code, printed, err = await command(file, "list", "--json")
+    assert (code, printed) == (0, [])
+    assert f"{tmp_path}/nowhere.db did not exist" in err.replace("\n", "")
+    code, _, err = await command(file, "list", "--json")
+    assert (code, err) == (0, "")
+
+
+async def test_a_list_in_a_pipe_keeps_each_fax_on_its_line(node, ledger):
+    """For grep and awk, whatever the length of an address."""
+    mails = [await ledger.deliver(lambda: node.address, pdf()) for _ in range(2)]
+    await ledger.settled(30)
+    _, printed, _ = await command(node.file, "list")
+    head, *lines = printed.splitlines()
+    assert head.split()[:4] == ["ID", "RECEIVED", "FROM", "NUMBER"]
+    assert {(line.split()[0], line.split()[2]) for line in lines} == {(f"{one.ids[0]}-1", one.sender) for one in mails}
