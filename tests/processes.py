@@ -39,8 +39,10 @@ def free_port() -> int:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's, without settings of its own."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MAIL2FAX_")} | more
+    """This process's, without settings of its own; nor the width that pytest-xdist says a terminal has."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("MAIL2FAX_")}
+    ours.pop("COLUMNS", None)
+    return ours | more
 
 
 async def command(file: Path, *words: str) -> tuple[int, Any, str]:
