@@ -26,6 +26,7 @@ class Checkpoints:
         self._engine = engine
         self._turn = turn
         self._commits = 0
+        self._emptying = threading.Event()
         self._due = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
@@ -37,6 +38,11 @@ class Checkpoints:
         if self._commits >= _COMMITS:
             self._commits = 0
             self._due.set()
+
+    def empty(self) -> None:
+        """Leave nothing in the log: it still holds what was deleted from the database."""
+        self._emptying.set()
+        self._due.set()
 
     def close(self) -> None:
         """End the thread."""
@@ -62,14 +68,19 @@ class Checkpoints:
 
     def _checkpoint(self) -> None:
         with contextlib.closing(self._engine.raw_connection()) as connection:
-            if _copy(connection) >= _LONG:
+            pages = _copy(connection)
+            if self._emptying.is_set():
+                with self._turn:
+                    _copy(connection, "TRUNCATE")
+                self._emptying.clear()
+            elif pages >= _LONG:
                 with self._turn:
                     _copy(connection)  # what was written meanwhile: the next transaction begins the log anew
 
 
-def _copy(connection: PoolProxiedConnection) -> int:
+def _copy(connection: PoolProxiedConnection, how: str = "PASSIVE") -> int:
     """Copy what can be copied: PASSIVE waits for nobody, and nobody for it. Pages that the log holds."""
     with contextlib.closing(connection.cursor()) as cursor:
-        cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        cursor.execute(f"PRAGMA wal_checkpoint({how})")
         _, pages, _ = cursor.fetchone() or (0, 0, 0)
     return int(pages)

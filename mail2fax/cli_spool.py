@@ -75,7 +75,7 @@ def send(
 
     async def put() -> Any:
         settings = load(config_file)
-        async with the_spool(config_file) as spool:
+        async with the_spool(config_file, make=True) as spool:
             return await shell.send(settings, spool, number, files, sender=sender, subject=subject)
 
     receipt = asyncio.run(put())

@@ -5,6 +5,7 @@ import getpass
 import json
 import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,17 +39,19 @@ def load(file: Path | None) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def the_spool(file: Path | None) -> AsyncIterator[Spool]:
-    """The spool that the settings name, for one command."""
+async def the_spool(file: Path | None, *, make: bool = False) -> AsyncIterator[Spool]:
+    """The spool that the settings name, for one command. One that is not there is empty, and not made unless asked."""
     settings = load(file)
-    path = sqlite_path(open_engine(settings.spool.url))
-    if path and not path.exists():
-        # Most likely the wrong folder or the wrong settings; and an empty answer would not tell.
-        err.print(
-            f"{path.absolute()} did not exist: made an empty spool. [spool] url names it.", soft_wrap=True, markup=False
-        )
-    async with open_spool(settings, node=who()) as spool:
-        yield spool
+    with tempfile.TemporaryDirectory() as nowhere:
+        path = sqlite_path(open_engine(settings.spool.url))
+        if path and not path.exists() and not make:
+            # Most likely the wrong folder or the wrong settings, and an empty answer would not tell.
+            said = f"{path.absolute()} does not exist: [spool] url names it, `mail2fax serve` makes it."
+            err.print(said, soft_wrap=True, markup=False)
+            empty = settings.spool.model_copy(update={"url": f"sqlite:///{nowhere}/spool.db"})
+            settings = settings.model_copy(update={"spool": empty})
+        async with open_spool(settings, node=who()) as spool:
+            yield spool
 
 
 def who() -> str:

@@ -4,8 +4,8 @@ On SQLite large contents are files in a folder beside it, and mails in between a
 PostgreSQL they are rows of `chunks`, since nodes share nothing else.
 
 A document is safe on disk (`settle`) before the row that names it is committed. A mail's bytes and its row go to the
-disk at the same time (`accept`), and both must be there before anything is promised; `withdrawal` says what becomes of
-a row whose bytes did not get there. A file without a row was never promised to anybody and is swept away.
+disk at the same time (`accept`), and both must be there (`safe`) before anything is promised; `withdrawal` says what
+becomes of a row whose bytes did not get there. A file without a row was never promised to anybody and is swept away.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import itertools
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -22,12 +22,13 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import Connection, Engine, delete, insert, select
 
 from mail2fax.incoming import Incoming
-from mail2fax.journal import FileJournal, sync_folder
+from mail2fax.journal import NotOnDisk, sync_folder
 from mail2fax.schema import chunks
-from mail2fax.segments import Place, Segments
+from mail2fax.segments import Place, Segment, Segments
 
 CHUNK = 1024 * 1024
 _ROW = 16 * 1024  # bytes of a mail that go into its row on SQLite: one sync is faster than two at once
+_DISK_THREADS = 16  # syncs at once
 _PENS = 2  # threads that hash and write: they compute, and more of them than processors only stand in the loop's way
 _SWEEP_AGE = 3600  # seconds: a command line tool may be writing a younger file right now
 
@@ -60,13 +61,19 @@ class Contents(Protocol):
         """Whatever belongs into the transaction of a row whose content is settled."""
 
     def accept(self, connection: Connection, mails: Sequence[Incoming]) -> list[Kept]:
-        """Whatever belongs into the transaction of mails that are finished: safe when that is. Raises OSError."""
+        """Whatever belongs into the transaction of mails that are finished. Raises OSError."""
 
     def trails(self, incoming: Incoming) -> bool:
-        """Whether a mail's row may be on disk while its content is not, until `accept`'s transaction is."""
+        """Whether an accepted mail's row may be on disk while its content is not, until it is `safe`."""
+
+    async def safe(self, incoming: Incoming) -> None:
+        """Back when an accepted mail's content is on disk. Raises NotOnDisk."""
+
+    async def give_up(self, incoming: Incoming) -> None:
+        """Forget the content of a mail that was not accepted in the end, and has no row."""
 
     def done(self, incoming: Incoming) -> None:
-        """What is no longer needed goes: after the commit, or when whoever waited for it was cancelled."""
+        """What is no longer needed goes."""
 
     def open(self, name: str) -> contextlib.AbstractAsyncContextManager[Path]:
         """The content as a file, for as long as the context lasts. Raises FileNotFoundError."""
@@ -87,11 +94,12 @@ class Contents(Protocol):
 class FolderContents:
     """Files in a folder beside an SQLite database."""
 
-    def __init__(self, folder: Path, journal: FileJournal) -> None:
+    def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
-        self._journal = journal
         self._segments = Segments(folder)
+        # Threads of its own that wait for the disk: no step of any fax stands behind a mail of many megabytes.
+        self._disk = ThreadPoolExecutor(_DISK_THREADS, "disk")
         self._pens = ThreadPoolExecutor(_PENS, "pen")
 
     def place(self, name: str) -> Incoming:
@@ -101,36 +109,41 @@ class FolderContents:
     async def settle(self, incoming: Incoming) -> None:
         """Fsync the file and the folder that names it."""
         await incoming.finish()
-        if not incoming.large:
-            return
-        try:
-            in_thread = asyncio.get_running_loop().run_in_executor
-            syncs = [in_thread(self._journal.disk, sync) for sync in (incoming.sync, self._sync_folder)]
-            await asyncio.gather(*syncs)
-        except OSError:
-            incoming.discard()  # no row will name it, and a disk that is full needs the room
-            raise
+        if incoming.large:
+            self._begin([incoming], incoming.sync, self._sync_folder)
+            try:
+                await self.safe(incoming)
+            except NotOnDisk:
+                incoming.discard()  # no row will name it, and a disk that is full needs the room
+                raise
 
     def insert(self, connection: Connection, incoming: Incoming) -> None:
         """Nothing: the file is there."""
 
     def accept(self, connection: Connection, mails: Sequence[Incoming]) -> list[Kept]:  # noqa: ARG002 -- Contents'
-        """Small ones into the row; others are synced beside it, each file once."""
-        syncs: dict[Callable[[], None], None] = {}
-        kept = [self._accepted(incoming, syncs) for incoming in mails]
-        self._journal.begin(syncs)
-        return kept
+        """Small ones into the row; what is beside it begins its way to the disk, each segment once."""
+        appended: dict[Segment, list[Incoming]] = {}
+        for incoming in mails:
+            if incoming.large:
+                self._begin([incoming], incoming.sync, self._sync_folder)
+            elif self.trails(incoming):
+                appended.setdefault(self._append(incoming), []).append(incoming)
+        for segment, theirs in appended.items():
+            self._begin(theirs, segment.sync)
+        return [Kept(None, *(one.place or ())) if self.trails(one) else Kept(one.inline) for one in mails]
 
-    def _accepted(self, incoming: Incoming, syncs: dict[Callable[[], None], None]) -> Kept:
-        if incoming.large:
-            syncs |= {incoming.sync: None, self._sync_folder: None}
-            return Kept()
+    def _append(self, incoming: Incoming) -> Segment:
         assert incoming.inline is not None
-        if not self.trails(incoming):
-            return Kept(incoming.inline)
+        if incoming.place:
+            self.blank(incoming.place, incoming.size)  # its first transaction failed, and it is tried again
         segment = self._segments.mine()
-        syncs[segment.sync] = None
-        return Kept(None, *segment.append(incoming.inline))
+        incoming.place = segment.append(incoming.inline)
+        return segment
+
+    def _begin(self, theirs: Iterable[Incoming], *syncs: Callable[[], None]) -> None:
+        syncing = [self._disk.submit(sync) for sync in syncs]
+        for incoming in theirs:
+            incoming.syncing += syncing
 
     def _sync_folder(self) -> None:
         sync_folder(self.folder)
@@ -138,6 +151,23 @@ class FolderContents:
     def trails(self, incoming: Incoming) -> bool:
         """What is in the row is on disk with it."""
         return incoming.size > _ROW
+
+    async def safe(self, incoming: Incoming) -> None:
+        """The syncs go on, should whoever waits be cancelled: others may wait for them as well."""
+        waiting = [asyncio.wrap_future(sync) for sync in incoming.syncing if not sync.done()]
+        if waiting:
+            await asyncio.wait(waiting)
+        failures = [sync.exception() for sync in waiting] + [sync.exception() for sync in incoming.syncing]
+        for failure in filter(None, failures):
+            raise NotOnDisk.because(failure) from failure
+
+    async def give_up(self, incoming: Incoming) -> None:
+        """Overwrite it, or remove its file, once nobody is syncing it any more."""
+        with contextlib.suppress(NotOnDisk):
+            await self.safe(incoming)
+        if incoming.place:
+            self.blank(incoming.place, incoming.size)
+        incoming.discard()
 
     def done(self, incoming: Incoming) -> None:
         """The file is the content."""
@@ -166,6 +196,7 @@ class FolderContents:
     def close(self) -> None:
         """End its threads."""
         self._pens.shutdown()
+        self._disk.shutdown()
 
     def in_use(self) -> set[str]:
         """Files that may yet be written, whether a row names them or not."""
@@ -223,6 +254,13 @@ class TableContents:
     def trails(self, incoming: Incoming) -> bool:  # noqa: ARG002 -- Contents' signature
         """It is in the row's own transaction."""
         return False
+
+    async def safe(self, incoming: Incoming) -> None:
+        """It is."""
+
+    async def give_up(self, incoming: Incoming) -> None:
+        """The copy on this node's disk goes."""
+        incoming.discard()
 
     def done(self, incoming: Incoming) -> None:
         """The copy on this node's disk goes."""

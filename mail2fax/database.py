@@ -47,6 +47,11 @@ class Database:
         self._checkpoints = Checkpoints(self._engine, self._journal.turn)
         self._writer.after_commit = self._checkpoints.note
 
+    def empty_log(self) -> None:
+        """Have nothing stay in SQLite's log of what was deleted."""
+        if self._checkpoints:
+            self._checkpoints.empty()
+
     def listen(self) -> None:
         """Hear what other nodes of a PostgreSQL announce."""
         loop = asyncio.get_running_loop()

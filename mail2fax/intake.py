@@ -53,17 +53,15 @@ def put(
     wanted = [_wanted(arrival) for arrival in arrivals]
     fresh = _claim_keys(connection, list(chain.from_iterable(wanted)))
     put_off = _put_off(connection, wanted, fresh, unsafe)
-    taken = [[fax for fax in faxes if fax.id in fresh - put_off] for faxes in wanted]
+    taken = [[fax for fax in faxes if fax.id in fresh and fax.arrival.id not in put_off] for faxes in wanted]
     accepted = [arrival for arrival, faxes in zip(arrivals, taken, strict=True) if faxes]
     kept = contents.accept(connection, [arrival.content for arrival in accepted])
     _write_messages(connection, accepted, kept)
     new = list(chain.from_iterable(taken))
     _FAXES.insert(connection, [_fax(fax) for fax in new])
     _EVENTS.insert(connection, [(fax.id, State.RECEIVED.value, node) for fax in new])
-    return [
-        None if put_off.issuperset(fax.id for fax in one[1]) else _receipt(connection, *one)
-        for one in zip(arrivals, wanted, taken, strict=True)
-    ]
+    put = zip(arrivals, wanted, taken, strict=True)
+    return [None if one[0].id in put_off else _receipt(connection, *one) for one in put]
 
 
 def _receipt(connection: Connection, arrival: Arrival, wanted: list[_Wanted], taken: list[_Wanted]) -> Receipt:
@@ -188,19 +186,18 @@ def _claim_keys(connection: Connection, wanted: Sequence[_Wanted]) -> set[str]:
 def _put_off(
     connection: Connection, wanted: Sequence[Sequence[_Wanted]], fresh: AbstractSet[str], unsafe: AbstractSet[str]
 ) -> set[str]:
-    """The faxes of mails that have to wait, as if nothing had been said of them."""
+    """The mails that have to wait, with nothing left of them."""
     duplicates = [faxes for faxes in wanted if not fresh >= {fax.id for fax in faxes}]
     if not duplicates or not unsafe:
         return set()
-    ours = list(chain.from_iterable(duplicates))
-    keys = [fax.key for fax in ours if fax.id not in fresh]
-    known = select(deliveries.c.fax_id).where(deliveries.c.key.in_(keys))
-    if not unsafe & {fax_id.rpartition("-")[0] for fax_id in connection.scalars(known)}:
+    theirs = list(chain.from_iterable(duplicates))
+    known = [fax.key for fax in theirs if fax.id not in fresh]
+    originals = connection.scalars(select(deliveries.c.fax_id).where(deliveries.c.key.in_(known)))
+    if not unsafe & {fax_id.rpartition("-")[0] for fax_id in originals}:
         return set()
-    # All of them: one may be a duplicate of another.
-    ids = {fax.id for fax in ours}
-    connection.execute(delete(deliveries).where(deliveries.c.fax_id.in_(ids)))
-    return ids
+    claimed = [fax.key for fax in theirs if fax.id in fresh]
+    connection.execute(delete(deliveries).where(deliveries.c.key.in_(claimed)))
+    return {fax.arrival.id for fax in theirs}  # all duplicates: one may be a duplicate of another
 
 
 def _message(arrival: Arrival, kept: Kept) -> tuple[Any, ...]:

@@ -12,8 +12,7 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Protocol
@@ -21,11 +20,15 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine
 
 Turn = contextlib.AbstractContextManager[object]
-_DISK_THREADS = 16  # syncs at once, besides those of the log
 
 
 class NotOnDisk(OSError):  # noqa: N818 -- what it says is the error
     """It is committed and can be read, but may be gone after a power cut."""
+
+    @classmethod
+    def because(cls, error: BaseException) -> "NotOnDisk":
+        """With the number that tells a full disk from a broken one."""
+        return cls(getattr(error, "errno", None), getattr(error, "strerror", None) or str(error))
 
 
 class Journal(Protocol):
@@ -85,8 +88,6 @@ class FileJournal:
         self._threads = threads
         self._logs: SimpleQueue[int] = SimpleQueue()
         self._failed = False
-        self._beside = _Beside()
-        self.disk = ThreadPoolExecutor(_DISK_THREADS, "disk")  # whose threads wait for it
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -95,38 +96,22 @@ class FileJournal:
         if self._failed:
             self._rewrite(connection)
         connection.connection.rollback()  # should a COMMIT have failed and left its transaction open
-        with self._beside.kept_if_committed(), connection.begin():
+        with connection.begin():
             yield connection
 
-    def begin(self, syncs: Iterable[Callable[[], object]]) -> None:
-        """In a transaction: sync what it names beside the log. The next `sync` of this thread waits for it."""
-        self._beside.syncing += [self.disk.submit(sync) for sync in syncs]
-
     def sync(self) -> None:
-        """Back when every transaction of this thread that has ended is on disk, and what it names."""
-        syncing, self._beside.syncing = self._beside.syncing, []
-        try:
-            self._sync_log()
-            for done in syncing:
-                done.result()
-        except OSError as error:
-            raise NotOnDisk(error.errno, error.strerror) from error
-        finally:
-            wait(syncing)
-
-    def _sync_log(self) -> None:
+        """Back when every transaction that has ended is on disk."""
         descriptor = self._logs.get()
         try:
             sync_data(descriptor)
-        except OSError:
+        except Exception as error:
             self._failed = True
-            raise
+            raise NotOnDisk.because(error) from error
         finally:
             self._logs.put(descriptor)
 
     def close(self) -> None:
         """Close the connection and the log."""
-        self.disk.shutdown()
         if self._connection:
             self._connection.invalidate()  # closed, not back to the pool, where others expect synchronous=FULL
             self._connection.close()
@@ -153,23 +138,6 @@ class FileJournal:
         if busy:
             raise OSError("the log of the database could not be written once more")
         self._failed = False
-
-
-class _Beside(threading.local):
-    """What is being synced for one thread besides the log."""
-
-    def __init__(self) -> None:
-        self.syncing: list[Future[object]] = []
-
-    @contextlib.contextmanager
-    def kept_if_committed(self) -> Iterator[None]:
-        before = len(self.syncing)
-        try:
-            yield
-        except BaseException:
-            wait(self.syncing[before:])
-            del self.syncing[before:]
-            raise
 
 
 sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has only the one

@@ -270,8 +270,13 @@ def drained(*, fax: str) -> None:
 
 
 def withdrawn(*, mail: str) -> None:
-    """The machine stopped while a mail went to the disk: its client heard of no 250, and will send it again."""
-    _event.warning("withdrawn: not on disk when the machine stopped, and promised to nobody", mail=mail)
+    """A mail did not get on disk: its client heard of no 250, and will send it again."""
+    _event.warning("withdrawn: not on disk, and promised to nobody", mail=mail)
+
+
+def unreadable(*, mail: str, error: BaseException) -> None:
+    """A mail's content is there, and the disk does not give it."""
+    _event.error("unreadable", mail=mail, error=str(error))
 
 
 def purged(*, contents: int, histories: int) -> None:

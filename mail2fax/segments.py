@@ -3,8 +3,8 @@
 In a row SQLite writes a mail twice, to its log and to its table, a page at a time; and a file of its own takes a name,
 a folder and two syncs. From 16 KB on appending is faster than either (docs/performance.md).
 
-Each thread appends to a segment of its own, so that a failed write is heard of by the thread it concerns: the kernel
-tells a descriptor once. A later process begins new ones. A segment is removed when no mail in it is kept any more.
+Each thread appends to a segment of its own, and a later process begins new ones: nobody writes where others do. A
+segment is removed when no mail in it is kept any more.
 """
 
 import contextlib
@@ -35,7 +35,9 @@ class Segment:
         self._folder: Path | None = folder  # None when the name is on disk
         self._file = os.open(folder / self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         weakref.finalize(self, os.close, self._file)
-        self._end = 0
+        self._end = self._synced = 0
+        self._failed: OSError | None = None  # told to all: the kernel tells a descriptor once
+        self._lock = threading.Lock()
         self.over = False  # nothing more is appended
 
     def append(self, data: bytes) -> Place:
@@ -49,15 +51,26 @@ class Segment:
         return Place(self.name, start)
 
     def sync(self) -> None:
-        """Back when it is on disk, and its name. Raises OSError, and nothing more is appended."""
-        try:
-            sync_data(self._file)
-            if self._folder:
-                sync_folder(self._folder)
-                self._folder = None
-        except OSError:
-            self.over = True
-            raise
+        """Back when all that was appended by now is on disk, and the name. Raises OSError, once it did to everybody."""
+        wanted = self._end
+        with self._lock:
+            if self._synced >= wanted:
+                return  # by whoever held the lock: one sync for all who wait
+            if self._failed:
+                raise OSError(*self._failed.args)
+            appended = self._end
+            try:
+                self._sync()
+            except OSError as error:
+                self.over, self._failed = True, error
+                raise
+            self._synced = appended
+
+    def _sync(self) -> None:
+        sync_data(self._file)
+        if self._folder:
+            sync_folder(self._folder)
+            self._folder = None
 
 
 class Segments:

@@ -26,7 +26,7 @@ from mail2fax.database import Database
 from mail2fax.filing import Account, Filed
 from mail2fax.incoming import Incoming
 from mail2fax.intake import Arrival, unless_known
-from mail2fax.journal import FileJournal, Journal, NotOnDisk
+from mail2fax.journal import NotOnDisk
 from mail2fax.locking import only_one
 from mail2fax.model import FINAL, Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
 from mail2fax.moves import Move
@@ -79,19 +79,21 @@ class Spool(Database):
         self.node = node
         self.settings = settings
         self.lease_seconds = settings.spool.lease
-        self._contents = _open_contents(engine, self._journal)
+        self._contents = _open_contents(engine)
         self._put = self._put_all  # one object, so that the writer sees what goes together
+        self._serving = False
         self._unsafe: set[str] = set()  # mails whose rows are written, and whose contents may not be on disk yet
-        self._failed: set[str] = set()  # those that could not be brought there, and have to be withdrawn
+        self._failed: dict[str, Incoming] = {}  # those that could not be brought there, and have to be withdrawn
         # Unique among processes, also among those of one container that all have pid 1.
         self._leases = (f"{node}:{secrets.token_hex(4)}:{n}" for n in itertools.count())
 
     async def take_over(self) -> None:
         """Begin to serve: hear other nodes, or pick up what the last node of this SQLite file left."""
+        self._serving = True
         await self.change(claims.look_again)
         if isinstance(self._contents, FolderContents):
             await self._writer.do(_free_all)
-            for lost in await self.change(withdrawal.after_power_cut, self._contents):
+            for lost in await self.change(withdrawal.after_crash, self._contents):
                 log.withdrawn(mail=lost)
             await self._sweep(self._contents)
             self.keep_log_short()
@@ -129,15 +131,17 @@ class Spool(Database):
         await self._withdraw()
         try:
             receipt = await self._written(arrival)
+            await self._contents.safe(arrival.content)
         except NotOnDisk:
             if self._contents.trails(arrival.content):
-                self._failed.add(arrival.id)
+                self._failed[arrival.id] = arrival.content
                 with contextlib.suppress(OSError, DBAPIError):  # the next mail tries again, before its own
                     await self._withdraw()
-                    arrival.content.discard()
             raise
         except Exception:
-            self._unsafe.discard(arrival.id)  # it was not committed
+            if self._contents.trails(arrival.content):  # it was not committed
+                await self._contents.give_up(arrival.content)
+                self._unsafe.discard(arrival.id)
             raise
         self._unsafe.discard(arrival.id)
         return receipt
@@ -152,10 +156,13 @@ class Spool(Database):
 
     async def _withdraw(self) -> None:
         """Take back what is not on disk, before it is taken for an earlier copy of what comes next."""
-        if failed := set(self._failed):
-            await self.change(withdrawal.withdraw, failed)
-            self._failed -= failed
-            self._unsafe -= failed
+        if failed := dict(self._failed):
+            gone = await self.change(withdrawal.withdraw, failed)
+            for name, content in failed.items():
+                if self._failed.pop(name, None) and name in gone:
+                    log.withdrawn(mail=name)
+                    await self._contents.give_up(content)
+                self._unsafe.discard(name)
 
     def _put_all(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Receipt | None]:
         receipts = intake.put(connection, self._contents, self.node, arrivals, self._unsafe)
@@ -380,9 +387,11 @@ class Spool(Database):
         """Delete what was kept long enough. How many mails lost their contents, how many their history."""
         rules = self.settings.documents
         emptied = await self._all(purge.contents, self._contents, rules.keep_days)
-        if isinstance(self._contents, FolderContents):
+        if self._serving and isinstance(self._contents, FolderContents):  # only a server knows what it is writing
             await self._sweep(self._contents)
-        return emptied, await self._all(purge.histories, rules.history_days)
+        forgotten = await self._all(purge.histories, rules.history_days)
+        self.empty_log()
+        return emptied, forgotten
 
     async def _sweep(self, folder: FolderContents) -> None:
         known = folder.in_use()  # asked first: what is begun after this is young
@@ -403,10 +412,10 @@ class Spool(Database):
         return bytes.fromhex(await self.change(_shared, name, secrets.token_hex(32)))
 
 
-def _open_contents(engine: Engine, journal: Journal) -> Contents:
+def _open_contents(engine: Engine) -> Contents:
     path = sqlite_path(engine)
-    if path and isinstance(journal, FileJournal):
-        return FolderContents(path.with_name(path.name + ".contents"), journal)
+    if path:
+        return FolderContents(path.with_name(path.name + ".contents"))
     return TableContents(engine, Path(tempfile.mkdtemp(prefix="mail2fax-")))
 
 

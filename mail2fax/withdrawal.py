@@ -8,19 +8,26 @@ Functions of a connection, run by the writer.
 """
 
 import hashlib
+import os
 from collections.abc import Collection
+from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, exists, func, select
 
-from mail2fax.contents import FolderContents, Kept
+from mail2fax import log
+from mail2fax.contents import CHUNK, FolderContents
+from mail2fax.journal import sync_folder
 from mail2fax.model import State
-from mail2fax.schema import deliveries, events, faxes, messages
+from mail2fax.schema import deliveries, events, faxes, messages, now
 
-_PROMISED_AFTER = 600  # seconds a client waits for our 250 (RFC 5321 section 4.5.3.2.6), and so do we for the disk
+_PATIENCE = 600  # seconds a client waits for our 250, at least (RFC 5321 section 4.5.3.2.6)
 
 
-def withdraw(connection: Connection, message_ids: Collection[str]) -> None:
-    """Forget these mails, but for faxes that have gone further: what they need is on disk by itself."""
+def withdraw(connection: Connection, message_ids: Collection[str]) -> set[str]:
+    """Forget these mails, but for faxes that have gone further: what they need is on disk by itself.
+
+    The ids of those of which nothing is left.
+    """
     theirs = _received(faxes.c.message_id.in_(message_ids))
     fax_ids = list(connection.scalars(select(faxes.c.id).where(theirs)))
     connection.execute(delete(deliveries).where(deliveries.c.fax_id.in_(fax_ids)))
@@ -28,33 +35,57 @@ def withdraw(connection: Connection, message_ids: Collection[str]) -> None:
     connection.execute(delete(faxes).where(faxes.c.id.in_(fax_ids)))
     left = exists().where(faxes.c.message_id == messages.c.id)
     connection.execute(delete(messages).where(messages.c.id.in_(message_ids), ~left))
+    return set(message_ids) - set(connection.scalars(select(messages.c.id).where(messages.c.id.in_(message_ids))))
 
 
-def after_power_cut(connection: Connection, contents: FolderContents) -> list[str]:
-    """Withdraw the mails whose content was on its way to the disk when the machine stopped. Their ids."""
-    last = select(func.max(messages.c.received_at)).scalar_subquery()
+def after_crash(connection: Connection, contents: FolderContents) -> set[str]:
+    """Make the contents of mails safe that were on their way to the disk, and withdraw those that did not get there.
+
+    A mail that is older than a client waits was promised, and so was one that was tried in vain: should its content be
+    gone, its sender has to hear of it. Mails from the future, of a clock that was wrong, do not make those of today
+    old. The ids of those withdrawn.
+    """
+    last = select(func.max(messages.c.received_at)).where(messages.c.received_at <= now()).scalar_subquery()
+    theirs = faxes.c.message_id == messages.c.id
     candidates = select(messages).where(
         messages.c.content.is_(None),
-        messages.c.received_at > last - _PROMISED_AFTER,
-        exists().where(_received(faxes.c.message_id == messages.c.id)),
+        messages.c.received_at > func.coalesce(last - _PATIENCE, 0),
+        exists().where(_received(theirs)),
+        ~exists().where(theirs, faxes.c.attempts > 0),
     )
-    lost = [row["id"] for row in connection.execute(candidates).mappings() if not _whole(row, contents)]
-    withdraw(connection, lost)
-    return lost
+    rows = list(connection.execute(candidates).mappings())
+    lost = {row["id"] for row in rows if not _made_safe(row, contents.folder)}
+    if rows:
+        sync_folder(contents.folder)
+    return withdraw(connection, lost)
 
 
 def _received(which: ColumnElement[bool]) -> ColumnElement[bool]:
     return which & (faxes.c.state == State.RECEIVED.value)
 
 
-def _whole(row: RowMapping, contents: FolderContents) -> bool:
-    place = Kept(None, row["segment"], row["start"]).place
+def _made_safe(row: RowMapping, folder: Path) -> bool:
+    """Whether all of a content is there; then it is on disk."""
     try:
-        if place:
-            digest = hashlib.sha256(contents.read(place, row["size"]))
-        else:
-            with (contents.folder / row["id"]).open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256")
+        digest = _rewritten(folder / (row["segment"] or row["id"]), row["start"] or 0, row["size"])
     except FileNotFoundError:
         return False
-    return bool(digest.hexdigest() == row["sha256"])
+    except OSError as error:  # it may be there, and promised: whoever takes it apart meets the same, and tells
+        log.unreadable(mail=row["id"], error=error)
+        return True
+    return bool(digest == row["sha256"])
+
+
+def _rewritten(path: Path, start: int, size: int) -> str:
+    """Write what is there once more, and sync it. Its sha256.
+
+    The page cache outlives a process: it may hold what never came to the disk, and after a sync that failed the kernel
+    takes that for written.
+    """
+    digest, end = hashlib.sha256(), start + size
+    with path.open("r+b", buffering=0) as file:
+        while data := os.pread(file.fileno(), min(CHUNK, end - start), start):
+            digest.update(data)
+            start += os.pwrite(file.fileno(), data, start)
+        os.fsync(file.fileno())
+    return digest.hexdigest()

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 
 import pytest
+from sqlalchemy import text
 
 from mail2fax import checkpoint, journal, records
 from mail2fax.model import LeaseLost
@@ -108,13 +109,27 @@ async def test_the_log_begins_anew_under_load(spool, tmp_path, monkeypatch):
 
     async def client(name):
         nonlocal size
-        for n in range(150):
-            await put(spool, content=os.urandom(50_000) + b"%d %d" % (name, n))
-            size += 50_000
+        for n in range(400):
+            await put(spool, content=os.urandom(15_000) + b"%d %d" % (name, n))
+            size += 15_000
 
     await asyncio.gather(*(client(name) for name in range(4)))
     assert (tmp_path / "spool.db-wal").stat().st_size < size / 2
-    assert await spool.waiting() == 600
+    assert await spool.waiting() == 1600
+
+
+async def test_what_was_deleted_is_not_in_the_log(spool, tmp_path):
+    """Nor in the database: purging takes the bytes of a mail away, not only its row's mention of them."""
+    await spooling.replied(spool, content=b"a diagnosis")
+    files = [tmp_path / "spool.db", tmp_path / "spool.db-wal"]
+    assert any(b"a diagnosis" in path.read_bytes() for path in files)
+    await spool.change(lambda connection: connection.execute(text("UPDATE faxes SET finished_at = 1")))
+    assert await spool.purge() == (1, 0)
+
+    async def it_is_gone():
+        return not any(b"a diagnosis" in path.read_bytes() for path in files)
+
+    await until(it_is_gone)
 
 
 async def test_a_checkpoint_that_fails_is_tried_again(spool, monkeypatch):
@@ -122,12 +137,12 @@ async def test_a_checkpoint_that_fails_is_tried_again(spool, monkeypatch):
     failures, real = [], checkpoint._copy
     done = threading.Event()
 
-    def copy(connection):
+    def copy(connection, how="PASSIVE"):
         if len(failures) < 3:
             failures.append(1)
             raise sqlite3.OperationalError("database or disk is full")
         done.set()
-        return real(connection)
+        return real(connection, how)
 
     monkeypatch.setattr(checkpoint, "_copy", copy)
     monkeypatch.setattr(checkpoint, "_PAUSE", 0.01)

@@ -135,9 +135,15 @@ async def test_a_spool_that_is_not_there(tmp_path, faxapi, outbox):
     file.write_text(f'[spool]\nurl = "sqlite:///{tmp_path}/nowhere.db"\n')
     code, printed, err = await command(file, "list", "--json")
     assert (code, printed) == (0, [])
-    assert f"{tmp_path}/nowhere.db did not exist" in err.replace("\n", "")
-    code, _, err = await command(file, "list", "--json")
+    assert f"{tmp_path}/nowhere.db does not exist" in err.replace("\n", "")
+    assert list(tmp_path.glob("nowhere*")) == []
+    (tmp_path / "fax.pdf").write_bytes(pdf())
+    code, _, err = await command(
+        file, "send", "6474959659", f"{tmp_path}/fax.pdf", "--sender", "me@fax.local", "--json"
+    )
     assert (code, err) == (0, "")
+    code, printed, err = await command(file, "list", "--json")
+    assert (code, len(printed), err) == (0, 1, "")
 
 
 async def test_a_list_in_a_pipe_keeps_each_fax_on_its_line(node, ledger):

@@ -144,6 +144,41 @@ async def test_what_is_deleted_is_overwritten(spool, tmp_path):
     assert await content(spool, later.queue_id) == mail("d")
 
 
+async def test_a_tool_beside_the_node_removes_nothing(tmp_path):
+    """What the node appends to may look forgotten: old, and named by no row."""
+    settings = Settings.model_validate({"spool": {"url": f"sqlite:///{tmp_path}/spool.db"}})
+    folder = tmp_path / "spool.db.contents"
+    async with open_spool(settings, serving=True) as spool:
+        fax = await spooling.replied(spool, content=mail("a"))
+        await spool.change(lambda c: c.execute(text(f"UPDATE faxes SET finished_at = 1 WHERE id = '{fax.id}'")))
+        await spool.purge()
+        for path in folder.iterdir():
+            os.utime(path, (1, 1))
+        async with open_spool(settings) as tool:
+            await tool.purge()
+        later = [await put(spool, content=mail(letter)) for letter in "bcdefghi"]
+        assert [await content(spool, one.queue_id) for one in later] == [mail(letter) for letter in "bcdefghi"]
+
+
+async def test_one_failure_is_everybodys(tmp_path, monkeypatch):
+    """The kernel tells a descriptor once of what it could not write; but what was on disk before stays there."""
+    failures = [None, OSError(5, "Input/output error"), None]
+    monkeypatch.setattr(segments, "sync_data", lambda _: (failure := failures.pop(0)) and _raise(failure))
+    segment = Segments(tmp_path).mine()
+    segment.append(mail("a"))
+    segment.sync()
+    segment.sync()  # nothing was appended since
+    segment.append(mail("b"))
+    for _ in range(2):
+        with pytest.raises(OSError, match="Input/output"):
+            segment.sync()
+    assert failures == [None]
+
+
+def _raise(error):
+    raise error
+
+
 async def test_a_segment_goes_with_its_last_mail(tmp_path):
     """Old ones that no row names are swept at start; one with a mail in it stays."""
     settings = Settings.model_validate({"spool": {"url": f"sqlite:///{tmp_path}/spool.db"}})

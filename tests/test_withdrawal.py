@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from mail2fax import incoming, intake, records, segments, withdrawal
+from mail2fax.journal import NotOnDisk
 from mail2fax.model import State
 from mail2fax.schema import deliveries, events, faxes, messages
 from mail2fax.settings import Settings
@@ -21,6 +22,7 @@ from tests.spooling import claim, put
 
 MIDDLING = b"middling " * 10_000
 LARGE = b"large " * 100_000
+TWO = ("6474959659", "4165550100")
 BOTH = pytest.mark.parametrize("content", [MIDDLING, LARGE], ids=["segment", "file"])
 
 
@@ -136,6 +138,7 @@ async def test_a_disk_that_fails(spool, broken, content, tmp_path):
     assert not receipt.duplicates
     assert await read(spool, receipt.queue_id) == content
     assert len({path.name for path in folder.iterdir()} - before) == 1, "appended to a file that had failed"
+    assert sum(path.read_bytes().count(content) for path in folder.iterdir()) == 1, "its bytes were left"
 
 
 @BOTH
@@ -174,9 +177,10 @@ async def test_nothing_is_accepted_while_a_mail_cannot_be_withdrawn(spool, broke
     assert await spool.waiting() == 1
 
 
-async def test_a_fax_that_went_further_stays(spool, disk):
+@BOTH
+async def test_a_fax_that_went_further_stays(spool, disk, content):
     """Its document is on disk by itself: the mail that comes again is known, and faxed once."""
-    putting = asyncio.create_task(put(spool, "6474959659", "4165550100", content=MIDDLING))
+    putting = asyncio.create_task(put(spool, *TWO, content=content))
     await is_written(spool)
     fax = await spooling.file(spool, await claim(spool, PREPARE))
     disk.failures = 1
@@ -184,9 +188,66 @@ async def test_a_fax_that_went_further_stays(spool, disk):
     with pytest.raises(OSError, match="Input/output"):
         await putting
     assert [one.state for one in await spool.read(records.named, fax.message_id)] == [State.PREPARED]
-    again = await put(spool, "6474959659", "4165550100", content=MIDDLING)
+    again = await put(spool, *TWO, content=content)
     assert again.duplicates == (fax.recipient,)
     assert await spool.waiting() == 2
+    assert await read(spool, fax.message_id) == content
+
+
+@BOTH
+async def test_nobody_waits_for_anothers_content(spool, disk, content):
+    """Whatever the disk takes for large mails, faxes go on and small mails are taken."""
+    slow = [asyncio.create_task(put(spool, content=content + b"%d" % n)) for n in range(8)]
+    async with asyncio.timeout(10):
+        while await spool.waiting() < 8:
+            await asyncio.sleep(0.01)
+        fax = await claim(spool, PREPARE)
+        await put(spool, content=b"small")
+        await spool.advance(fax, State.FAILED, status="5.0.0")
+    assert not any(task.done() for task in slow)
+    disk.gate.set()
+    await asyncio.gather(*slow)
+
+
+@BOTH
+async def test_neighbours_of_a_content_that_fails(spool, broken, content):
+    """What else was written in the same moment is on disk."""
+    await put(spool, content=b"one")
+    fax = await claim(spool, PREPARE)
+    first = put(spool, content=content)
+    others = (put(spool, content=b"small"), spool.advance(fax, State.FAILED, status="5.0.0"), spool.claim(PREPARE, 1))
+    failed, *fine = await asyncio.gather(first, *others, return_exceptions=True)
+    assert isinstance(failed, OSError)
+    assert not [one for one in fine if isinstance(one, Exception)]
+
+
+async def test_an_error_that_is_not_the_disks(spool, broken, monkeypatch):
+    """Whatever it was: what is not known to be on disk is withdrawn."""
+    broken.failures = 0
+
+    def confused(_file):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segments, "sync_data", confused)
+        with pytest.raises(NotOnDisk):
+            await put(spool, content=MIDDLING)
+    assert await spool.read(rows) == [0, 0, 0, 0]
+    assert not (await put(spool, content=MIDDLING)).duplicates
+
+
+async def test_a_mail_that_was_not_committed_leaves_no_bytes(spool, tmp_path, monkeypatch):
+    """Neither once nor, run with others and then alone, twice."""
+
+    def full(_connection, _rows):
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake._FAXES, "insert", full)
+        puts = [put(spool, content=MIDDLING + b"%d" % n) for n in range(3)]
+        assert all(isinstance(one, OSError) for one in await asyncio.gather(*puts, return_exceptions=True))
+    left = b"".join(path.read_bytes() for path in (tmp_path / "spool.db.contents").iterdir())
+    assert MIDDLING not in left
 
 
 async def test_what_was_rolled_back_is_nobody_elses_failure(spool, broken, monkeypatch):
@@ -255,6 +316,58 @@ async def test_a_power_cut_between_row_and_content(settings, tmp_path, content, 
         assert await read(spool, again.queue_id) == content
 
 
+@BOTH
+async def test_what_the_page_cache_holds_is_written_once_more(settings, tmp_path, content, monkeypatch):
+    """After kill -9 a content reads as whole though it never was on disk: made safe before anybody is told of it."""
+    async with open_spool(settings, serving=True) as spool:
+        receipt = await put(spool, content=content)
+    path, _ = content_file(tmp_path / "spool.db.contents", content)
+    number, written, synced = path.stat().st_ino, [], []
+    real_write, real_sync = os.pwrite, os.fsync
+
+    def write(file, data, at):
+        if os.fstat(file).st_ino == number:
+            written.append(len(data))
+        return real_write(file, data, at)
+
+    def sync(file):
+        synced.append((os.fstat(file).st_ino, sum(written)))
+        real_sync(file)
+
+    monkeypatch.setattr(os, "pwrite", write)
+    monkeypatch.setattr(os, "fsync", sync)
+    async with open_spool(settings, serving=True) as spool:
+        assert (number, len(content)) in synced
+        assert path.parent.stat().st_ino in [file for file, _ in synced]
+        assert (await put(spool, content=content)).queue_id == receipt.queue_id
+        assert await read(spool, receipt.queue_id) == content
+
+
+async def test_a_clock_that_was_ahead(settings, tmp_path):
+    """A mail of an hour that has not come yet makes none of this hour old."""
+    async with open_spool(settings, serving=True) as spool:
+        await put(spool, content=b"from the future")
+        await spool.change(lambda c: c.execute(text("UPDATE messages SET received_at = received_at + 3600")))
+        await put(spool, content=MIDDLING)
+    zeros(*content_file(tmp_path / "spool.db.contents", MIDDLING), 4096)
+    async with open_spool(settings, serving=True) as spool:
+        assert not (await put(spool, content=MIDDLING)).duplicates
+
+
+async def test_a_content_that_cannot_be_read_keeps_nobody_from_starting(settings, tmp_path, monkeypatch):
+    """It may have been promised: its sender hears of it when it is taken apart."""
+    async with open_spool(settings, serving=True) as spool:
+        await put(spool, content=MIDDLING)
+
+    def broken(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", broken)
+        async with open_spool(settings, serving=True) as spool:
+            assert await spool.waiting() == 1
+
+
 async def test_what_was_promised_is_not_withdrawn(settings, tmp_path):
     """A mail older than any client waits was answered: should its bytes be gone, its sender has to hear of it."""
     async with open_spool(settings, serving=True) as spool:
@@ -265,6 +378,16 @@ async def test_what_was_promised_is_not_withdrawn(settings, tmp_path):
     zeros(*content_file(tmp_path / "spool.db.contents", MIDDLING), 4096)
     async with open_spool(settings, serving=True) as spool:
         assert (await put(spool, content=MIDDLING)).queue_id == old.queue_id
+
+
+async def test_what_was_tried_in_vain_is_not_withdrawn(settings, tmp_path):
+    """A node that went on after the mail came has told its client so."""
+    async with open_spool(settings, serving=True) as spool:
+        receipt = await put(spool, content=MIDDLING)
+        await spool.retry(await claim(spool, PREPARE), 0.0, what="error")
+    content_file(tmp_path / "spool.db.contents", MIDDLING)[0].unlink()
+    async with open_spool(settings, serving=True) as spool:
+        assert (await spool.message(receipt.queue_id)).id == receipt.queue_id
 
 
 async def test_what_went_further_is_not_withdrawn(settings, tmp_path):
