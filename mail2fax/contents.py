@@ -25,6 +25,7 @@ from mail2fax.incoming import Incoming
 from mail2fax.journal import NotOnDisk, sync_folder
 from mail2fax.schema import chunks
 from mail2fax.segments import Place, Segment, Segments
+from mail2fax.syncing import Syncing
 
 CHUNK = 1024 * 1024
 _ROW = 16 * 1024  # bytes of a mail that go into its row on SQLite: one sync is faster than two at once
@@ -141,7 +142,7 @@ class FolderContents:
         return segment
 
     def _begin(self, theirs: Iterable[Incoming], *syncs: Callable[[], None]) -> None:
-        syncing = [self._disk.submit(sync) for sync in syncs]
+        syncing = [Syncing(self._disk, sync) for sync in syncs]
         for incoming in theirs:
             incoming.syncing += syncing
 
@@ -153,13 +154,10 @@ class FolderContents:
         return incoming.size > _ROW
 
     async def safe(self, incoming: Incoming) -> None:
-        """The syncs go on, should whoever waits be cancelled: others may wait for them as well."""
-        waiting = [asyncio.wrap_future(sync) for sync in incoming.syncing if not sync.done()]
-        if waiting:
-            await asyncio.wait(waiting)
-        failures = [sync.exception() for sync in waiting] + [sync.exception() for sync in incoming.syncing]
-        for failure in filter(None, failures):
-            raise NotOnDisk.because(failure) from failure
+        """All that was begun for it."""
+        for failure in [await sync.ended() for sync in incoming.syncing]:
+            if failure:
+                raise NotOnDisk.because(failure) from failure
 
     async def give_up(self, incoming: Incoming) -> None:
         """Overwrite it, or remove its file, once nobody is syncing it any more."""

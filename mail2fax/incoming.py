@@ -7,12 +7,14 @@ processors share the work and nobody else's command has to wait for it.
 import asyncio
 import hashlib
 import os
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mail2fax.segments import Place
+if TYPE_CHECKING:
+    from mail2fax.segments import Place
+    from mail2fax.syncing import Syncing
 
 INLINE = 128 * 1024  # bytes up to which a content stays in memory until it is whole, and needs no file of its own
 _PIECE = 256 * 1024  # bytes that a thread is given at once: a hand-over costs as much as hashing a tenth of them
@@ -21,8 +23,6 @@ _MOST_WAITING = 1024 * 1024  # bytes in memory before whoever sends them has to 
 
 class Incoming:
     """What is written to it goes to `folder` / `name`, or stays in memory. Belongs to one event loop."""
-
-    place: Place | None = None  # in a segment, once it is there
 
     def __init__(self, folder: Path, name: str, pens: Executor) -> None:
         """`pens` are the threads that hash and write."""
@@ -38,7 +38,8 @@ class Incoming:
         self._failure: BaseException | None = None
         self._complete = False
         self._discarded = False
-        self.syncing: list[Future[None]] = []  # what has to end before it is safe
+        self.place: Place | None = None  # in a segment, once it is there
+        self.syncing: list[Syncing] = []  # what has to end before it is safe
 
     def write(self, data: bytes) -> None:
         """Take the next bytes. Raises OSError when those before could not be written, as on a full disk."""

@@ -139,7 +139,7 @@ async def test_a_spool_that_is_not_there(tmp_path, faxapi, outbox):
     assert list(tmp_path.glob("nowhere*")) == []
     (tmp_path / "fax.pdf").write_bytes(pdf())
     code, _, err = await command(
-        file, "send", "6474959659", f"{tmp_path}/fax.pdf", "--sender", "me@fax.local", "--json"
+        file, "send", "6474959659", f"{tmp_path}/fax.pdf", "--sender", "me@office.example", "--json"
     )
     assert (code, err) == (0, "")
     code, printed, err = await command(file, "list", "--json")
