@@ -16,6 +16,7 @@ from mail2fax.journal import Turn
 
 _COMMITS = 32  # between two checkpoints: each costs two fsyncs
 _LONG = 4_000  # pages after which the log is to begin anew
+_READERS = 100  # milliseconds that readers have to be done, while nobody writes
 _PAUSE = 0.5  # seconds until a checkpoint that failed, as on a full disk, is tried again
 
 
@@ -69,18 +70,26 @@ class Checkpoints:
     def _checkpoint(self) -> None:
         with contextlib.closing(self._engine.raw_connection()) as connection:
             pages = _copy(connection)
-            if self._emptying.is_set():
-                with self._turn:
-                    _copy(connection, "TRUNCATE")
-                self._emptying.clear()
-            elif pages >= _LONG:
+            if pages >= _LONG:
                 with self._turn:
                     _copy(connection)  # what was written meanwhile: the next transaction begins the log anew
+            if self._emptying.is_set() and self._emptied(connection):
+                self._emptying.clear()
+
+    def _emptied(self, connection: PoolProxiedConnection) -> bool:
+        """Cut the log off, unless somebody reads in it: the next checkpoint tries again."""
+        with self._turn, contextlib.closing(connection.cursor()) as cursor:
+            patience = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+            cursor.execute(f"PRAGMA busy_timeout={_READERS}")
+            try:
+                return not cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout={patience}")
 
 
-def _copy(connection: PoolProxiedConnection, how: str = "PASSIVE") -> int:
+def _copy(connection: PoolProxiedConnection) -> int:
     """Copy what can be copied: PASSIVE waits for nobody, and nobody for it. Pages that the log holds."""
     with contextlib.closing(connection.cursor()) as cursor:
-        cursor.execute(f"PRAGMA wal_checkpoint({how})")
+        cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
         _, pages, _ = cursor.fetchone() or (0, 0, 0)
     return int(pages)

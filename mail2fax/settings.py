@@ -219,7 +219,7 @@ class Poll(Section):
     """How often the provider is asked for the status."""
 
     first: Seconds = 5.0
-    """Seconds after the submission; grows with the fax's age up to `longest`."""
+    """Seconds until the first look, and between later ones once the pages can be through (45 seconds each)."""
     longest: Seconds = 60.0
     """Seconds between two looks at the most."""
     deadline: Seconds = 21_600.0

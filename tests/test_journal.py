@@ -132,17 +132,39 @@ async def test_what_was_deleted_is_not_in_the_log(spool, tmp_path):
     await until(it_is_gone)
 
 
+async def test_somebody_who_reads_in_the_log_keeps_nobody_waiting(spool, tmp_path):
+    """What was deleted goes when they are done: a backup may take its time."""
+    await put(spool, content=b"a diagnosis")
+    reader = sqlite3.connect(tmp_path / "spool.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM faxes").fetchone()
+    await put(spool, content=b"another")
+    spool.empty_log()
+    async with asyncio.timeout(5):
+        for n in range(checkpoint._COMMITS):
+            await put(spool, content=b"%d" % n)
+    log = tmp_path / "spool.db-wal"
+    assert log.stat().st_size
+    reader.close()
+
+    async def it_is_cut_off():
+        await put(spool, content=os.urandom(8))
+        return b"a diagnosis" not in log.read_bytes()
+
+    await until(it_is_cut_off)
+
+
 async def test_a_checkpoint_that_fails_is_tried_again(spool, monkeypatch):
     """A full disk ends neither the thread nor anything else."""
     failures, real = [], checkpoint._copy
     done = threading.Event()
 
-    def copy(connection, how="PASSIVE"):
+    def copy(connection):
         if len(failures) < 3:
             failures.append(1)
             raise sqlite3.OperationalError("database or disk is full")
         done.set()
-        return real(connection, how)
+        return real(connection)
 
     monkeypatch.setattr(checkpoint, "_copy", copy)
     monkeypatch.setattr(checkpoint, "_PAUSE", 0.01)
