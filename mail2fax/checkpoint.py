@@ -73,8 +73,10 @@ class Checkpoints:
             if pages >= _LONG:
                 with self._turn:
                     _copy(connection)  # what was written meanwhile: the next transaction begins the log anew
-            if self._emptying.is_set() and self._emptied(connection):
+            if self._emptying.is_set():
                 self._emptying.clear()
+                if not self._emptied(connection):
+                    self._emptying.set()
 
     def _emptied(self, connection: PoolProxiedConnection) -> bool:
         """Cut the log off, unless somebody reads in it: the next checkpoint tries again."""

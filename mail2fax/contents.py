@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 
+from mail2fax import log
 from mail2fax.incoming import Incoming
 from mail2fax.journal import NotOnDisk, sync_folder
 from mail2fax.schema import chunks
@@ -188,8 +189,11 @@ class FolderContents:
         (self.folder / name).unlink(missing_ok=True)
 
     def blank(self, place: Place, size: int) -> None:
-        """As `remove`: the bytes go at once, their room with the segment."""
-        self._segments.blank(place, size)
+        """As `remove`: the bytes go at once, their room with the segment. So do they where the disk writes no more."""
+        try:
+            self._segments.blank(place, size)
+        except OSError as error:
+            log.not_overwritten(segment=place.segment, error=error)
 
     def close(self) -> None:
         """End its threads."""

@@ -51,8 +51,11 @@ def put(
     has to be put again.
     """
     wanted = [_wanted(arrival) for arrival in arrivals]
-    fresh = _claim_keys(connection, list(chain.from_iterable(wanted)))
-    put_off = _put_off(connection, wanted, fresh, unsafe)
+    repeats = _repeats(contents, wanted)
+    first = [faxes for faxes in wanted if faxes[0].arrival.id not in repeats]
+    fresh = _claim_keys(connection, list(chain.from_iterable(first)))
+    # Not of themselves: these may have been put before, in a transaction that failed.
+    put_off = repeats | _put_off(connection, first, fresh, unsafe - {arrival.id for arrival in arrivals})
     taken = [[fax for fax in faxes if fax.id in fresh and fax.arrival.id not in put_off] for faxes in wanted]
     accepted = [arrival for arrival, faxes in zip(arrivals, taken, strict=True) if faxes]
     kept = contents.accept(connection, [arrival.content for arrival in accepted])
@@ -181,6 +184,19 @@ def _claim_keys(connection: Connection, wanted: Sequence[_Wanted]) -> set[str]:
     written = exists().where(faxes.c.id == deliveries.c.fax_id)
     query = select(deliveries.c.fax_id).where(deliveries.c.key.in_([fax.key for fax in wanted]), ~written)
     return ids & set(connection.scalars(query))
+
+
+def _repeats(contents: Contents, wanted: Sequence[Sequence[_Wanted]]) -> set[str]:
+    """Mails that repeat one of the same transaction, which is not safe before that ends: they have to wait."""
+    seen: set[str] = set()
+    repeats = set()
+    for theirs in wanted:
+        arrival = theirs[0].arrival
+        keys = {fax.key for fax in theirs}
+        if keys & seen and contents.trails(arrival.content):
+            repeats.add(arrival.id)
+        seen |= keys
+    return repeats
 
 
 def _put_off(

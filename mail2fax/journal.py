@@ -48,6 +48,9 @@ class Journal(Protocol):
     def sync(self) -> None:
         """Back when every transaction that has ended is on disk. Raises NotOnDisk."""
 
+    def distrust(self) -> None:
+        """Trust no sync of a process before this one."""
+
     def close(self) -> None:
         """Nothing more is written."""
 
@@ -66,6 +69,9 @@ class ServerJournal:
 
     def sync(self) -> None:
         """It is there already."""
+
+    def distrust(self) -> None:
+        """The server sees to that."""
 
     def close(self) -> None:
         """The pool is the engine's."""
@@ -88,6 +94,10 @@ class FileJournal:
         self._threads = threads
         self._logs: SimpleQueue[int] = SimpleQueue()
         self._failed = False
+
+    def distrust(self) -> None:
+        """Have all of the log written once more before anything is promised."""
+        self._failed = True
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -136,7 +146,7 @@ class FileJournal:
         with _told(), contextlib.closing(connection.connection.cursor()) as cursor:
             busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
-            raise OSError("the log of the database could not be written once more")
+            raise OSError("the log of the database could not be written once more: somebody is reading in it")
         self._failed = False
 
 

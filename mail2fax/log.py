@@ -274,9 +274,14 @@ def withdrawn(*, mail: str) -> None:
     _event.warning("withdrawn: not on disk, and promised to nobody", mail=mail)
 
 
-def unreadable(*, mail: str, error: BaseException) -> None:
-    """A mail's content is there, and the disk does not give it."""
-    _event.error("unreadable", mail=mail, error=str(error))
+def unsafe(*, file: str, error: BaseException) -> None:
+    """What a crash left cannot be brought on disk: it is worked on, and its repeats are deferred."""
+    _event.error("not safe: the disk does not take it", file=file, error=str(error))
+
+
+def not_overwritten(*, segment: str, error: BaseException) -> None:
+    """A deleted mail's bytes stay until the file that it shares with others goes."""
+    _event.error("not overwritten", segment=segment, error=str(error))
 
 
 def purged(*, contents: int, histories: int) -> None:

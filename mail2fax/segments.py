@@ -38,7 +38,11 @@ class Segment:
         self._end = self._synced = 0
         self._failed: OSError | None = None  # told to all: the kernel tells a descriptor once
         self._lock = threading.Lock()
-        self.over = False  # nothing more is appended
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is appended."""
+        return self._failed is not None or self._end >= _LONGEST
 
     def append(self, data: bytes) -> Place:
         """Write all of it. Raises OSError, and the next one is written over what was."""
@@ -47,7 +51,6 @@ class Segment:
         while written < len(data):
             written += os.pwrite(self._file, memoryview(data)[written:], start + written)
         self._end += written
-        self.over = self.over or self._end >= _LONGEST
         return Place(self.name, start)
 
     def sync(self) -> None:
@@ -62,7 +65,7 @@ class Segment:
             try:
                 self._sync()
             except OSError as error:
-                self.over, self._failed = True, error
+                self._failed = error
                 raise
             self._synced = appended
 

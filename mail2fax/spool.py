@@ -90,15 +90,26 @@ class Spool(Database):
     async def take_over(self) -> None:
         """Begin to serve: hear other nodes, or pick up what the last node of this SQLite file left."""
         self._serving = True
+        self._journal.distrust()
         await self.change(claims.look_again)
         if isinstance(self._contents, FolderContents):
             await self._writer.do(_free_all)
-            for lost in await self.change(withdrawal.after_crash, self._contents):
-                log.withdrawn(mail=lost)
+            await self._recover(self._contents)
             await self._sweep(self._contents)
             self.keep_log_short()
         else:
             self.listen()
+
+    async def _recover(self, contents: FolderContents) -> None:
+        """Make safe what the last node had on its way to the disk, or take it back."""
+        mails = await self.read(withdrawal.uncertain)
+        broken, refused = await asyncio.to_thread(withdrawal.make_safe, mails, contents.folder)
+        self._unsafe.update(mail.id for mail in refused)
+        lost = {mail.id: mail for mail in broken if not mail.tried}
+        for name in await self.change(withdrawal.withdraw, lost):
+            log.withdrawn(mail=name)
+            if place := lost[name].place:
+                contents.blank(place, lost[name].size)
 
     def close(self) -> None:
         """Write what was asked for, then end the threads."""

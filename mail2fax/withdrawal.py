@@ -4,21 +4,25 @@ Both go to the disk at the same time, and only when both are there is the client
 its content when the disk fails, or when the machine stops in between. Nothing was promised: whoever sent it will send
 it again, and must not be told then that it is known.
 
-Functions of a connection, run by the writer.
+At start that is found out by reading: what is whole is made safe, what is not is withdrawn, unless it was tried
+already; then its sender has to hear of it.
 """
 
 import hashlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, select
 
 from mail2fax import log
-from mail2fax.contents import CHUNK, FolderContents
+from mail2fax.contents import CHUNK, Kept
 from mail2fax.journal import sync_folder
 from mail2fax.model import State
 from mail2fax.schema import deliveries, events, faxes, messages, now
+from mail2fax.segments import Place
 
 _PATIENCE = 600  # seconds a client waits for our 250, at least (RFC 5321 section 4.5.3.2.6)
 
@@ -38,54 +42,78 @@ def withdraw(connection: Connection, message_ids: Collection[str]) -> set[str]:
     return set(message_ids) - set(connection.scalars(select(messages.c.id).where(messages.c.id.in_(message_ids))))
 
 
-def after_crash(connection: Connection, contents: FolderContents) -> set[str]:
-    """Make the contents of mails safe that were on their way to the disk, and withdraw those that did not get there.
+class Uncertain(NamedTuple):
+    """A mail of which it is not known whether its content is on disk."""
 
-    A mail that is older than a client waits was promised, and so was one that was tried in vain: should its content be
-    gone, its sender has to hear of it. Mails from the future, of a clock that was wrong, do not make those of today
-    old. The ids of those withdrawn.
+    id: str
+    place: Place | None
+    size: int
+    sha256: str
+    tried: bool  # a fax of it was acted on in vain: somebody went on after it came
+
+
+def uncertain(connection: Connection) -> list[Uncertain]:
+    """The mails that the last node may have left on their way to the disk, in the order in which they lie there.
+
+    Older ones than a client waits were promised. Mails from the future, of a clock that was wrong, do not make those of
+    today old.
     """
     last = select(func.max(messages.c.received_at)).where(messages.c.received_at <= now()).scalar_subquery()
     theirs = faxes.c.message_id == messages.c.id
-    candidates = select(messages).where(
-        messages.c.content.is_(None),
-        messages.c.received_at > func.coalesce(last - _PATIENCE, 0),
-        exists().where(_received(theirs)),
-        ~exists().where(theirs, faxes.c.attempts > 0),
+    columns = (messages.c.id, messages.c.segment, messages.c.start, messages.c.size, messages.c.sha256)
+    query = (
+        select(*columns, exists().where(theirs, faxes.c.attempts > 0))
+        .where(
+            messages.c.content.is_(None),
+            messages.c.received_at > func.coalesce(last - _PATIENCE, 0),
+            exists().where(_received(theirs)),
+        )
+        .order_by(messages.c.segment, messages.c.start)
     )
-    rows = list(connection.execute(candidates).mappings())
-    lost = {row["id"] for row in rows if not _made_safe(row, contents.folder)}
-    if rows:
-        sync_folder(contents.folder)
-    return withdraw(connection, lost)
+    return [
+        Uncertain(name, Kept(None, segment, start).place, size, sha256, tried)
+        for name, segment, start, size, sha256, tried in connection.execute(query)
+    ]
+
+
+def make_safe(mails: Sequence[Uncertain], folder: Path) -> tuple[list[Uncertain], list[Uncertain]]:
+    """Bring on disk what is there. Those of which not all is there; and those that the disk does not take.
+
+    The page cache outlives a process: it may hold what never came to the disk, and after a sync that failed the kernel
+    takes that for written. So all of it is written once more.
+    """
+    broken: list[Uncertain] = []
+    refused: list[Uncertain] = []
+    for name, theirs in groupby(mails, lambda mail: mail.place.segment if mail.place else mail.id):
+        here = list(theirs)
+        try:
+            broken += _rewritten(folder / name, here)
+        except FileNotFoundError:
+            broken += here
+        except OSError as error:
+            log.unsafe(file=name, error=error)
+            refused += here
+    if mails:
+        sync_folder(folder)
+    return broken, refused
 
 
 def _received(which: ColumnElement[bool]) -> ColumnElement[bool]:
     return which & (faxes.c.state == State.RECEIVED.value)
 
 
-def _made_safe(row: RowMapping, folder: Path) -> bool:
-    """Whether all of a content is there; then it is on disk."""
-    try:
-        digest = _rewritten(folder / (row["segment"] or row["id"]), row["start"] or 0, row["size"])
-    except FileNotFoundError:
-        return False
-    except OSError as error:  # it may be there, and promised: whoever takes it apart meets the same, and tells
-        log.unreadable(mail=row["id"], error=error)
-        return True
-    return bool(digest == row["sha256"])
-
-
-def _rewritten(path: Path, start: int, size: int) -> str:
-    """Write what is there once more, and sync it. Its sha256.
-
-    The page cache outlives a process: it may hold what never came to the disk, and after a sync that failed the kernel
-    takes that for written.
-    """
-    digest, end = hashlib.sha256(), start + size
+def _rewritten(path: Path, mails: Sequence[Uncertain]) -> list[Uncertain]:
+    """Write what is there of these mails once more, and sync it. Those of which not all is there."""
     with path.open("r+b", buffering=0) as file:
-        while data := os.pread(file.fileno(), min(CHUNK, end - start), start):
-            digest.update(data)
-            start += os.pwrite(file.fileno(), data, start)
+        broken = [mail for mail in mails if _digest_of_rewritten(file.fileno(), mail) != mail.sha256]
         os.fsync(file.fileno())
+    return broken
+
+
+def _digest_of_rewritten(file: int, mail: Uncertain) -> str:
+    at = mail.place.start if mail.place else 0
+    digest, end = hashlib.sha256(), at + mail.size
+    while data := os.pread(file, min(CHUNK, end - at), at):
+        digest.update(data)
+        at += os.pwrite(file, data, at)
     return digest.hexdigest()

@@ -87,9 +87,17 @@ class Writer:
             thread.join()
 
     def _run(self) -> None:
-        while (answers := self._next()) is not None:
-            _settle(self._synced(answers))
-            self.after_commit()
+        while self._round():
+            pass
+
+    def _round(self) -> bool:
+        """One batch. False at the end. Nothing of it is kept: what waits for the next may wait long."""
+        answers = self._next()
+        if answers is None:
+            return False
+        _settle(self._synced(answers))
+        self.after_commit()
+        return True
 
     def _next(self) -> list["_Answer"] | None:
         """Wait for work and write it; None at the end. Nobody takes work who cannot write it at once."""

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import sqlite3
+import sys
 import threading
 
 import pytest
@@ -86,6 +87,27 @@ async def test_a_disk_that_fails(spool, tmp_path, monkeypatch):
     assert (await put(spool, content=b"during")).duplicates
     assert (await spool.read(records.named, after.queue_id))[0].message_id == after.queue_id
     assert await spool.waiting() == 3
+
+
+_KILLED = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("UPDATE messages SET helo = 'written by one that was killed'")
+os.kill(os.getpid(), 9)
+"""
+
+
+async def test_no_log_of_an_earlier_process_is_trusted(tmp_path):
+    """A sync of it may have failed before it was killed, and the page cache holds what a power cut would take."""
+    settings = Settings.model_validate({"spool": {"url": f"sqlite:///{tmp_path}/spool.db"}})
+    file = tmp_path / "spool.db"
+    async with open_spool(settings, serving=True) as spool:
+        await put(spool, content=b"before")
+    dying = await asyncio.create_subprocess_exec(sys.executable, "-c", _KILLED, file)
+    await dying.wait()
+    assert b"was killed" not in file.read_bytes()
+    async with open_spool(settings, serving=True):
+        assert b"was killed" in file.read_bytes()
 
 
 async def test_a_log_that_cannot_be_written_anew_promises_nothing(spool, tmp_path):

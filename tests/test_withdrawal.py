@@ -127,6 +127,41 @@ async def test_a_duplicate_is_promised_no_sooner(spool, disk, content):
 
 
 @BOTH
+async def test_a_repeat_in_the_same_moment_is_promised_no_sooner(spool, disk, content):
+    """Two connections bring one mail, and one transaction holds both. A mail may also name a number twice."""
+    both = [asyncio.create_task(put(spool, content=content)) for _ in range(2)]
+    twice = asyncio.create_task(put(spool, "4165550100", "4165550100", content=content))
+    await is_written(spool)
+    await asyncio.sleep(0.2)
+    assert not any(task.done() for task in both)
+    disk.failures = 1
+    disk.gate.set()
+    ends = await asyncio.gather(*both, return_exceptions=True)
+    await asyncio.wait({twice})
+    receipts = [end for end in ends if not isinstance(end, Exception)]
+    assert receipts
+    assert [fax.message_id for fax in await spool.read(records.fax_list, records.Wanted(number="6474959659"))] == [
+        receipts[0].queue_id
+    ]
+    assert await read(spool, receipts[0].queue_id) == content
+
+
+async def test_a_mail_that_names_a_number_twice_is_no_duplicate_of_itself(spool):
+    """Even if its transaction failed for another's sake, and it is put once more."""
+
+    def fails(_connection):
+        raise RuntimeError("another's")
+
+    failing = asyncio.create_task(spool.change(fails))
+    async with asyncio.timeout(5):
+        receipt = await put(spool, "6474959659", "6474959659", content=MIDDLING)
+    with pytest.raises(RuntimeError):
+        await failing
+    assert receipt.duplicates == ("6474959659@fax.local",)
+    assert await spool.waiting() == 1
+
+
+@BOTH
 async def test_a_disk_that_fails(spool, broken, content, tmp_path):
     """Nothing is left of the mail: sent again it is a new one, and written elsewhere."""
     with pytest.raises(OSError, match="Input/output"):
@@ -364,8 +399,12 @@ async def test_a_content_that_cannot_be_read_keeps_nobody_from_starting(settings
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pread", broken)
+        patch.setattr("mail2fax.spool._LOOKS", 2)
         async with open_spool(settings, serving=True) as spool:
             assert await spool.waiting() == 1
+            with pytest.raises(OSError, match="does not get on disk"):
+                await put(spool, content=MIDDLING)
+            assert await put(spool, content=b"another")
 
 
 async def test_what_was_promised_is_not_withdrawn(settings, tmp_path):
@@ -378,6 +417,17 @@ async def test_what_was_promised_is_not_withdrawn(settings, tmp_path):
     zeros(*content_file(tmp_path / "spool.db.contents", MIDDLING), 4096)
     async with open_spool(settings, serving=True) as spool:
         assert (await put(spool, content=MIDDLING)).queue_id == old.queue_id
+
+
+async def test_one_sync_for_all_that_share_a_file(settings, monkeypatch):
+    """A node that starts with many mails is not kept from opening its door."""
+    async with open_spool(settings, serving=True) as spool:
+        await asyncio.gather(*(put(spool, content=MIDDLING + b"%d" % n) for n in range(50)))
+    real, syncs = os.fsync, []
+    monkeypatch.setattr(os, "fsync", lambda file: syncs.append(file) or real(file))
+    async with open_spool(settings, serving=True) as spool:
+        assert await spool.waiting() == 50
+        assert len(syncs) < 10
 
 
 async def test_what_was_tried_in_vain_is_not_withdrawn(settings, tmp_path):
