@@ -63,8 +63,8 @@ def put(
     new = list(chain.from_iterable(taken))
     _FAXES.insert(connection, [_fax(fax) for fax in new])
     _EVENTS.insert(connection, [(fax.id, State.RECEIVED.value, node) for fax in new])
-    put = zip(arrivals, wanted, taken, strict=True)
-    return [None if one[0].id in put_off else _receipt(connection, *one) for one in put]
+    done = zip(arrivals, wanted, taken, strict=True)
+    return [None if one[0].id in put_off else _receipt(connection, *one) for one in done]
 
 
 def _receipt(connection: Connection, arrival: Arrival, wanted: list[_Wanted], taken: list[_Wanted]) -> Receipt:
