@@ -4,7 +4,6 @@ import contextlib
 import getpass
 import json
 import os
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,9 +17,10 @@ from mail2fax.schema import open_engine, sqlite_path
 from mail2fax.settings import Settings
 from mail2fax.spool import Spool, open_spool
 
-_IN_A_PIPE = 250  # columns, where no terminal says how many it has: a fax stays on its line
-
-out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _IN_A_PIPE)
+out = Console()
+wide = (
+    out if out.is_terminal or "COLUMNS" in os.environ else Console(width=250)
+)  # a line of a table stays one, for grep
 err = Console(stderr=True)
 
 ConfigFile = Annotated[

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mail2fax.address import pretty
-from mail2fax.console import out
+from mail2fax.console import out, wide
 from mail2fax.explain import Explanation
 from mail2fax.model import Event, Fax, Message, Part, State
 from mail2fax.records import Trouble
@@ -43,7 +43,7 @@ def fax_list(faxes: Sequence[Fax], troubles: Sequence[Trouble], *, as_json: bool
         table.add_column(column, overflow="fold", no_wrap=column != "FROM")
     for one in faxes:
         table.add_row(*_cells(one))
-    out.print(table)
+    wide.print(table)
 
 
 def _trouble(one: Trouble) -> Text:
