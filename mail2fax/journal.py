@@ -146,7 +146,7 @@ class FileJournal:
         with _told(), contextlib.closing(connection.connection.cursor()) as cursor:
             busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
-            raise OSError("the log of the database could not be written once more: somebody is reading in it")
+            raise OSError(f"{self._path} could not be written once more: a backup or a shell reads in it, let it end")
         self._failed = False
 
 
