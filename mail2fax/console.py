@@ -18,9 +18,8 @@ from mail2fax.settings import Settings
 from mail2fax.spool import Spool, open_spool
 
 out = Console()
-wide = (
-    out if out.is_terminal or "COLUMNS" in os.environ else Console(width=250)
-)  # a line of a table stays one, for grep
+# A line of a table stays one in a pipe, for grep.
+wide = out if out.is_terminal or "COLUMNS" in os.environ else Console(width=250)
 err = Console(stderr=True)
 
 ConfigFile = Annotated[
@@ -41,17 +40,21 @@ def load(file: Path | None) -> Settings:
 @contextlib.asynccontextmanager
 async def the_spool(file: Path | None, *, make: bool = False) -> AsyncIterator[Spool]:
     """The spool that the settings name, for one command. One that is not there is empty, and not made unless asked."""
-    settings = load(file)
-    with tempfile.TemporaryDirectory() as nowhere:
+    with contextlib.ExitStack() as stack:
+        settings = load(file)
         path = sqlite_path(open_engine(settings.spool.url))
         if path and not path.exists() and not make:
             # Most likely the wrong folder or the wrong settings, and an empty answer would not tell.
             said = f"{path.absolute()} does not exist: [spool] url names it, `mail2fax serve` makes it."
             err.print(said, soft_wrap=True, markup=False)
-            empty = settings.spool.model_copy(update={"url": f"sqlite:///{nowhere}/spool.db"})
-            settings = settings.model_copy(update={"spool": empty})
+            settings = _elsewhere(settings, stack.enter_context(tempfile.TemporaryDirectory()))
         async with open_spool(settings, node=who()) as spool:
             yield spool
+
+
+def _elsewhere(settings: Settings, folder: str) -> Settings:
+    spool = settings.spool.model_copy(update={"url": f"sqlite:///{folder}/spool.db"})
+    return settings.model_copy(update={"spool": spool})
 
 
 def who() -> str:

@@ -53,7 +53,7 @@ class Contents(Protocol):
 
     folder: Path
 
-    def place(self, name: str) -> Incoming:
+    def begin(self, name: str) -> Incoming:
         """A place for the bytes of a new content."""
 
     async def settle(self, incoming: Incoming) -> None:
@@ -104,7 +104,7 @@ class FolderContents:
         self._disk = ThreadPoolExecutor(_DISK_THREADS, "disk")
         self._pens = ThreadPoolExecutor(_PENS, "pen")
 
-    def place(self, name: str) -> Incoming:
+    def begin(self, name: str) -> Incoming:
         """A file in the folder, once the content is large."""
         return Incoming(self.folder, name, self._pens)
 
@@ -112,7 +112,7 @@ class FolderContents:
         """Fsync the file and the folder that names it."""
         await incoming.finish()
         if incoming.large:
-            self._begin([incoming], incoming.sync, self._sync_folder)
+            self._sync([incoming], incoming.sync, self._sync_folder)
             try:
                 await self.safe(incoming)
             except NotOnDisk:
@@ -127,11 +127,11 @@ class FolderContents:
         appended: dict[Segment, list[Incoming]] = {}
         for incoming in mails:
             if incoming.large:
-                self._begin([incoming], incoming.sync, self._sync_folder)
+                self._sync([incoming], incoming.sync, self._sync_folder)
             elif self.trails(incoming):
                 appended.setdefault(self._append(incoming), []).append(incoming)
         for segment, theirs in appended.items():
-            self._begin(theirs, segment.sync)
+            self._sync(theirs, segment.sync)
         return [Kept(None, *(one.place or ())) if self.trails(one) else Kept(one.inline) for one in mails]
 
     def _append(self, incoming: Incoming) -> Segment:
@@ -142,7 +142,7 @@ class FolderContents:
         incoming.place = segment.append(incoming.inline)
         return segment
 
-    def _begin(self, theirs: Iterable[Incoming], *syncs: Callable[[], None]) -> None:
+    def _sync(self, theirs: Iterable[Incoming], *syncs: Callable[[], None]) -> None:
         syncing = [Syncing(self._disk, sync) for sync in syncs]
         for incoming in theirs:
             incoming.syncing += syncing
@@ -233,7 +233,7 @@ class TableContents:
         self._engine = engine
         self._pens = ThreadPoolExecutor(_PENS, "pen")
 
-    def place(self, name: str) -> Incoming:
+    def begin(self, name: str) -> Incoming:
         """A file of this node, once the content is large, until it is in the database."""
         return Incoming(self.folder, name, self._pens)
 

@@ -16,13 +16,14 @@ from mail2fax.checkpoint import Checkpoints
 from mail2fax.journal import FileJournal, Journal, ServerJournal
 from mail2fax.schema import sqlite_path
 from mail2fax.wakeup import Ear, Wakeups, announce
-from mail2fax.writer import Writer
+from mail2fax.writer import Bulk, Writer
 
 _READERS = 3  # connections that read; the pool has more for those that write
 _WRITERS = 3  # threads: while one waits for the disk, the next one writes
 _AWAY = 0.5  # seconds until a database that is away is asked again
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 P = ParamSpec("P")
 
 
@@ -70,6 +71,10 @@ class Database:
     async def change(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function of a connection in the writer's next transaction; back once it is on disk."""
         return await self._writer.do(lambda connection: operation(connection, *args, **kwargs))
+
+    async def change_together(self, bulk: Bulk[Item, T], item: Item) -> T:
+        """As `change`, but whatever waits for the same bulk operation by then is written by one call of it."""
+        return await self._writer.do_with_others(bulk, item)
 
     async def hand_on(
         self, work: str, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs

@@ -15,30 +15,26 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, bindparam, null, select, union_all
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, Table, select
 
-from mail2fax import claims, filing, intake, log, migrations, moves, purge, records, rows, withdrawal
+from mail2fax import claims, filing, intake, log, migrations, moves, purge, records, rows
 from mail2fax.backoff import Backoff
 from mail2fax.claims import Take
-from mail2fax.contents import CHUNK, Contents, FolderContents, Kept, TableContents
+from mail2fax.contents import CHUNK, Contents, FolderContents, TableContents
 from mail2fax.database import Database
 from mail2fax.filing import Account, Filed
+from mail2fax.inbox import Inbox
 from mail2fax.incoming import Incoming
 from mail2fax.intake import Arrival, unless_known
-from mail2fax.journal import NotOnDisk
 from mail2fax.locking import only_one
 from mail2fax.model import FINAL, Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
 from mail2fax.moves import Move
 from mail2fax.schema import documents, faxes, make_room, messages, notices, open_engine, shared, sqlite_path
 from mail2fax.settings import Settings
-from mail2fax.wakeup import announce
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
-# How often, and after how many seconds each, a mail is put again whose original is on its way to the disk.
-_LOOKS, _MOMENT = 200, 0.05
 WORK_PREFIX = "work-"  # temporary files beside the contents
 PREPARE, SUBMIT, RECOVER, POLL, REPLY, NOTICE = "prepare", "submit", "recover", "poll", "reply", "notice"
 WORK: Mapping[State, str] = {
@@ -80,10 +76,8 @@ class Spool(Database):
         self.settings = settings
         self.lease_seconds = settings.spool.lease
         self._contents = _open_contents(engine)
-        self._put = self._put_all  # one object, so that the writer sees what goes together
+        self._inbox = Inbox(self, self._contents, node, PREPARE)
         self._serving = False
-        self._unsafe: set[str] = set()  # mails whose rows are written, and whose contents may not be on disk yet
-        self._failed: dict[str, Incoming] = {}  # those that could not be brought there, and have to be withdrawn
         # Unique among processes, also among those of one container that all have pid 1.
         self._leases = (f"{node}:{secrets.token_hex(4)}:{n}" for n in itertools.count())
 
@@ -94,22 +88,11 @@ class Spool(Database):
         await self.change(claims.look_again)
         if isinstance(self._contents, FolderContents):
             await self._writer.do(_free_all)
-            await self._recover(self._contents)
+            await self._inbox.recover(self._contents)
             await self._sweep(self._contents)
             self.keep_log_short()
         else:
             self.listen()
-
-    async def _recover(self, contents: FolderContents) -> None:
-        """Make safe what the last node had on its way to the disk, or take it back."""
-        mails = await self.read(withdrawal.uncertain)
-        broken, refused = await asyncio.to_thread(withdrawal.make_safe, mails, contents.folder)
-        self._unsafe.update(mail.id for mail in refused)
-        lost = {mail.id: mail for mail in broken if not mail.tried}
-        for name in await self.change(withdrawal.withdraw, lost):
-            log.withdrawn(mail=name)
-            if place := lost[name].place:
-                contents.blank(place, lost[name].size)
 
     def close(self) -> None:
         """Write what was asked for, then end the threads."""
@@ -120,67 +103,13 @@ class Spool(Database):
 
     def incoming(self) -> Incoming:
         """A place for the bytes of a mail that is arriving."""
-        return self._contents.place(rows.new_id())
+        return self._contents.begin(rows.new_id())
 
     async def put(self, envelope: Envelope, content: Incoming) -> Receipt:
         """Accept a mail. When this returns it is on disk: only then may a client be told 250."""
-        arrival = Arrival(content.name, envelope, content)
-        await content.finish()
-        try:
-            receipt = await self._accepted(arrival)
-        except Exception:
-            self._contents.done(content)
-            raise
+        receipt = await self._inbox.accept(envelope, content)
         self._wakeups.wake(PREPARE)
-        if receipt.queue_id != arrival.id:
-            content.discard()
-        self._contents.done(content)
         return receipt
-
-    async def _accepted(self, arrival: Arrival) -> Receipt:
-        """Its row and its content are on disk, or it is withdrawn."""
-        await self._withdraw()
-        try:
-            receipt = await self._written(arrival)
-            await self._contents.safe(arrival.content)
-        except NotOnDisk:
-            if self._contents.trails(arrival.content):
-                self._failed[arrival.id] = arrival.content
-                with contextlib.suppress(OSError, DBAPIError):  # the next mail tries again, before its own
-                    await self._withdraw()
-            raise
-        except Exception:
-            if self._contents.trails(arrival.content):  # it was not committed
-                await self._contents.give_up(arrival.content)
-                self._unsafe.discard(arrival.id)
-            raise
-        self._unsafe.discard(arrival.id)
-        return receipt
-
-    async def _written(self, arrival: Arrival) -> Receipt:
-        for _ in range(_LOOKS):
-            receipt = await self._writer.do_with_others(self._put, arrival)
-            if receipt:
-                return receipt
-            await asyncio.sleep(_MOMENT)
-        raise OSError("the mail that this one is a duplicate of does not get on disk")
-
-    async def _withdraw(self) -> None:
-        """Take back what is not on disk, before it is taken for an earlier copy of what comes next."""
-        if failed := dict(self._failed):
-            gone = await self.change(withdrawal.withdraw, failed)
-            for name, content in failed.items():
-                if self._failed.pop(name, None) and name in gone:
-                    log.withdrawn(mail=name)
-                    await self._contents.give_up(content)
-                self._unsafe.discard(name)
-
-    def _put_all(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Receipt | None]:
-        receipts = intake.put(connection, self._contents, self.node, arrivals, self._unsafe)
-        written = (arrival for arrival, receipt in zip(arrivals, receipts, strict=True) if receipt)
-        self._unsafe.update(arrival.id for arrival in written if self._contents.trails(arrival.content))
-        announce(connection, PREPARE)
-        return receipts
 
     async def forward(self, envelope: Envelope, content: Incoming, recipient: str) -> str:
         """Accept a mail that is only to be passed on to a person. Its queue id."""
@@ -290,7 +219,7 @@ class Spool(Database):
 
     @contextlib.asynccontextmanager
     async def _open(self, table: Table, name: str) -> AsyncIterator[Path]:
-        content = await self.read(_content, self._contents, table, name)
+        content = await self.read(records.content, self._contents, table, name)
         if content is None:
             async with self._contents.open(name) as path:
                 yield path
@@ -325,7 +254,7 @@ class Spool(Database):
 
     async def _adopted(self, name: str, path: Path) -> Incoming:
         """A content of the bytes of a file that was written a moment ago, so that reading it waits for no disk."""
-        content = self._contents.place(name)
+        content = self._contents.begin(name)
         # Not a fresh name: an attempt that was cut off before the commit may have left its file.
         content.path.unlink(missing_ok=True)
         try:
@@ -406,7 +335,7 @@ class Spool(Database):
 
     async def _sweep(self, folder: FolderContents) -> None:
         known = folder.in_use()  # asked first: what is begun after this is young
-        known |= await self.read(_known_contents)
+        known |= await self.read(records.kept_beside)
         await asyncio.to_thread(folder.sweep, known)
 
     async def _all(
@@ -433,33 +362,6 @@ def _open_contents(engine: Engine) -> Contents:
 def _free_all(connection: Connection) -> None:
     for table in (faxes, notices):
         claims.free_all(connection, table)
-
-
-def _known_contents(connection: Connection) -> set[str]:
-    """Files and chunks that rows name."""
-    outside = [select(table.c.id).where(table.c.content.is_(None)) for table in (messages, documents)]
-    segments = select(messages.c.segment).where(messages.c.content.is_(None)).distinct()
-    return set(connection.scalars(union_all(*outside, segments)))
-
-
-_NOWHERE = (null(), null(), null())
-_CONTENT = {
-    table.name: select(table.c.content, *place).where(table.c.id == bindparam("name"))
-    for table, place in (
-        (messages, (messages.c.segment, messages.c.start, messages.c.size)),
-        (documents, _NOWHERE),  # a document is never in a segment
-    )
-}
-
-
-def _content(connection: Connection, contents: Contents, table: Table, name: str) -> bytes | None:
-    """The bytes, unless they are large. Raises FileNotFoundError."""
-    row = connection.execute(_CONTENT[table.name], {"name": name}).one_or_none()
-    if row is None:
-        raise FileNotFoundError(name)
-    *kept, size = row
-    place = Kept(*kept).place
-    return contents.read(place, size) if place else row.content
 
 
 def _shared(connection: Connection, name: str, fresh: str) -> str:

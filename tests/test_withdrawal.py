@@ -399,7 +399,7 @@ async def test_a_content_that_cannot_be_read_keeps_nobody_from_starting(settings
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pread", broken)
-        patch.setattr("mail2fax.spool._LOOKS", 2)
+        patch.setattr("mail2fax.inbox._LOOKS", 2)
         async with open_spool(settings, serving=True) as spool:
             assert await spool.waiting() == 1
             with pytest.raises(OSError, match="does not get on disk"):

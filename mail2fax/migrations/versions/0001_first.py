@@ -10,7 +10,19 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make every table."""
+    """Make every table: those that others refer to first."""
+    _chunks()
+    _deliveries()
+    _events()
+    _messages()
+    _notices()
+    _shared()
+    _troubles()
+    _documents()
+    _faxes()
+
+
+def _chunks() -> None:
     op.create_table(
         "chunks",
         sa.Column("owner", sa.String(length=40), nullable=False),
@@ -18,6 +30,9 @@ def upgrade() -> None:
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("owner", "n"),
     )
+
+
+def _deliveries() -> None:
     op.create_table(
         "deliveries",
         sa.Column("key", sa.String(length=64), nullable=False),
@@ -26,6 +41,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_index("deliveries_at", "deliveries", ["at"], unique=False)
+
+
+def _events() -> None:
     op.create_table(
         "events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -37,6 +55,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("events_fax", "events", ["fax_id"], unique=False)
+
+
+def _messages() -> None:
     op.create_table(
         "messages",
         sa.Column("id", sa.String(length=20), nullable=False),
@@ -57,6 +78,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("messages_received", "messages", ["received_at"], unique=False)
+
+
+def _notices() -> None:
     op.create_table(
         "notices",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -73,12 +97,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("notices_due", "notices", ["due_at"], unique=False)
+
+
+def _shared() -> None:
     op.create_table(
         "shared",
         sa.Column("name", sa.String(length=40), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+
+
+def _troubles() -> None:
     op.create_table(
         "troubles",
         sa.Column("line", sa.Text(), nullable=False),
@@ -89,6 +119,9 @@ def upgrade() -> None:
         sa.Column("note", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("line"),
     )
+
+
+def _documents() -> None:
     op.create_table(
         "documents",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -104,6 +137,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("message_id", "variant", "position", name="documents_once"),
     )
+
+
+def _faxes() -> None:
     op.create_table(
         "faxes",
         sa.Column("id", sa.String(length=28), nullable=False),
