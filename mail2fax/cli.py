@@ -1,6 +1,7 @@
 """The commands. Exit status 0: done; 1: failed; 2: wrong usage or settings."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -90,7 +91,8 @@ def demo(
     from mail2fax import demo as show  # noqa: PLC0415
 
     base = config.load(config_file, os.environ) if config_file else None
-    sys.exit(asyncio.run(show.run(out, base, keep=keep)))
+    with contextlib.suppress(asyncio.CancelledError):
+        sys.exit(asyncio.run(show.run(out, base, keep=keep)))
 
 
 @app.command(epilog=_magic_numbers())

@@ -6,6 +6,10 @@ PostgreSQL they are rows of `chunks`, since nodes share nothing else.
 A document is safe on disk (`settle`) before the row that names it is committed. A mail's bytes and its row go to the
 disk at the same time (`accept`), and both must be there (`safe`) before anything is promised; `withdrawal` says what
 becomes of a row whose bytes did not get there. A file without a row was never promised to anybody and is swept away.
+
+A document's life: `begin`, written, `settle`, `insert` in its row's transaction, `done`, `open`, and one day `remove`.
+A mail's: `begin`, written, `finish`ed, `accept` in its row's transaction, `safe` or else `give_up`, `done`, `open` or
+`read`, and one day `remove` or `blank`.
 """
 
 import asyncio
@@ -65,8 +69,8 @@ class Contents(Protocol):
     def accept(self, connection: Connection, mails: Sequence[Incoming]) -> list[Kept]:
         """Whatever belongs into the transaction of mails that are finished. Raises OSError."""
 
-    def trails(self, incoming: Incoming) -> bool:
-        """Whether an accepted mail's row may be on disk while its content is not, until it is `safe`."""
+    def beside_row(self, incoming: Incoming) -> bool:
+        """Whether a mail's content is not in its row: either may be on disk first, until it is `safe`."""
 
     async def safe(self, incoming: Incoming) -> None:
         """Back when an accepted mail's content is on disk. Raises NotOnDisk."""
@@ -128,11 +132,11 @@ class FolderContents:
         for incoming in mails:
             if incoming.large:
                 self._sync([incoming], incoming.sync, self._sync_folder)
-            elif self.trails(incoming):
+            elif self.beside_row(incoming):
                 appended.setdefault(self._append(incoming), []).append(incoming)
         for segment, theirs in appended.items():
             self._sync(theirs, segment.sync)
-        return [Kept(None, *(one.place or ())) if self.trails(one) else Kept(one.inline) for one in mails]
+        return [Kept(None, *(one.place or ())) if self.beside_row(one) else Kept(one.inline) for one in mails]
 
     def _append(self, incoming: Incoming) -> Segment:
         assert incoming.inline is not None
@@ -150,7 +154,7 @@ class FolderContents:
     def _sync_folder(self) -> None:
         sync_folder(self.folder)
 
-    def trails(self, incoming: Incoming) -> bool:
+    def beside_row(self, incoming: Incoming) -> bool:
         """What is in the row is on disk with it."""
         return incoming.size > _ROW
 
@@ -253,7 +257,7 @@ class TableContents:
             self.insert(connection, incoming)
         return [Kept(incoming.inline) for incoming in mails]
 
-    def trails(self, incoming: Incoming) -> bool:  # noqa: ARG002 -- Contents' signature
+    def beside_row(self, incoming: Incoming) -> bool:  # noqa: ARG002 -- Contents' signature
         """It is in the row's own transaction."""
         return False
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import email.policy
 import shutil
+import signal
 import smtplib
 import socket
 import sys
@@ -60,7 +61,10 @@ class Mailbox:
 
 
 async def run(out: Console, base: Settings | None, *, keep: bool) -> int:
-    """Show the way of one mail, and with `keep` stay for more. The exit status."""
+    """Show the way of one mail, and with `keep` stay for more. The exit status. SIGTERM ends it as Ctrl-C does."""
+    loop, ourselves = asyncio.get_running_loop(), asyncio.current_task()
+    assert ourselves is not None
+    loop.add_signal_handler(signal.SIGTERM, ourselves.cancel)
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mail2fax-demo-"))
         provider = await stack.enter_async_context(sandbox.serve("127.0.0.1:0"))
@@ -224,7 +228,10 @@ async def _stay(out: Console, bridge: node.Node, provider: sandbox.Sandbox, mail
     )
     if bridge.settings.web.listen:
         out.print(f"Status page: http://{bridge.settings.web.listen}/")
-    out.print(f"The queue: MAIL2FAX_SPOOL__URL={bridge.settings.spool.url} {_ourselves()} list", soft_wrap=True)
+    out.print(
+        f"The queue (and with `show ID` one fax): MAIL2FAX_SPOOL__URL={bridge.settings.spool.url} {_ourselves()} list",
+        soft_wrap=True,
+    )
     out.print("Replies are shown here. Ctrl-C ends it.", style="dim")
     with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
         while True:

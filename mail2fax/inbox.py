@@ -40,7 +40,7 @@ class Inbox:
     async def recover(self, contents: FolderContents) -> None:
         """Make safe what the last node had on its way to the disk, or take it back."""
         mails = await self._database.read(withdrawal.uncertain)
-        broken, refused = await asyncio.to_thread(withdrawal.make_safe, mails, contents.folder)
+        broken, refused = await asyncio.to_thread(withdrawal.rewrite_all, mails, contents.folder)
         self._unsafe.update(mail.id for mail in refused)
         lost = {mail.id: mail for mail in broken if not mail.tried}
         for name in await self._database.change(withdrawal.withdraw, lost):
@@ -69,13 +69,13 @@ class Inbox:
             receipt = await self._written(arrival)
             await self._contents.safe(arrival.content)
         except NotOnDisk:
-            if self._contents.trails(arrival.content):
+            if self._contents.beside_row(arrival.content):
                 self._failed[arrival.id] = arrival.content
                 with contextlib.suppress(OSError, DBAPIError):  # the next mail tries again, before its own
                     await self._withdraw()
             raise
         except Exception:
-            if self._contents.trails(arrival.content):  # it was not committed
+            if self._contents.beside_row(arrival.content):  # it was not committed
                 await self._contents.give_up(arrival.content)
                 self._unsafe.discard(arrival.id)
             raise
@@ -103,6 +103,6 @@ class Inbox:
     def _put_all(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Receipt | None]:
         receipts = intake.put(connection, self._contents, self._node, arrivals, self._unsafe)
         written = (arrival for arrival, receipt in zip(arrivals, receipts, strict=True) if receipt)
-        self._unsafe.update(arrival.id for arrival in written if self._contents.trails(arrival.content))
+        self._unsafe.update(arrival.id for arrival in written if self._contents.beside_row(arrival.content))
         announce(connection, self._work)
         return receipts

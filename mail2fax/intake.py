@@ -52,11 +52,11 @@ def put(
     """
     wanted = [_wanted(arrival) for arrival in arrivals]
     repeats = _repeats(contents, wanted)
-    first = [faxes for faxes in wanted if faxes[0].arrival.id not in repeats]
+    first = [theirs for theirs in wanted if theirs[0].arrival.id not in repeats]
     fresh = _claim_keys(connection, list(chain.from_iterable(first)))
     # Not of themselves: these may have been put before, in a transaction that failed.
     put_off = repeats | _put_off(connection, first, fresh, unsafe - {arrival.id for arrival in arrivals})
-    taken = [[fax for fax in faxes if fax.id in fresh and fax.arrival.id not in put_off] for faxes in wanted]
+    taken = [[fax for fax in each if fax.id in fresh and fax.arrival.id not in put_off] for each in wanted]
     accepted = [arrival for arrival, faxes in zip(arrivals, taken, strict=True) if faxes]
     kept = contents.accept(connection, [arrival.content for arrival in accepted])
     _write_messages(connection, accepted, kept)
@@ -193,7 +193,7 @@ def _repeats(contents: Contents, wanted: Sequence[Sequence[_Wanted]]) -> set[str
     for theirs in wanted:
         arrival = theirs[0].arrival
         keys = {fax.key for fax in theirs}
-        if keys & seen and contents.trails(arrival.content):
+        if keys & seen and contents.beside_row(arrival.content):
             repeats.add(arrival.id)
         seen |= keys
     return repeats
@@ -203,7 +203,7 @@ def _put_off(
     connection: Connection, wanted: Sequence[Sequence[_Wanted]], fresh: AbstractSet[str], unsafe: AbstractSet[str]
 ) -> set[str]:
     """The mails that have to wait, with nothing left of them."""
-    duplicates = [faxes for faxes in wanted if not fresh >= {fax.id for fax in faxes}]
+    duplicates = [each for each in wanted if not fresh >= {fax.id for fax in each}]
     if not duplicates or not unsafe:
         return set()
     theirs = list(chain.from_iterable(duplicates))

@@ -340,7 +340,10 @@ def refused(*, answer: str, client: str, user: str, sender: str | None, recipien
 
 def not_accepted(*, client: str, sender: str, error: Exception) -> None:
     """A mail could not be made durable: its client keeps it and tries again."""
-    _event.error("not accepted", client=client, sender=sender, exc_info=error)
+    if isinstance(error, OSError):  # the disk: what it says is all there is to know
+        _event.error("not accepted", client=client, sender=sender, error=str(error))
+    else:
+        _event.error("not accepted", client=client, sender=sender, exc_info=error)
 
 
 def session_failed(*, client: str, error: BaseException) -> None:

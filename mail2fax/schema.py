@@ -278,7 +278,7 @@ def _sqlite(target: URL) -> Engine:
     def _pragmas(connection: Any, _record: Any) -> None:
         # FULL: a COMMIT stands behind an fsync of the log; for the writer's own connection `journal` sees to that.
         log = f"wal_autocheckpoint={LONGEST_LOG}"
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", log):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", log):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")

@@ -76,7 +76,7 @@ def uncertain(connection: Connection) -> list[Uncertain]:
     ]
 
 
-def make_safe(mails: Sequence[Uncertain], folder: Path) -> tuple[list[Uncertain], list[Uncertain]]:
+def rewrite_all(mails: Sequence[Uncertain], folder: Path) -> tuple[list[Uncertain], list[Uncertain]]:
     """Bring on disk what is there. Those of which not all is there; and those that the disk does not take.
 
     The page cache outlives a process: it may hold what never came to the disk, and after a sync that failed the kernel

@@ -152,3 +152,16 @@ async def test_the_demo_ends_well():
     assert process.returncode == 0, printed
     assert "The fax arrived once at (416) 555-0123" in printed
     assert "Faxed to (416) 555-0123: Lab results" in printed
+
+
+async def test_the_demo_leaves_nothing_when_it_is_ended(tmp_path):
+    """SIGTERM, as make passes on: the mails of others who tried it do not stay on the disk."""
+    process = await asyncio.create_subprocess_exec(
+        *(*PROGRAM, "demo"), stdout=asyncio.subprocess.PIPE, env=environment(TMPDIR=str(tmp_path))
+    )
+    async with asyncio.timeout(30):
+        while not list(tmp_path.glob("mail2fax-demo-*/spool.db*")):
+            await asyncio.sleep(0.01)
+    process.terminate()
+    await asyncio.wait_for(process.communicate(), 60)
+    assert list(tmp_path.glob("mail2fax-demo-*")) == []

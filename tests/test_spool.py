@@ -535,6 +535,14 @@ async def test_files_without_a_row_are_swept(tmp_path):
     stray.discard()
 
 
+async def test_what_is_deleted_is_overwritten(tmp_path):
+    """Whatever SQLite was built with: a purged mail leaves no bytes in free pages."""
+    settings = Settings.model_validate({"spool": {"url": f"sqlite:///{tmp_path}/spool.db"}})
+    async with open_spool(settings, serving=True) as spool:
+        asked = await spool.change(lambda connection: connection.scalar(text("PRAGMA secure_delete")))
+    assert asked == 1
+
+
 async def test_the_spool_is_ours_alone(tmp_path):
     """Nobody else on the machine reads mails: 0700 and 0600."""
     settings = Settings.model_validate({"spool": {"url": f"sqlite:///{tmp_path}/spool.db"}})
