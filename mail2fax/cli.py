@@ -20,8 +20,6 @@ from mail2fax.providers import SANDBOX_LISTEN, UnusableProvider
 from mail2fax.providers.scenarios import DEFAULT, SCENARIOS
 
 if TYPE_CHECKING:
-    import contextlib
-
     from mail2fax.providers.sandbox import Sandbox
 
 _FAILED, _WRONG = 1, 2
