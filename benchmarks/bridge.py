@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import processes
-from mail2fax import garbage, log, node
-from mail2fax.settings import Settings
-from mail2fax.worker import Station, Worker
+from mail2fax import collector, log, node
+from mail2fax.config.settings import Settings
+from mail2fax.steps.worker import Station, Worker
 
 by_step: defaultdict[str, float] = defaultdict(float)  # processor seconds by step
 
@@ -103,7 +103,7 @@ async def serve(folder: Path, http: str, smtp: str, spool: str) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     async with node.running(chosen) as running:
-        garbage.spare_the_collector()
+        collector.spare_the_collector()
         before: dict[str, dict[str, float]] = {}
         loop.add_signal_handler(signal.SIGUSR1, lambda: before.update(meters()))
         before.update(meters())

@@ -24,12 +24,12 @@ try:
 except ImportError:
     pebble = None
 
-from mail2fax import assembly
-from mail2fax.document import Task
+from mail2fax.config.settings import Documents
+from mail2fax.documents import assembly
+from mail2fax.documents.orders import Task
+from mail2fax.documents.pool import Workshop
 from mail2fax.model import Permanent
-from mail2fax.settings import Documents
-from mail2fax.workshop import Workshop
-from tests import pdfs
+from tests.support import pdfs
 
 _numbers = itertools.count()
 
@@ -64,7 +64,7 @@ class Pebble:
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["mail2fax.assembly"])
+        context.set_forkserver_preload(["mail2fax.documents.assembly"])
         self.pool = pebble.ProcessPool(max_workers=os.cpu_count(), max_tasks=1, context=context)
 
     async def start(self) -> None:

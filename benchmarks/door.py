@@ -11,11 +11,11 @@ import signal
 import sys
 from pathlib import Path
 
-from mail2fax import garbage, log
-from mail2fax.listener import Listener
-from mail2fax.policy import Policy
-from mail2fax.settings import Settings
-from mail2fax.spool import open_spool
+from mail2fax import collector, log
+from mail2fax.config.settings import Settings
+from mail2fax.rules.policy import Policy
+from mail2fax.smtp.listener import Listener
+from mail2fax.spool.spool import open_spool
 
 
 async def serve(folder: Path) -> None:
@@ -29,7 +29,7 @@ async def serve(folder: Path) -> None:
     async with open_spool(settings, serving=True) as spool:
         listener = Listener(settings, spool, Policy(settings))
         addresses = await listener.start()
-        garbage.spare_the_collector()
+        collector.spare_the_collector()
         print(*addresses, flush=True)
         await stopping.wait()
         await listener.close()

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from mail2fax import inspection, letter, pdf, raster
-from mail2fax.letter import Geometry
+from mail2fax.documents.pages import fit, inspection, letter, raster
+from mail2fax.documents.pages.letter import Geometry
 from mail2fax.model import Permanent
 
 DPI = 50
@@ -66,7 +66,7 @@ def pages(files: list[Path], most: int):
         for file in files:
             data = file.read_bytes()
             try:
-                sheets = pdf.fit(data)
+                sheets = fit.fit(data)
                 geometries = inspection.inspect(data, max_pages=200).geometries
             except Permanent:
                 continue

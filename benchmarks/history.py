@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, update
 
 from mail2fax.model import State
-from mail2fax.schema import documents, events, faxes, messages, now
+from mail2fax.spool.database.schema import documents, events, faxes, messages, now
 
 _AT_ONCE = 5000  # rows
 

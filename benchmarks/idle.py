@@ -18,7 +18,7 @@ from benchmarks.table import machine, median, show
 
 def start(config: Path, port: int) -> tuple[subprocess.Popen, float]:
     """Start a node. The process, and the seconds until it said 220."""
-    command = [sys.executable, "-c", "from mail2fax.start import main; main()", "serve", "--config", str(config)]
+    command = [sys.executable, "-c", "from mail2fax.__main__ import main; main()", "serve", "--config", str(config)]
     begun = time.monotonic()
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
     processes.prefer(process.pid)

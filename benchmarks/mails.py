@@ -8,7 +8,7 @@ import base64
 import random
 from dataclasses import dataclass
 
-from tests.mails import pdf
+from tests.support.mails import pdf
 
 KB, MB = 1000, 1_000_000
 RECIPIENT = "6474959659@fax.local"

@@ -21,9 +21,9 @@ from benchmarks import history, peers
 from benchmarks.accept import load
 from benchmarks.mails import KB, MB
 from benchmarks.table import machine, median, show
+from mail2fax.config.settings import Settings
 from mail2fax.model import State
-from mail2fax.settings import Settings
-from mail2fax.spool import POLL, SUBMIT, open_spool
+from mail2fax.spool.spool import POLL, SUBMIT, open_spool
 
 HISTORY = (100, 1_000, 10_000, 100_000)
 IN_FLIGHT = 10_000

@@ -11,8 +11,8 @@ import random
 from collections.abc import Callable
 
 from benchmarks.table import median, show
-from mail2fax.backoff import poll_pause
-from mail2fax.settings import Poll
+from mail2fax.config.settings import Poll
+from mail2fax.rules.backoff import poll_pause
 
 FAXES = 2000  # of each kind
 PAGES = (1, 2, 3, 4, 5, 10, 20, 50)

@@ -1,4 +1,4 @@
-"""Writes what is generated in this folder: `make docs`. tests/test_docs.py holds the pages against the code.
+"""Writes what is generated in this folder: `make docs`. tests/project/test_docs.py holds the pages against the code.
 
 configuration.md comes from the settings, commands.md from the commands' own --help, demo.svg from a real run.
 """
@@ -14,14 +14,14 @@ from rich.terminal_theme import TerminalTheme
 from typer.core import TyperArgument
 from typer.main import get_command
 
-from mail2fax import reference
-from mail2fax.cli import app
+from docs import reference
+from mail2fax.cli.main import app
 
 HERE = Path(__file__).parent
 OPENING = """\
 # Commands
 
-<!-- Made by `make docs` from the commands' own words. Change mail2fax/cli.py or mail2fax/cli_spool.py instead. -->
+<!-- Made by `make docs` from the commands' own words. Change mail2fax/cli/main.py or mail2fax/cli/faxes.py instead. -->
 
 Every command takes `--config FILE` (or `MAIL2FAX_CONFIG` in the environment) and `--help`; those that print data take
 `--json`. Exit status: 0 done, 1 failed or refused, 2 wrong usage or settings.
@@ -77,7 +77,7 @@ def _explained(option: object) -> str:
 
 def picture() -> str:
     """A real run of `mail2fax demo` as an SVG, with fonts of the reader's own machine and none fetched."""
-    from mail2fax import demo  # noqa: PLC0415 -- the tests that hold the pages against the code need no running bridge
+    from mail2fax.cli import demo  # noqa: PLC0415 -- the tests that hold the pages against the code need no running bridge
 
     screen = Console(record=True, width=104, force_terminal=True, file=io.StringIO(), legacy_windows=False)
     if asyncio.run(demo.run(screen, None, keep=False)):

@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mail2fax import log, moves, resend
-from mail2fax.answering import Answering
-from mail2fax.condition import Condition
-from mail2fax.garbage import spare_the_collector
-from mail2fax.listener import Listener
-from mail2fax.policy import Policy
-from mail2fax.settings import Settings
-from mail2fax.spool import NOTICE, Spool, open_spool
-from mail2fax.worker import Worker
-from mail2fax.workshop import Workshop
+from mail2fax import log
+from mail2fax.collector import spare_the_collector
+from mail2fax.config.settings import Settings
+from mail2fax.documents.pool import Workshop
+from mail2fax.health import Condition
+from mail2fax.rules import signed_address
+from mail2fax.rules.policy import Policy
+from mail2fax.smtp.listener import Listener
+from mail2fax.smtp.reply_commands import Answering
+from mail2fax.spool import moves
+from mail2fax.spool.spool import NOTICE, Spool, open_spool
+from mail2fax.steps.worker import Worker
 
 if TYPE_CHECKING:
-    from mail2fax.pipeline import Builder
-    from mail2fax.render import Letters
+    from mail2fax.replies.letters import Letters
+    from mail2fax.steps.pipeline import Builder
 
 _DELAY_LOOK = 15.0  # seconds between two looks for faxes that wait long
 _PURGE_LOOK = 3600.0
@@ -51,7 +53,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
         secret = await spool.secret("resend")
         workshop = Workshop(settings.documents)
         stack.push_async_callback(workshop.close)
-        answering = Answering(settings, spool, workshop, resend.key(settings.reply, secret))
+        answering = Answering(settings, spool, workshop, signed_address.key(settings.reply, secret))
         listener = Listener(settings, spool, Policy(settings), answering)
         condition.addresses = addresses = tuple(await listener.start())
         stack.push_async_callback(listener.close)
@@ -76,13 +78,13 @@ def _page(settings: Settings, spool: Spool, condition: Condition) -> contextlib.
     """The status page, if it is asked for."""
     if not settings.web.listen:
         return contextlib.nullcontext("")
-    from mail2fax import web  # noqa: PLC0415 -- loading it takes a tenth of the start
+    from mail2fax.web import app  # noqa: PLC0415 -- loading it takes a tenth of the start
 
-    return web.serving(settings, spool, condition)
+    return app.serving(settings, spool, condition)
 
 
 def _builder() -> "Builder":
-    from mail2fax.pipeline import build  # noqa: PLC0415 -- it takes a third of the start: the door is open by then
+    from mail2fax.steps.pipeline import build  # noqa: PLC0415 -- it takes a third of the start: the door is open by then
 
     return build
 

@@ -12,21 +12,28 @@ from typing import Any
 
 import pytest
 
-from mail2fax import log, node, records
+from mail2fax import log, node
+from mail2fax.config.settings import Settings
 from mail2fax.model import Fax, State
-from mail2fax.settings import Settings
-from mail2fax.spool import open_spool
+from mail2fax.spool import questions
+from mail2fax.spool.spool import open_spool
 
-pytest_plugins = ["tests.faxapi", "tests.outbox", "tests.postfix", "tests.postgres", "tests.workers"]
+pytest_plugins = [
+    "tests.support.faxapi",
+    "tests.support.outbox",
+    "tests.support.postfix",
+    "tests.support.postgres",
+    "tests.support.workers",
+]
 
 
 @pytest.fixture(autouse=True)
 def own_secrets():
     """What one test hides from the log is no secret to the next."""
-    before = set(log._secrets)
+    before = set(log.events._secrets)
     yield
-    log._secrets.clear()
-    log._secrets.update(before)
+    log.events._secrets.clear()
+    log.events._secrets.update(before)
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +93,7 @@ class Bridge:
         return text.decode().split()[-1]
 
     async def faxes(self, queue_id: str) -> list[Fax]:
-        return await self.node.spool.read(records.named, queue_id)
+        return await self.node.spool.read(questions.named, queue_id)
 
     async def until(self, queue_id: str, *states: State, seconds: float = 20.0) -> Fax:
         """The mail's first fax, once it is in one of these states."""

@@ -1,6 +1,6 @@
 """The one plug point: what a fax provider must be able to do, and how the one in the settings is found.
 
-Whoever writes another provider implements `Provider` and passes tests/test_providers.py.
+Whoever writes another provider implements `Provider` and passes tests/providers/test_providers.py.
 """
 
 import importlib
@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
-from mail2fax import settings as settings_
+from mail2fax.config import settings as settings_
+from mail2fax.config.settings import Settings
 from mail2fax.model import Line, Progress
-from mail2fax.settings import Settings
 
 SANDBOX_LISTEN = "127.0.0.1:8026"
 """Where `mail2fax sandbox` listens unless told otherwise."""

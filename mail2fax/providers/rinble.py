@@ -21,11 +21,11 @@ from urllib.parse import quote, quote_plus
 import httpx
 
 from mail2fax import __version__, log
+from mail2fax.config.settings import Provider
 from mail2fax.model import Line, Progress, Reason, Temporary
 from mail2fax.providers import Commit, UnusableProvider, verdicts
-from mail2fax.providers.early import Transport
-from mail2fax.providers.held import HeldBody
-from mail2fax.settings import Provider
+from mail2fax.providers.early_answer import Transport
+from mail2fax.providers.held_body import HeldBody
 
 LONGEST_ANSWER = 65_536  # bytes; a real one has less than 100
 CONNECT = 10.0  # seconds for the connection and its TLS handshake

@@ -1,0 +1,15 @@
+"""The way into the program: what `mail2fax` on the command line calls."""
+
+import gc
+
+from mail2fax.collector import spare_the_collector
+
+
+def main() -> None:
+    """Load the commands, and run one."""
+    gc.disable()
+    from mail2fax.cli import main as cli  # noqa: PLC0415 -- after that
+
+    spare_the_collector()
+    gc.enable()
+    cli.main()

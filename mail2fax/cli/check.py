@@ -1,0 +1,188 @@
+"""What `mail2fax check` tries: everything the settings name, without faxing or mailing anything."""
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy.exc import DBAPIError
+
+from mail2fax import log
+from mail2fax.cli.console import out
+from mail2fax.config import loader
+from mail2fax.config.settings import Settings
+from mail2fax.model import Verdict
+from mail2fax.providers import UnusableProvider, open_provider
+from mail2fax.replies.letters import Letters
+from mail2fax.smarthost.smarthost import Smarthost
+from mail2fax.smtp.tls import open_context
+from mail2fax.smtp.users import Users
+from mail2fax.spool.database import migrations
+from mail2fax.spool.database.schema import open_engine, sqlite_path
+from mail2fax.steps.pipeline import lines
+
+_EMPTY = "empty: `mail2fax serve` or `mail2fax migrate` makes the tables"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was tried: how it went, and what to do if it went wrong."""
+
+    what: str
+    good: bool
+    said: str
+    advice: str = ""
+
+
+class Wrong(Exception):  # noqa: N818 -- a finding
+    """What was tried does not work. `advice` is the next step."""
+
+    def __init__(self, said: str, advice: str) -> None:
+        super().__init__(said)
+        self.advice = advice
+
+
+Try = Callable[[Settings], Coroutine[Any, Any, str]]
+
+
+async def run(settings: Settings) -> list[Finding]:
+    """Try everything, at once."""
+    return list(await asyncio.gather(*[_try(what, attempt, settings) for what, attempt in _TRIES.items()]))
+
+
+async def _try(what: str, attempt: Try, settings: Settings) -> Finding:
+    try:
+        async with asyncio.timeout(20):
+            return Finding(what, good=True, said=await attempt(settings))
+    except Wrong as wrong:
+        return Finding(what, good=False, said=log.redact(str(wrong)), advice=wrong.advice)
+    except (UnusableProvider, OSError) as error:
+        return Finding(what, good=False, said=log.redact(str(error)), advice="See the setting that is named.")
+    except TimeoutError:
+        return Finding(
+            what, good=False, said="no answer within 20 s", advice="Is it running, and does a firewall stand between?"
+        )
+
+
+async def _spool(settings: Settings) -> str:
+    engine = open_engine(settings.spool.url, settings.spool.password.get_secret_value())
+    path = sqlite_path(engine)
+    if path and not path.exists():  # a check makes nothing
+        return _EMPTY
+    try:
+        revision = await asyncio.to_thread(_revision, engine)
+    except DBAPIError as error:
+        raise Wrong(
+            str(error.orig).strip(), "See [spool] url: the server, the database and the user must exist."
+        ) from None
+    except OSError as error:
+        raise Wrong(str(error), "See [spool] url: the folder must exist and be writable.") from None
+    finally:
+        engine.dispose()
+    if revision == migrations.HEAD:
+        return f"schema {revision}"
+    return f"schema {revision}" if revision else _EMPTY
+
+
+def _revision(engine: Any) -> str:
+    with engine.connect() as connection:
+        return migrations.current(connection)
+
+
+async def _templates(settings: Settings) -> str:
+    problems = Letters(settings, b"check").problems()
+    if problems:
+        raise Wrong("; ".join(problems), "Mend the template; until then the shipped one is used.")
+    return settings.reply.templates or "the shipped ones"
+
+
+async def _relay(settings: Settings) -> str:
+    smarthost = Smarthost(settings.reply, settings.smtp.hostname)
+    try:
+        await smarthost.check()
+    except Verdict as verdict:
+        raise Wrong(
+            verdict.note, "See [reply] relay: is the mail server there, and does it take mail from this host?"
+        ) from None
+    finally:
+        await smarthost.close()
+    return loader.effective(settings)["reply"]["relay"]  # type: ignore[no-any-return]
+
+
+async def _provider(settings: Settings) -> str:
+    provider = open_provider(settings)
+    try:
+        await provider.check(lines(settings)[""])
+    except Verdict as verdict:
+        raise Wrong(verdict.note, "See [provider] url and ca_file: can this host reach that address?") from None
+    finally:
+        await provider.close()
+    return f"{settings.provider.name} at {settings.provider.url}"
+
+
+async def _tokens(settings: Settings) -> str:
+    without = [name or "[provider]" for name, line in lines(settings).items() if not line.token]
+    if without and settings.provider.name == "rinble":
+        raise Wrong(f"no token for {', '.join(without)}", "Set token_file (better than token) to the fax line's token.")
+    return f"{len(settings.line) + 1} fax line(s)"
+
+
+async def _certificate(settings: Settings) -> str:
+    if not settings.smtp.tls_certificate:
+        return "no TLS: AUTH is not offered" if not settings.smtp.users_file else "no certificate, so nobody can log in"
+    try:
+        open_context(settings.smtp)
+    except (OSError, ValueError) as error:
+        raise Wrong(str(error), "See [smtp] tls_certificate and tls_key: PEM files this user may read.") from None
+    return settings.smtp.tls_certificate
+
+
+async def _users(settings: Settings) -> str:
+    if not settings.smtp.users_file:
+        return "nobody logs in: only trusted_networks may send"
+    try:
+        return f"{len(Users(settings.smtp.users_file))} users"
+    except loader.ConfigError as error:
+        raise Wrong(str(error), "Make its lines with `mail2fax passwd NAME`.") from None
+
+
+_TRIES: Mapping[str, Try] = {
+    "spool": _spool,
+    "templates": _templates,
+    "reply relay": _relay,
+    "provider": _provider,
+    "tokens": _tokens,
+    "certificate": _certificate,
+    "users": _users,
+}
+
+
+def tell(settings: Settings, findings: list[Finding], *, as_json: bool) -> None:
+    """Print the settings in force and what was found."""
+    shown = loader.effective(settings)
+    if as_json:
+        found = [{"what": f.what, "good": f.good, "said": f.said, "advice": f.advice} for f in findings]
+        typer.echo(json.dumps({"settings": shown, "findings": found}, indent=2, ensure_ascii=False))
+        return
+    out.print(_settings_table(shown))
+    for finding in findings:
+        mark, colour = ("ok  ", "green") if finding.good else ("FAIL", "bold red")
+        out.print(Text.assemble((mark, colour), f" {finding.what}: {finding.said}"), soft_wrap=True)
+        if finding.advice:
+            out.print(f"     {finding.advice}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+
+def _settings_table(shown: Mapping[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for section, keys in shown.items():
+        if not isinstance(keys, dict):
+            table.add_row(f"[bold]\\[{section}][/]", Text(json.dumps(keys, ensure_ascii=False)))
+            continue
+        table.add_row(f"[bold]\\[{section}][/]", "")
+        for key, value in keys.items():
+            table.add_row(f"  {key}", Text(json.dumps(value, ensure_ascii=False)))
+    return table

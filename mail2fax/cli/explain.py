@@ -1,0 +1,165 @@
+"""Why a mail would be faxed, or not: `mail2fax explain` asks the same rules as the listener, and sends nothing.
+
+Promise: each answer names the setting behind it. Only what was faxed lately is not looked at: the spool stays closed.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mail2fax.config import loader
+from mail2fax.config.settings import Settings
+from mail2fax.documents.orders import CoverSheet, Made, Task
+from mail2fax.documents.pool import Workshop
+from mail2fax.model import Part, Permanent, Recipient, Verdict
+from mail2fax.rules import address
+from mail2fax.rules.patterns import Patterns
+from mail2fax.rules.policy import Policy, Ruling
+from mail2fax.smtp import loops
+from mail2fax.smtp.users import User, Users
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One question and its answer."""
+
+    what: str  # "client", "login", "sender", "number", "budget", "line", "mail", "document" or "reply"
+    good: bool
+    said: str  # what would happen; of a refusal the SMTP reply
+    rule: str  # what decides it, '[smtp] trusted_networks "127.0.0.0/8"'
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What would happen to a mail."""
+
+    steps: tuple[Step, ...]
+    recipient: Recipient | None  # what would be dialled; None when it is refused
+    line: str  # name of the [[line]]; "" is [provider].token
+    reply_to: str
+    made: Made | None = None  # the account of the file's parts, and its documents; None without a file
+
+    @property
+    def accepted(self) -> bool:
+        """Whether a fax would be sent."""
+        return all(step.good for step in self.steps)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What would become of each part of the file."""
+        return self.made.parts if self.made else ()
+
+
+def explain(
+    settings: Settings,
+    sender: str,
+    recipient: str,
+    client: str = "127.0.0.1",
+    user: str = "",
+    file: Path | None = None,
+) -> Explanation:
+    """What would happen to a mail from `sender` to `recipient`, and to this file if it were that mail.
+
+    `user` is a login. Raises ConfigError when [smtp] users_file cannot be read, OSError when `file` cannot.
+    """
+    policy = Policy(settings)
+    login = Users(settings.smtp.users_file).named(user) if user else None
+    sender = sender.removeprefix("<").removesuffix(">")
+    recipient = recipient.removeprefix("<").removesuffix(">")
+    found = policy.recipient(recipient)
+    fax = found if isinstance(found, Recipient) else None
+    steps = [
+        *_envelope(settings, policy, client, user, login),
+        _ruled("sender", policy.judge_sender(sender, login), sender),
+    ]
+    steps += [_number(policy, recipient, fax), *_budget(settings), _line(settings, policy, sender)]
+    made = None
+    if file:
+        steps.append(_mail(settings, file))
+        made, step = asyncio.run(_document(settings, file, fax, sender))
+        steps.append(step)
+    steps.append(_reply(settings, sender))
+    return Explanation(tuple(steps), fax, policy.line(sender), sender, made)
+
+
+def _ruled(what: str, ruling: Ruling, said: str) -> Step:
+    return Step(what, ruling.refusal is None, ruling.refusal or said, ruling.rule)
+
+
+def _envelope(settings: Settings, policy: Policy, client: str, user: str, login: User | None) -> Iterator[Step]:
+    tls = " over TLS" if settings.smtp.require_tls else ""
+    yield _ruled("client", policy.judge_client(client, user, tls=True), f"{client} may send{tls}")
+    if user:
+        rule = f"[smtp] users_file {settings.smtp.users_file}".rstrip()
+        said = f"{user} may log in over TLS" if login else f"535 5.7.8 there is no login {address.shown(user)}"
+        yield Step("login", login is not None, said, rule)
+
+
+def _number(policy: Policy, path: str, fax: Recipient | None) -> Step:
+    said = ""
+    if fax:
+        said = f"{address.pretty(fax.number)}, dialled as {fax.number}{', with a cover page' if fax.cover else ''}"
+    return _ruled("number", policy.judge_recipient(path), said)
+
+
+def _budget(settings: Settings) -> Iterator[Step]:
+    limits = {key: limit for key, limit in settings.limits.model_dump().items() if limit}
+    if limits:
+        said = "not counted here: " + ", ".join(f"{key} = {limit}" for key, limit in limits.items())
+        yield Step("budget", good=True, said=said, rule="[limits]")
+
+
+def _line(settings: Settings, policy: Policy, sender: str) -> Step:
+    name = policy.line(sender)
+    line = next((line for line in settings.line if line.name == name), None)
+    rule = "[provider] token, no [[line]] fits"
+    if line:
+        rule = f'[[line]] "{name}" senders "{Patterns(line.senders).fitting(sender)}"'
+    token = (line or settings.provider).token.get_secret_value()
+    tokenless = "" if token or settings.provider.name != "rinble" else ", which has no token yet"
+    return Step("line", good=True, said=f"{name or 'default'}{tokenless}", rule=rule)
+
+
+def _mail(settings: Settings, file: Path) -> Step:
+    size, most = file.stat().st_size, settings.smtp.max_message_size
+    if size > most:
+        return Step(
+            "mail", good=False, said=f"552 5.3.4 {size} bytes, the limit is {most}", rule="[smtp] max_message_size"
+        )
+    with file.open("rb") as content:
+        head = content.read(loops.HEADER_BYTES)
+    # A file saved on Unix has bare line ends; over SMTP it would come with CR LF.
+    refusal = loops.refusal(head.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    return Step("mail", refusal is None, refusal or f"{size} bytes", "mail loops, RFC 5321 section 6.3 and RFC 3834")
+
+
+async def _document(settings: Settings, file: Path, fax: Recipient | None, sender: str) -> tuple[Made | None, Step]:
+    rules, cover = settings.documents, settings.cover
+    sheet = CoverSheet(fax.number, cover.company, cover.template, sender) if fax and fax.cover else None
+    workshop = Workshop(rules)
+    with tempfile.TemporaryDirectory() as folder:
+        task = Task(file, Path(folder), rules.several, rules.page_size, rules.max_pages, tuple(rules.convert), sheet)
+        try:
+            made = await workshop.make(task)
+        except Permanent as verdict:
+            return None, Step("document", good=False, said=_why(verdict), rule="[documents]")
+        finally:
+            await workshop.close()
+    if made.reason:
+        detail = ", ".join(f"{key} {value}" for key, value in made.detail.items())
+        return made, Step("document", good=False, said=f"{made.reason} {detail}".strip(), rule="[documents]")
+    said = " and ".join(f"{one.pages} page{'s' * (one.pages != 1)}, {one.size} bytes" for one in made.documents)
+    return made, Step("document", good=True, said=said, rule=f'[documents] several "{rules.several}"')
+
+
+def _why(verdict: Verdict) -> str:
+    return f"{verdict.status} {verdict.reason}"
+
+
+def _reply(settings: Settings, sender: str) -> Step:
+    relay = loader.without_password(settings.reply.relay)
+    return Step(
+        "reply", bool(sender), f"to {sender}" if sender else "none: there is no sender", f"[reply] relay {relay}"
+    )

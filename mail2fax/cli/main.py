@@ -1,0 +1,193 @@
+"""The commands. Exit status 0: done; 1: failed; 2: wrong usage or settings."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from sqlalchemy.exc import DBAPIError
+
+from mail2fax import __version__, log
+from mail2fax.cli import faxes
+from mail2fax.cli.console import ConfigFile, Json, err, load, out, tell
+from mail2fax.config import loader
+from mail2fax.model import Refused
+from mail2fax.providers import SANDBOX_LISTEN, UnusableProvider
+from mail2fax.rules.address import AddressError
+from mail2fax.sandbox.scenarios import DEFAULT, SCENARIOS
+from mail2fax.spool.database.lock import Busy
+
+if TYPE_CHECKING:
+    from mail2fax.sandbox.server import Sandbox
+
+_FAILED, _WRONG = 1, 2
+
+app = typer.Typer(
+    name="mail2fax",
+    help="An email-to-fax bridge: mail a PDF to <number>@fax.local, get a reply that says whether it arrived.",
+    epilog="Try `mail2fax demo` first: it needs no settings and no fax line.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",  # in "rich", [smtp] would be a tag
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def main() -> None:
+    """Run a command; what goes wrong is told in one line that says the next step."""
+    try:
+        app()
+    except loader.ConfigError as error:
+        _end(_WRONG, *error.problems)
+    except UnusableProvider as error:
+        _end(_WRONG, str(error))
+    except (Refused, Busy, AddressError) as error:
+        _end(_FAILED, str(error))
+    except DBAPIError as error:
+        _end(_FAILED, f"[spool] url: the database did not answer: {log.redact(str(error.orig).strip())}")
+    except OSError as error:
+        _end(_FAILED, log.redact(str(error)))
+
+
+def _end(status: int, *lines: str) -> None:
+    for line in lines:
+        err.print(f"mail2fax: {line}", style="red", highlight=False, markup=False, soft_wrap=True)
+    sys.exit(status)
+
+
+@app.callback()
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"mail2fax {__version__}")
+        raise typer.Exit
+
+
+def _magic_numbers() -> str:
+    """What `sandbox --help` says below its options."""
+    lines = [f"{number}  {scenario.what}" for number, scenario in SCENARIOS.items()]
+    return "\n\n".join(["Numbers, and what they do:", *lines, DEFAULT.what])
+
+
+@app.command()
+def serve(config_file: ConfigFile = None) -> None:
+    """Accept mail, fax it, reply: run until SIGTERM. SIGHUP reloads certificates and the users file."""
+    from mail2fax import node  # noqa: PLC0415 -- the small commands start faster without it
+
+    asyncio.run(node.serve(load(config_file)))
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it running for your own mail client.")] = False,
+    config_file: ConfigFile = None,
+) -> None:
+    """See it work: a real mail with a PDF goes through the whole bridge to the sandbox, and the reply comes back."""
+    from mail2fax.cli import demo as show  # noqa: PLC0415
+
+    base = loader.load(config_file, os.environ) if config_file else None
+    with contextlib.suppress(asyncio.CancelledError):
+        sys.exit(asyncio.run(show.run(out, base, keep=keep)))
+
+
+@app.command(epilog=_magic_numbers())
+def sandbox(
+    listen: Annotated[str, typer.Option(help="Where to listen; port 0 takes a free one.")] = SANDBOX_LISTEN,
+    instant: Annotated[bool, typer.Option("--instant", help="Every fax is a success at once, for load tests.")] = False,
+    token: Annotated[list[str] | None, typer.Option(help="Accept only this token; may be given again.")] = None,
+    config_file: ConfigFile = None,
+) -> None:
+    """Serve the provider's API on this machine, to try things out: nothing is dialled, magic numbers make trouble.
+
+    Point a bridge at it with [provider] name = "sandbox". A page at / shows the faxes it was given.
+    """
+    from mail2fax.sandbox import server  # noqa: PLC0415
+
+    load(config_file)
+    asyncio.run(_until_stopped(server.serve(listen, instant=instant, tokens=frozenset(token or ()))))
+
+
+async def _until_stopped(serving: "contextlib.AbstractAsyncContextManager[Sandbox]") -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with serving as running:
+        out.print(f"The fax API is at {running.url}", highlight=False, soft_wrap=True)
+        out.print(f"What it was given: {running.url.removesuffix('/api/fax')}/   Ctrl-C ends it.", highlight=False)
+        await stopped.wait()
+
+
+@app.command()
+def check(config_file: ConfigFile = None, as_json: Json = False) -> None:
+    """Print the settings in force, try everything they name, and say what is wrong and how to mend it."""
+    from mail2fax.cli import check as checks  # noqa: PLC0415
+
+    settings = load(config_file)
+    findings = asyncio.run(checks.run(settings))
+    checks.tell(settings, findings, as_json=as_json)
+    if any(not finding.good for finding in findings):
+        sys.exit(_FAILED)
+
+
+@app.command()
+def explain(
+    sender: Annotated[str, typer.Argument(help="The reverse-path, such as anna@office.example.")],
+    recipient: Annotated[str, typer.Argument(help="The address, such as 6474959659@fax.local.")],
+    file: Annotated[Path | None, typer.Argument(help="A mail, to see what would be faxed of it.", exists=True)] = None,
+    client: Annotated[str, typer.Option(help="The client's address.")] = "127.0.0.1",
+    user: Annotated[str, typer.Option(help="Who is logged in.")] = "",
+    config_file: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Say what would happen to a mail, and which rule decides it, without sending anything."""
+    from mail2fax.cli import printing  # noqa: PLC0415
+    from mail2fax.cli.explain import explain as why  # noqa: PLC0415
+
+    found = why(load(config_file), sender, recipient, client=client, user=user, file=file)
+    printing.explanation(found, as_json=as_json)
+    if not found.accepted:
+        sys.exit(_FAILED)
+
+
+@app.command()
+def migrate(config_file: ConfigFile = None, as_json: Json = False) -> None:
+    """Bring the spool's schema up to date. `serve` does so by itself."""
+    from mail2fax.spool.database import migrations  # noqa: PLC0415
+    from mail2fax.spool.database.schema import make_room, open_engine  # noqa: PLC0415
+
+    settings = load(config_file)
+    engine = open_engine(settings.spool.url, settings.spool.password.get_secret_value())
+    make_room(engine)
+    before, after = migrations.upgrade(engine)
+    engine.dispose()
+    said = f"The schema is at {after} already." if before == after else f"Schema {before or '(none)'} -> {after}."
+    tell({"before": before, "after": after}, said, as_json=as_json)
+
+
+@app.command()
+def passwd(
+    name: Annotated[str, typer.Argument(help="The login name.")],
+    senders: Annotated[str, typer.Option(help="Patterns of reverse-paths this user may use, by commas.")] = "",
+) -> None:
+    """Make a line for [smtp] users_file; the password is asked for, or read from standard input."""
+    from mail2fax.smtp import users  # noqa: PLC0415
+
+    password = _asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    try:
+        typer.echo(users.hash_line(name, password, tuple(pattern for pattern in senders.split(",") if pattern)))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _asked() -> str:
+    # On standard error: what is printed goes into a file.
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return password
+
+
+faxes.add_to(app)

@@ -1,0 +1,245 @@
+"""How faxes look at the command line: tables for people, JSON for machines."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from mail2fax.cli.console import out, wide
+from mail2fax.cli.explain import Explanation
+from mail2fax.model import Event, Fax, Message, Part, State
+from mail2fax.rules.address import pretty
+from mail2fax.spool.questions import Trouble
+
+_COLOURS = {State.DELIVERED: "green", State.FAILED: "red", State.UNKNOWN: "yellow", State.CANCELLED: "dim"}
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All there is to say about one fax."""
+
+    message: Message
+    fax: Fax
+    events: list[Event]
+
+
+def fax_list(faxes: Sequence[Fax], troubles: Sequence[Trouble], *, as_json: bool) -> None:
+    """A table of faxes, with the fax lines that are shut above it."""
+    if as_json:
+        _json([fax(one) for one in faxes])
+        return
+    for trouble in troubles:
+        out.print(_trouble(trouble))
+    if not faxes:
+        out.print("No faxes. Send one: mail2fax send NUMBER FILE")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("ID", "RECEIVED", "FROM", "NUMBER", "PAGES", "STATE", "SINCE", "REPLY"):
+        table.add_column(column, overflow="fold", no_wrap=column != "FROM")
+    for one in faxes:
+        table.add_row(*_cells(one))
+    wide.print(table)
+
+
+def _trouble(one: Trouble) -> Text:
+    until = f"next try {_clock(one.closed_until)}"
+    what = f"Line {one.line or 'default'} is in trouble ({one.kind}, {one.failures} in a row)"
+    return Text(f"{what} since {_clock(one.since)}: {one.note}; {until}", "red")
+
+
+def _cells(one: Fax) -> list[Text | str]:
+    held = f" (held by {one.held_by})" if one.held_by else ""
+    return [
+        one.id,
+        _clock(one.received_at),
+        Text(one.sender or "<>"),
+        pretty(one.number),
+        "" if one.pages is None else str(one.pages),
+        Text(_state(one) + held, _COLOURS.get(one.state, "cyan")),
+        _age(one),
+        one.reply or ("owed" if one.final else ""),
+    ]
+
+
+def _state(one: Fax) -> str:
+    return f"{one.state} ({one.progress})" if one.state is State.SUBMITTED and one.progress else str(one.state)
+
+
+def _age(one: Fax) -> str:
+    until = one.finished_at or one.now
+    return _duration((until - one.received_at).total_seconds()) if until else ""
+
+
+def histories(wholes: Sequence[Whole], *, as_json: bool) -> None:
+    """Everything about each of these faxes."""
+    if as_json:
+        data = [whole(one) for one in wholes]
+        _json(data[0] if len(data) == 1 else data)
+        return
+    for one in wholes:
+        _history(one)
+
+
+def _history(one: Whole) -> None:
+    out.print(_facts(one))
+    if one.message.parts:
+        out.print(_parts(one.message.parts))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("TIME", "AFTER", "EVENT", "WHO", "DETAIL"):
+        table.add_column(column, overflow="fold")
+    begun = one.events[0].at if one.events else one.fax.received_at
+    for event in one.events:
+        after = _duration((event.at - begun).total_seconds())
+        said = ", ".join(f"{key}: {value}" for key, value in event.detail.items())
+        table.add_row(f"{event.at.astimezone():%H:%M:%S.%f}"[:-3], after, Text(event.what), Text(event.who), Text(said))
+    out.print(table)
+    out.print()
+
+
+def _facts(one: Whole) -> Table:
+    fax_, message = one.fax, one.message
+    facts: dict[str, str | Text] = {
+        "Fax": Text(f"{fax_.id}  {_state(fax_)}", _COLOURS.get(fax_.state, "cyan")),
+        "To": Text(f"{pretty(fax_.number)}  <{fax_.recipient}>"),
+        "From": Text(f"<{message.envelope.reverse_path}> by {message.envelope.client} {message.envelope.user}".strip()),
+        "Subject": Text(message.headers.subject),
+        "Received": _when(fax_.received_at),
+        "Size": f"{message.size:,} bytes, sha256 {message.sha256[:16]}…",
+        "Pages": str(fax_.pages or ""),
+        "Line": fax_.line or "default",
+        "Provider ref": Text(fax_.provider_ref),
+        "Outcome": Text(" ".join(filter(None, (fax_.status, fax_.reason or "")))),
+        "Held by": Text(fax_.held_by),
+        "Retry of": fax_.retry_of,
+        "Reply": f"{fax_.reply} {_when(fax_.replied_at)}".strip(),
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        if str(value):
+            table.add_row(Text(name, "bold"), value)
+    return table
+
+
+def _parts(parts: Sequence[Part]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("PART", "KIND", "BYTES", "FATE", "WHY"):
+        table.add_column(column, overflow="fold")
+    for part in parts:
+        pages = f"{part.pages} page{'s' * (part.pages != 1)}" if part.pages else ""
+        why = ", ".join(filter(None, (part.reason or "", pages, *part.notes)))
+        table.add_row(Text(part.name or "(no name)"), Text(part.kind), f"{part.size:,}", part.fate, Text(why))
+    return table
+
+
+def explanation(found: Explanation, *, as_json: bool) -> None:
+    """What would happen to a mail, and which rule decides each step."""
+    if as_json:
+        steps = [{"what": s.what, "good": s.good, "said": s.said, "rule": s.rule} for s in found.steps]
+        number = found.recipient.number if found.recipient else None
+        data = {"accepted": found.accepted, "number": number, "line": found.line, "reply_to": found.reply_to}
+        _json({**data, "steps": steps, "parts": [_part(part) for part in found.parts]})
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("", "STEP", "WHAT WOULD HAPPEN", "RULE"):
+        table.add_column(column, overflow="fold")
+    for step in found.steps:
+        mark = Text("yes", "green") if step.good else Text("no", "bold red")
+        table.add_row(mark, step.what, Text(step.said), Text(step.rule, "dim"))
+    out.print(table)
+    if found.parts:
+        out.print(_parts(found.parts))
+    out.print("It would be faxed." if found.accepted else "It would not be faxed.", style="bold")
+
+
+def fax(one: Fax) -> dict[str, Any]:
+    """One fax for machines. Moments in ISO 8601, UTC."""
+    moments = ("received_at", "prepared_at", "submitted_at", "finished_at", "replied_at", "due_at")
+    return {
+        "id": one.id,
+        "message_id": one.message_id,
+        "sender": one.sender,
+        "recipient": one.recipient,
+        "number": one.number,
+        "line": one.line,
+        "state": one.state,
+        "progress": one.progress,
+        "provider_ref": one.provider_ref,
+        "pages": one.pages,
+        "status": one.status,
+        "reason": one.reason,
+        "detail": dict(one.detail),
+        "attempts": one.submissions,
+        "held_by": one.held_by,
+        "retry_of": one.retry_of,
+        "reply": one.reply,
+        **{name: _iso(getattr(one, name)) for name in moments},
+    }
+
+
+def whole(one: Whole) -> dict[str, Any]:
+    """One fax with its mail, its parts and its history, for machines."""
+    message = one.message
+    return {
+        **fax(one.fax),
+        "message": {
+            "client": message.envelope.client,
+            "helo": message.envelope.helo,
+            "user": message.envelope.user,
+            "reverse_path": message.envelope.reverse_path,
+            "subject": message.headers.subject,
+            "message_id": message.headers.message_id,
+            "size": message.size,
+            "sha256": message.sha256,
+        },
+        "parts": [_part(part) for part in message.parts],
+        "events": [
+            {"at": _iso(event.at), "what": event.what, "who": event.who, "detail": dict(event.detail)}
+            for event in one.events
+        ],
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "kind": part.kind,
+        "size": part.size,
+        "fate": part.fate,
+        "reason": part.reason,
+        "detail": dict(part.detail),
+        "pages": part.pages,
+        "notes": list(part.notes),
+    }
+
+
+def _json(data: Any) -> None:
+    # Not rich's: that wraps at the width of the terminal it thinks it has.
+    typer.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="milliseconds") if moment else None
+
+
+def _clock(moment: datetime) -> str:
+    local = moment.astimezone()
+    same_day = local.date() == datetime.now().astimezone().date()
+    return f"{local:%H:%M:%S}" if same_day else f"{local:%Y-%m-%d %H:%M}"
+
+
+def _when(moment: datetime | None) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}" if moment else ""
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -1,0 +1,62 @@
+"""Mails made at the command line: files to fax, through the same rules and the same spool as any mail."""
+
+import mimetypes
+from collections.abc import Sequence
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, make_msgid, parseaddr
+from pathlib import Path
+
+from mail2fax.config.settings import Settings
+from mail2fax.model import Envelope, Receipt, Recipient, Refused
+from mail2fax.rules import address
+from mail2fax.rules.policy import Policy
+from mail2fax.spool.spool import Spool
+
+CLIENT = "command line"
+
+
+def letter(sender: str, recipient: str, subject: str, files: Sequence[Path]) -> bytes:
+    """A mail that carries these files, in order."""
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = sender
+    mail["To"] = recipient
+    mail["Subject"] = subject or ", ".join(file.name for file in files)
+    mail["Date"] = formatdate(localtime=True)
+    mail["Message-ID"] = make_msgid(domain=recipient.rpartition("@")[2])
+    mail.set_content("Sent from the command line.\n")
+    for file in files:
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        main, _, sub = kind.partition("/")
+        mail.add_attachment(file.read_bytes(), main, sub, filename=file.name)
+    return mail.as_bytes()
+
+
+async def send(
+    settings: Settings, spool: Spool, number: str, files: Sequence[Path], *, sender: str = "", subject: str = ""
+) -> Receipt:
+    """Put a mail with these files into the spool. Raises Refused when the number may not be faxed."""
+    sender = sender or parseaddr(settings.reply.admin)[1]
+    if not sender:
+        raise Refused("say who gets the reply: --sender you@office.example, or set [reply] admin")
+    policy = Policy(settings)
+    refused = policy.sender(sender, None)
+    if refused:
+        raise Refused(refused)
+    recipient = allowed(settings, number)
+    mine, everyone = await spool.usage(sender), await spool.usage(None)
+    refused = policy.budget(mine, everyone, await spool.number_today(recipient.number))
+    if refused:
+        raise Refused(refused)
+    content = spool.incoming()
+    content.write(letter(sender, recipient.address, subject, files))
+    return await spool.put(Envelope(sender, (recipient,), CLIENT, line=policy.line(sender)), content)
+
+
+def allowed(settings: Settings, number: str) -> Recipient:
+    """The recipient of this number. Raises Refused, or AddressError, when it may not be faxed."""
+    digits = address.parse(number, settings.numbers.country).number
+    recipient = Policy(settings).recipient(f"{digits}@{settings.smtp.domains[0]}")
+    if not isinstance(recipient, Recipient):
+        raise Refused(recipient)
+    return recipient

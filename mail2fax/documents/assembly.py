@@ -1,0 +1,156 @@
+"""The whole of step 2 inside a worker: one mail in, its documents and the account of every part out.
+
+    mime.take_apart -> each part as sheets of fax pages -> cover page, join -> files
+
+A fax short of pages is worse than a bounce: if a part that was meant to be faxed cannot be, nothing of the mail is.
+Meant is what is or claims to be a PDF, and what [documents] convert asks for. Anything else, such as a Word file beside
+a PDF, is named in the account as refused, and the rest is faxed without it.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from mail2fax.documents import mime
+from mail2fax.documents.mime import Item, Mail
+from mail2fax.documents.orders import Made, MadeDocument, Task
+from mail2fax.documents.pages import fit, images, office, raster, typeset
+from mail2fax.documents.pages.fit import Sheets
+from mail2fax.model import Fate, Part, Permanent, Reason
+
+_PDF = "application/pdf"
+_TEXT = 500  # characters of the mail's text that are handed on
+_CONVERT = {"image": "images", "text": "text", "office": "office"}  # what [documents] convert calls each kind
+
+
+def _nobody(_: Made) -> None:
+    """Nobody wants to know."""
+
+
+def make(task: Task, *, careful: bool = False, report: Callable[[Made], None] = _nobody) -> Made:
+    """Make a mail into documents, in files of the task's folder.
+
+    Before each part, `report` is told what is to be said should this process die on it. Careful: see `pdf.fit`.
+    What a mail can be guilty of is in what is returned; what is raised is our own fault, or the disk's.
+    """
+    try:
+        mail = mime.take_apart(task.source.read_bytes())
+    except Permanent as verdict:
+        return Made(reason=verdict.reason, detail=verdict.detail)
+    made = _Assembly(task, mail, careful=careful).make(report)
+    return replace(made, text=mail.text[:_TEXT])
+
+
+class _Assembly:
+    """One mail on its way: the account as it stands, and the sheets that are ready."""
+
+    def __init__(self, task: Task, mail: Mail, *, careful: bool) -> None:
+        self._task = task
+        self._mail = mail
+        self._careful = careful
+        self._account = [item.part for item in mail.items]
+        self._meant = [self._is_meant(item) for item in mail.items]
+        self._ready: list[Sheets] = []
+
+    def make(self, report: Callable[[Made], None]) -> Made:
+        """Every part in turn, then the documents, if every part came through."""
+        for index, item in enumerate(self._mail.items):
+            if self._meant[index] and item.kind:
+                self._account[index] = _refused(item.part, Reason.TOO_COMPLEX)
+                report(self._made())
+                self._account[index] = self._turn(item)
+        return self._made()
+
+    def _is_meant(self, item: Item) -> bool:
+        """Whether the sender, as far as the settings go along, meant this part to be faxed."""
+        if item.kind:
+            return item.kind == "pdf" or _CONVERT[item.kind] in self._task.convert
+        part = item.part
+        if part.fate is not Fate.REFUSED:
+            return False
+        return part.reason is Reason.NOT_A_PDF or part.kind == _PDF or part.name.lower().endswith(".pdf")
+
+    def _turn(self, item: Item) -> Part:
+        """The part's line in the account after it was made into sheets, or could not be."""
+        try:
+            sheets = self._sheets(item)
+        except Permanent as verdict:
+            return _refused(item.part, verdict.reason, verdict.detail)
+        except MemoryError:
+            return _refused(item.part, Reason.TOO_COMPLEX)
+        except Exception:
+            # The first time the workshop logs it as a fault of ours and asks for care; then it is the file's.
+            if not self._careful:
+                raise
+            return _refused(item.part, Reason.DAMAGED)
+        self._ready.append(sheets)
+        part = replace(item.part, fate=Fate.FAXED, reason=None)
+        return replace(part, detail=_origin(part), pages=sheets.pages, notes=sheets.notes)
+
+    def _sheets(self, item: Item) -> Sheets:
+        task, data = self._task, item.data
+        if item.kind == "image":
+            data = images.to_pdf(data, max_pages=task.max_pages)
+        elif item.kind == "text":
+            text = data.decode(errors="replace")
+            data = typeset.plain(item.part.name, text, max_pages=task.max_pages)
+        elif item.kind == "office":
+            data = office.to_pdf(data, item.part.kind, task.folder)
+        return fit.fit(data, page_size=task.page_size, max_pages=task.max_pages, careful=self._careful)
+
+    def _made(self) -> Made:
+        """What is to be said by the account as it stands: the documents, or why there are none."""
+        reason, detail = self._verdict()
+        if reason:
+            return Made(self._mail.headers, self._withheld(reason), reason=reason, detail=detail)
+        faxes = [self._ready] if self._task.several == "merge" else [[sheets] for sheets in self._ready]
+        documents = (self._document(number, fax) for number, fax in enumerate(faxes, start=1))
+        return Made(self._mail.headers, tuple(self._account), tuple(documents))
+
+    def _verdict(self) -> tuple[Reason | None, Mapping[str, Any]]:
+        meant = [part for part, meant in zip(self._account, self._meant, strict=True) if meant]
+        refused = [part for part in meant if part.fate is Fate.REFUSED]
+        if not meant:
+            return Reason.NOTHING_FAXABLE, {}
+        if len(refused) == 1 == len(meant):
+            return refused[0].reason, refused[0].detail
+        if refused:
+            return Reason.PART_REFUSED, {"refused": len(refused), "parts": len(meant)}
+        pages = sum(sheets.pages for sheets in self._ready)
+        if self._task.several == "merge" and pages > self._task.max_pages:
+            return Reason.TOO_MANY_PAGES, {"pages": pages, "limit": self._task.max_pages}
+        return None, {}
+
+    def _withheld(self, reason: Reason) -> tuple[Part, ...]:
+        """The account when nothing is faxed: parts without fault were withheld because of the others."""
+        why = Reason.TOO_MANY_PAGES if reason is Reason.TOO_MANY_PAGES else Reason.PART_REFUSED
+        return tuple(
+            replace(part, fate=Fate.REFUSED, reason=why) if part.fate is Fate.FAXED else part for part in self._account
+        )
+
+    def _document(self, number: int, fax: Iterable[Sheets]) -> MadeDocument:
+        sheets = list(fax)
+        pages = sum(each.pages for each in sheets)
+        if self._task.cover:
+            cover = typeset.cover(self._task.cover, self._mail.headers, self._mail.text, pages=pages)
+            sheets.insert(0, fit.fit(cover))
+        data = fit.join([each.data for each in sheets])
+        file = self._task.folder / f"{number}.pdf"
+        file.write_bytes(data)
+        return MadeDocument(
+            file=file,
+            pages=sum(each.pages for each in sheets),
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            preview=raster.preview(data) if self._task.preview else None,
+        )
+
+
+def _refused(part: Part, reason: Reason, detail: Mapping[str, Any] | None = None) -> Part:
+    return replace(part, fate=Fate.REFUSED, reason=reason, detail=_origin(part) | dict(detail or {}))
+
+
+def _origin(part: Part) -> dict[str, Any]:
+    """Of the detail that `mime` gave, what stays true whatever becomes of the part: in which container it was found."""
+    return {name: value for name, value in part.detail.items() if name == "inside"}

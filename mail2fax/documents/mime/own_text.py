@@ -1,0 +1,99 @@
+"""What the sender wrote, for the cover page: the mail's text without quoted history and signature.
+
+Plain text where there is some, else made from the HTML. Mail programs mark quotes and signatures by habit, not by
+standard: what is not recognised stays, so that no word of the sender is lost.
+"""
+
+import html
+import re
+from collections.abc import Iterable, Iterator
+
+from mail2fax.documents.mime import sniff
+from mail2fax.documents.mime.charset import decode
+from mail2fax.documents.mime.fields import printable
+from mail2fax.documents.mime.parts import Leaf
+
+_READ, _KEPT = 262_144, 10_000  # bytes looked at, characters given back
+_TAG = re.compile(r"(<[^<>]*>)")
+_TAG_NAME = re.compile(r"<\s*(/?)\s*([a-zA-Z][a-zA-Z0-9]*)")
+_HIDDEN = frozenset({"head", "style", "script", "title", "blockquote", "svg"})
+_BREAKS = frozenset({"br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "table", "ul", "ol", "hr"})
+# Python refuses to read such a number, and html.unescape does not expect that.
+_ENDLESS = re.compile(r"&#[0-9]{8,}")
+_END = re.compile(
+    r"-- ?$"  # RFC 3676 section 4.3
+    r"|-{2,} ?(?:original message|message d'origine|ursprüngliche nachricht|forwarded message|message transféré)"
+    r"|begin forwarded message:$|début du message réexpédié"
+    r"|(?:sent|envoyé) (?:from|de|à partir de) (?:my|mon|mail|outlook|yahoo|proton|samsung|blackberry)",
+    re.IGNORECASE,
+)
+_RULE = re.compile(r"(?:\n\s*|\A)[-_=*]{5,}\s*\Z")
+_ATTRIBUTION = re.compile(
+    r"(?:^|\n)(?:on|le|am|el|il)\s[^\n]{5,120}(?:\n[^\n]{0,120})?"
+    r"(?:wrote|a écrit|schrieb|escribió|ha scritto)[^\n]{0,100}:\s*\Z",
+    re.IGNORECASE,
+)
+_FROM = re.compile(r"\*?(?:from|de|von) ?:", re.IGNORECASE)
+_SENT = re.compile(r"\*?(?:sent|date|envoyé|gesendet|to|à|an) ?:", re.IGNORECASE)
+
+
+def written(leaves: Iterable[Leaf]) -> str:
+    """The sender's own words; empty when there are none."""
+    own = [leaf for leaf in leaves if leaf.mail_text and not leaf.forwarded and not leaf.verdict]
+    texts = [_plain(leaf) for leaf in own if leaf.claim.type == "text/plain"]
+    if not any(texts):
+        texts = [_from_html(leaf) for leaf in own if leaf.claim.type == sniff.HTML]
+    return "\n\n".join(filter(None, map(trim, texts)))[:_KEPT]
+
+
+def trim(text: str) -> str:
+    """The text without quoted lines, the history below it, and the signature."""
+    kept: list[str] = []
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if _END.match(line) or (_FROM.match(line) and any(map(_SENT.match, lines[number + 1 : number + 4]))):
+            break
+        if line.startswith(">"):
+            _drop_attribution(kept)
+        elif line.strip() or (kept and kept[-1]):
+            kept.append(printable(line, _KEPT))
+    _drop_attribution(kept)
+    return _RULE.sub("", "\n".join(kept)).strip()
+
+
+def _drop_attribution(lines: list[str]) -> None:
+    """Take "On Monday somebody wrote:" off the end."""
+    if any(line.endswith(":") for line in lines[-2:]):
+        lines[-4:] = _ATTRIBUTION.sub("", "\n".join(lines[-4:])).split("\n")
+
+
+def _plain(leaf: Leaf) -> str:
+    text = decode(leaf.data[:_READ], leaf.claim.charset).replace("\r\n", "\n").strip("\n")
+    # RFC 3676 section 4.1: a line that ends in a blank goes on in the next one, but for the signature's mark.
+    return re.sub(r"(?<!\n--) \n(?!>)", " ", text) if leaf.claim.flowed else text
+
+
+def _from_html(leaf: Leaf) -> str:
+    text = decode(leaf.data[:_READ], leaf.claim.charset)
+    return "\n".join(line.strip() for line in "".join(_visible(text)).splitlines())
+
+
+def _visible(text: str) -> Iterator[str]:
+    """The text between the tags, with the breaks that tags make. Not html.parser: that takes hours on some input."""
+    hidden, depth = "", 0
+    comment = False
+    for piece in _TAG.split(text):
+        comment = comment or piece.startswith("<!--")
+        tag = _TAG_NAME.match(piece)
+        name = tag[2].lower() if tag else ""
+        if comment:
+            comment = "-->" not in piece
+        elif name in _HIDDEN and name == (hidden or name):
+            depth += -1 if tag and tag[1] else 1
+            hidden = name if depth > 0 else ""
+        elif hidden:
+            continue
+        elif name in _BREAKS:
+            yield "\n"
+        elif not piece.startswith("<"):
+            yield html.unescape(_ENDLESS.sub("", re.sub(r"\s+", " ", piece)))

@@ -1,0 +1,1 @@
+"""One document becomes fax pages: PDF, pictures, text and office files."""

@@ -1,0 +1,319 @@
+"""Make any PDF a clean letter-size fax page by page, and join several. Pure, for a worker process.
+
+    inspect -> flatten -> lay each page on a new one -> draw both and compare -> save
+
+The result is new: of the original only the drawing of each page is taken over, as one form XObject. So scripts,
+actions, attached files, encryption, outlines, signatures and tags are gone by construction; `_strip` takes out what may
+hang on pictures and fonts. It is written as PDF 1.7 without object streams or cross-reference streams: the provider's
+converter is not known, a reader of 2001 can parse that, and it costs a few per cent.
+"""
+
+import io
+import warnings
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pikepdf
+from pikepdf import Array, Dictionary, Name, Stream
+from PIL import Image
+
+from mail2fax.documents.pages import flattening, inspection, letter, raster
+from mail2fax.documents.pages.inspection import Source, refusal
+from mail2fax.documents.pages.letter import Box, Geometry, Placement
+from mail2fax.documents.pages.pdfium import Document, EngineError, Page
+from mail2fax.model import Reason
+
+_SHRUNK = 0.9  # a page smaller than this was "shrunk"; A4 on letter (0.94) nobody sees
+_TINY = 0.4  # below this, ordinary text is no longer legible
+
+# What may hang on a picture or font and is not its drawing: words about it, other files, the way to them.
+_NOT_DRAWING = frozenset(
+    {
+        *("/Metadata", "/PieceInfo", "/LastModified", "/Thumb", "/StructParent", "/StructParents", "/Measure"),
+        *("/AF", "/EF", "/OPI", "/Ref", "/AA", "/Annots", "/OpenAction", "/JavaScript", "/JS"),
+    }
+)
+_OTHER_FILE = ("/F", "/FFilter", "/FDecodeParms")  # of a stream whose bytes are elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Sheets:
+    """A PDF of fax pages."""
+
+    data: bytes
+    pages: int
+    notes: tuple[str, ...] = ()  # of "repaired", "flattened", "rastered", "turned", "shrunk", "tiny", "blank"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """Where one page goes."""
+
+    page: Geometry  # the original's
+    placed: Placement
+    size: tuple[float, float]  # of the new page, points
+
+    @property
+    def geometry(self) -> Geometry:
+        """The new page's."""
+        return Geometry(Box(0, 0, *self.size))
+
+
+def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful: bool = False) -> Sheets:
+    """Inspect a PDF and make fax pages of it.
+
+    Careful: without PDFium's form filling, which hangs on some files, and uncompared. Still, PDFium draws the result:
+    what it cannot draw ends the worker here rather than the provider's converter there.
+    Raises Permanent as `inspection.inspect` does.
+    """
+    source = inspection.inspect(data, max_pages=max_pages, careful=careful)
+    sheets = [_sheet(page, page_size) for page in source.geometries]
+    notes = ["repaired"] * source.repaired + ["flattened"] * source.annotated
+    new, unreadable = _lay(_flat(source), sheets)
+    written, hollow = _sound(new)
+    if source.drawable:
+        pictures, blank = _compare(source, sheets, written, unreadable, hollow=hollow)
+    elif unreadable:
+        raise refusal(Reason.DAMAGED)
+    else:
+        pictures, blank = {}, _blank(sheets, written)
+    if pictures:
+        for index, picture in pictures.items():
+            _replace(new, index, picture)
+        written = _saved(new)
+    notes += ["rastered"] * bool(pictures) + _seen(sheets) + ["blank"] * blank
+    return Sheets(written, len(sheets), tuple(notes))
+
+
+def join(documents: Sequence[bytes]) -> bytes:
+    """Several PDFs of fax pages as one, in order."""
+    if len(documents) == 1:
+        return documents[0]
+    new = pikepdf.Pdf.new()
+    layers = _Layers(new)
+    for document in documents:
+        with pikepdf.open(io.BytesIO(document)) as old:
+            new.pages.extend(old.pages)
+            layers.copy(old)
+    layers.write()
+    return _saved(new)
+
+
+def _sheet(page: Geometry, page_size: str) -> _Sheet:
+    if page_size == "keep":
+        return _Sheet(page, letter.keep(page), page.upright)
+    return _Sheet(page, letter.place(page), (letter.WIDTH, letter.HEIGHT))
+
+
+def _seen(sheets: Iterable[_Sheet]) -> list[str]:
+    """What a reader will see that became of the pages."""
+    placements = [sheet.placed for sheet in sheets]
+    least = min(placed.scale for placed in placements)
+    shrunk = ["tiny"] if least < _TINY else ["shrunk"] if least < _SHRUNK else []
+    return ["turned"] * any(placed.turned for placed in placements) + shrunk
+
+
+def _flat(source: Source) -> pikepdf.Pdf:
+    """The pages with their annotations drawn in."""
+    if not source.annotated:
+        return source.pdf
+    if source.drawable:
+        return flattening.flatten(source.pdf)
+    flattening.flatten_by_qpdf(source.pdf)
+    return source.pdf
+
+
+def _lay(flat: pikepdf.Pdf, sheets: Sequence[_Sheet]) -> tuple[pikepdf.Pdf, frozenset[int]]:
+    """A new document with each page laid on a sheet; also which pages' drawing could not be decoded."""
+    new = pikepdf.Pdf.new()
+    unreadable = set()
+    for index, (page, sheet) in enumerate(zip(flat.pages, sheets, strict=True)):
+        drawing = _drawing(page)
+        if drawing is None:
+            unreadable.add(index)
+            drawing = Stream(flat, b"", Type=Name.XObject, Subtype=Name.Form)
+        box = sheet.page.box  # what qpdf put there is the TrimBox, and flattening may have changed the others
+        drawing.BBox = Array([round(corner, 4) for corner in (box.left, box.bottom, box.right, box.top)])
+        new.pages.append(_page(new, new.copy_foreign(drawing), sheet.placed.matrix, sheet.size))
+    layers = _Layers(new)
+    layers.copy(flat)
+    layers.write()
+    _strip(new)
+    return new, frozenset(unreadable)
+
+
+def _drawing(page: pikepdf.Page) -> pikepdf.Object | None:
+    """All that a page draws as one form XObject; None when its content cannot be decoded."""
+    try:
+        drawing = page.as_form_xobject(handle_transformations=False)
+        drawing.read_bytes()
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 -- each filter has errors of its own
+        return None
+    return drawing
+
+
+def _page(new: pikepdf.Pdf, drawing: pikepdf.Object, matrix: letter.Matrix, size: tuple[float, float]) -> pikepdf.Page:
+    place = " ".join(f"{number:.6f}".rstrip("0").rstrip(".") for number in matrix)
+    return pikepdf.Page(
+        Dictionary(
+            Type=Name.Page,
+            MediaBox=Array([0, 0, *(round(side, 4) for side in size)]),
+            Resources=Dictionary(XObject=Dictionary(Fax0=drawing)),
+            Contents=new.make_stream(f"q {place} cm /Fax0 Do Q".encode()),
+        )
+    )
+
+
+class _Layers:
+    """Optional content: what its author has switched off must not appear in a fax."""
+
+    def __init__(self, new: pikepdf.Pdf) -> None:
+        self._new = new
+        self._all: list[pikepdf.Object] = []
+        self._off: list[pikepdf.Object] = []
+
+    def copy(self, old: pikepdf.Pdf) -> None:
+        """Take over the layers of a document whose pages were taken over."""
+        layers = old.Root.get("/OCProperties")
+        if not isinstance(layers, Dictionary):
+            return
+        groups = _groups(layers, "/OCGs")
+        default = layers.get("/D")
+        off = _groups(default, "/OFF")
+        if isinstance(default, Dictionary) and default.get("/BaseState") == Name.OFF:
+            on = {group.objgen for group in _groups(default, "/ON")}
+            off = [group for group in groups if group.objgen not in on]
+        self._all += map(self._new.copy_foreign, groups)
+        self._off += map(self._new.copy_foreign, off)
+
+    def write(self) -> None:
+        """ISO 32000-1 section 8.11.4: which layers there are, and which are off."""
+        if self._all:
+            self._new.Root.OCProperties = Dictionary(
+                OCGs=Array(self._all), D=Dictionary(OFF=Array(self._off), Order=Array([]))
+            )
+
+
+def _groups(holder: object, key: str) -> list[pikepdf.Object]:
+    groups = holder.get(key) if isinstance(holder, Dictionary) else None
+    if not isinstance(groups, Array):
+        return []
+    return [group for group in groups if isinstance(group, Dictionary) and group.is_indirect]
+
+
+def _strip(new: pikepdf.Pdf) -> None:
+    """Take from every object what is not drawing."""
+    for thing in new.objects:
+        if isinstance(thing, Dictionary | Stream):
+            for key in _NOT_DRAWING.intersection(thing.keys()):
+                del thing[key]
+        if isinstance(thing, Stream):
+            for key in _OTHER_FILE:
+                if key in thing:
+                    del thing[key]
+
+
+def _sound(new: pikepdf.Pdf) -> tuple[bytes, bool]:
+    """The document written such that every stream in it can be decoded: a converter may give up on one that cannot.
+
+    What PDFium can still draw of a picture that was taken out is found missing by `_compare`, and the page becomes a
+    picture itself. Also whether there was nothing in them at all: for those PDFium draws black boxes.
+    """
+    written = _saved(new)
+    with pikepdf.open(io.BytesIO(written), suppress_warnings=True) as again, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that JBIG2 is not looked into
+        if not again.check_pdf_syntax():
+            return written, False
+    broken = [thing for thing in new.objects if isinstance(thing, Stream) and not _decodes(thing)]
+    hollow = not any(map(_begins, broken))
+    for stream in broken:
+        _empty(stream)
+    return _saved(new), hollow
+
+
+def _decodes(stream: Stream) -> bool:
+    try:
+        stream.get_stream_buffer()
+    except pikepdf.DataDecodingError:
+        return False
+    except pikepdf.PdfError:  # a code for pictures (JPEG, fax), which qpdf leaves as they are
+        return True
+    return True
+
+
+def _begins(stream: Stream) -> bool:
+    """Whether at least the beginning of a stream can be decoded."""
+    try:
+        return bool(zlib.decompressobj().decompress(stream.read_raw_bytes(), 1))
+    except zlib.error:
+        return False
+
+
+def _empty(stream: Stream) -> None:
+    if stream.get("/Subtype") == Name.Image:
+        stream.stream_dict = Dictionary(Type=Name.XObject, Subtype=Name.Form, BBox=Array([0, 0, 1, 1]))
+    stream.write(b"")
+
+
+def _saved(new: pikepdf.Pdf) -> bytes:
+    out = io.BytesIO()
+    new.save(
+        out,
+        force_version="1.7",
+        object_stream_mode=pikepdf.ObjectStreamMode.disable,
+        compress_streams=True,
+        deterministic_id=True,
+        fix_metadata_version=False,
+    )
+    return out.getvalue()
+
+
+def _compare(
+    source: Source, sheets: Sequence[_Sheet], written: bytes, unreadable: frozenset[int], *, hollow: bool
+) -> tuple[dict[int, Image.Image], bool]:
+    """Draw each page before and after: pictures for pages that lost ink, and whether no page has any.
+
+    Raises Permanent(DAMAGED) for a page that PDFium cannot load, or whose drawing cannot be decoded and of which PDFium
+    shows nothing either.
+    """
+    pictures = {}
+    blank = True
+    with Document(source.data, forms=True) as before, Document(written) as after:
+        for index, sheet in enumerate(sheets):
+            with _original(before, index) as page, after.page(index) as made:
+                flattening.choose(before.form, page.raw)
+                seen = raster.compare(raster.sketch(page, sheet.page), raster.sketch(made, sheet.geometry))
+                if index in unreadable and seen.blank:
+                    raise refusal(Reason.DAMAGED, page=index + 1)
+                if index in unreadable or (seen.lost and not hollow):
+                    pictures[index] = raster.stand_in(page, sheet.page)
+                blank = blank and seen.blank
+    return pictures, blank
+
+
+def _original(before: Document, index: int) -> Page:
+    try:
+        return before.page(index)
+    except EngineError:
+        raise refusal(Reason.DAMAGED, page=index + 1) from None
+
+
+def _blank(sheets: Sequence[_Sheet], written: bytes) -> bool:
+    """Draw the result alone; whether no page has ink."""
+    blank = True
+    with Document(written) as after:
+        for index, sheet in enumerate(sheets):
+            with after.page(index) as page:
+                sketch = raster.sketch(page, sheet.geometry)
+                blank = raster.compare(sketch, sketch).blank and blank
+    return blank
+
+
+def _replace(new: pikepdf.Pdf, index: int, picture: Image.Image) -> None:
+    """Put a picture in the place of a page."""
+    new.pages[index] = _page(
+        new, raster.group4(new, picture), (letter.WIDTH, 0, 0, letter.HEIGHT, 0, 0), (letter.WIDTH, letter.HEIGHT)
+    )

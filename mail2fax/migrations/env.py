@@ -1,9 +1,0 @@
-"""What Alembic runs: migrate on the connection that `upgrade` was given."""
-
-from alembic import context
-
-from mail2fax.schema import metadata
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
-with context.begin_transaction():
-    context.run_migrations()

@@ -1,0 +1,89 @@
+"""What the templates of the replies are given: the variables by name. Pure.
+
+docs/replies.md lists them for administrators who write their own templates.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from mail2fax.model import Fax, Message, Part, State
+from mail2fax.replies.headers import clean
+
+_WORST_FIRST = (State.UNKNOWN, State.FAILED, State.CANCELLED, State.DELIVERED)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One reply before it is put in words."""
+
+    kind: str  # which template: "delivered", "failed", "unknown", "cancelled", "delayed" or "summary"
+    message: Message
+    faxes: Sequence[Fax]
+    language: str
+    host: str  # the name mail2fax greets with
+    sender: str  # whom people may ask
+    next_at: datetime | None = None  # of the next attempt, when delayed
+    resend_until: datetime | None = None  # None: this mail cannot be answered to send again
+    resend_addresses: Mapping[str, str] = field(default_factory=dict)  # by queue id
+    cancel_address: str = ""
+    preview: str = ""  # content id of the picture of the first page
+
+    @property
+    def fax(self) -> Fax | None:
+        """The fax it is about; None in a summary."""
+        return self.faxes[0] if self.kind != "summary" else None
+
+    @property
+    def tone(self) -> str:
+        """Which colour: a summary has that of its worst outcome."""
+        states = {fax.state for fax in self.faxes}
+        return self.kind if self.fax else next(state for state in _WORST_FIRST if state in states).value
+
+    @property
+    def reply_to(self) -> str:
+        """Where an answer goes that asks for something; "" leaves it to the people behind From.
+
+        A responder that does not say that it is a machine gets a fax sent again once, and not forever: the address for
+        once more stands in the text, where people find it.
+        """
+        if self.cancel_address or not (self.fax and self.resend_until) or self.fax.retry_of:
+            return self.cancel_address
+        return self.resend_addresses[self.fax.id]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The variables."""
+        count = Counter(fax.state.value for fax in self.faxes)
+        return {
+            **{name: getattr(self, name) for name in (*self.__slots__, "fax", "tone")},
+            "count": {state.value: count[state.value] for state in State},
+        }
+
+
+def clean_message(message: Message) -> Message:
+    """The mail with every text of others on one line: no name of an attachment writes a line of its own in our text."""
+    headers = replace(message.headers, subject=clean(message.headers.subject), from_=clean(message.headers.from_))
+    return replace(message, headers=headers, parts=tuple(map(_clean_part, message.parts)))
+
+
+def clean_fax(fax: Fax) -> Fax:
+    """The fax with every text of others on one line."""
+    return replace(
+        fax,
+        recipient=clean(fax.recipient),
+        provider_ref=clean(fax.provider_ref),
+        progress=clean(fax.progress),
+        detail=_clean_detail(fax.detail),
+    )
+
+
+def _clean_part(part: Part) -> Part:
+    notes = tuple(map(clean, part.notes))
+    return replace(part, name=clean(part.name), kind=clean(part.kind), notes=notes, detail=_clean_detail(part.detail))
+
+
+def _clean_detail(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: clean(value) if isinstance(value, str) else value for name, value in detail.items()}

@@ -1,0 +1,63 @@
+"""The languages there are: one gettext catalogue (.po) each, read at start-up, so that nothing has to be compiled.
+
+English is the language of the templates themselves and needs no catalogue. An administrator adds a language by putting
+its catalogue into <[reply] templates>/locale.
+"""
+
+import gettext
+import io
+from pathlib import Path
+
+from babel.core import Locale, UnknownLocaleError
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import PoFileError, read_po
+from babel.support import Translations
+
+from mail2fax.replies.language import DEFAULT
+
+_ENGLISH = "en_CA"  # how English writes dates and numbers here
+
+
+class Tongue:
+    """One language: its texts, and how it writes dates and numbers."""
+
+    def __init__(self, locale: Locale, texts: gettext.NullTranslations) -> None:
+        self.locale = locale
+        self.texts = texts
+
+
+def english() -> Tongue:
+    """The language the templates are written in."""
+    return Tongue(Locale.parse(_ENGLISH), gettext.NullTranslations())
+
+
+def read(path: Path) -> Tongue:
+    """A catalogue. Its `Language:` field says how dates are written, such as fr_CA. Raises ValueError."""
+    try:
+        with path.open("rb") as file:
+            catalog = read_po(file, abort_invalid=True)
+        compiled = io.BytesIO()
+        write_mo(compiled, catalog)
+        compiled.seek(0)
+        return Tongue(Locale.parse(catalog.locale or path.stem), Translations(compiled))
+    except (PoFileError, UnknownLocaleError, UnicodeError, OSError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def read_all(folder: Path, problems: list[str]) -> dict[str, Tongue]:
+    """Every catalogue of a folder, by the name of its file; what cannot be read is added to `problems`."""
+    found: dict[str, Tongue] = {}
+    for path in sorted(folder.glob("*.po")):
+        try:
+            found[path.stem] = read(path)
+        except ValueError as error:
+            problems.append(str(error))
+    return found
+
+
+def layered(shipped: dict[str, Tongue], own: dict[str, Tongue]) -> dict[str, Tongue]:
+    """The administrator's texts, and where they say nothing the shipped ones."""
+    for name, tongue in own.items():
+        if name in shipped:
+            tongue.texts.add_fallback(shipped[name].texts)
+    return {DEFAULT: english(), **shipped, **own}

@@ -1,0 +1,214 @@
+"""Step 1's conscience: may this client, with this reverse-path, fax this number?
+
+Promise: what is not allowed by a setting is refused, in words that repeat what was seen and say what to do.
+A refusal is an SMTP reply, one ASCII line; every answer can be traced to the setting that decides it.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mail2fax.config import types
+from mail2fax.config.settings import Limits, Settings
+from mail2fax.model import Recipient, Usage
+from mail2fax.rules import address, numbers
+from mail2fax.rules.address import AddressError, shown
+from mail2fax.rules.patterns import Patterns
+from mail2fax.smtp.users import User
+
+REMEMBERED = 8192  # answers of each kind: a busy office has fewer senders and numbers
+COVER = "cover."
+SCOPES = {"sender": "from this sender", "total": "in all", "number": "to this number"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A decision, and the setting behind it."""
+
+    rule: str  # '[smtp] trusted_networks "127.0.0.0/8"'
+    refusal: str | None = None  # the SMTP reply; None allows
+
+
+class Policy:
+    """The settings' answers. Nothing changes with time but the budgets, so all others are remembered."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._smtp, self._numbers = settings.smtp, settings.numbers
+        self._cover = settings.cover.enabled
+        self._networks = [ipaddress.ip_network(network) for network in settings.smtp.trusted_networks]
+        self._senders = Patterns(settings.smtp.allowed_senders)
+        self._lines = [(line.name, Patterns(line.senders)) for line in settings.line]
+        self._own = {settings.reply.envelope_sender.casefold(), _bare(settings.reply.sender)} - {""}
+        self._prefixes = [prefix[2:] for prefix in settings.numbers.allow if prefix.startswith("+1")]
+        self._denied = [prefix.removeprefix("+").removeprefix("1") for prefix in settings.numbers.deny]
+        self._budgets = list(_budgets(settings.limits))
+        self._ask = f"ask {settings.smtp.postmaster}" if settings.smtp.postmaster else "ask the administrator"
+        self._network = lru_cache(REMEMBERED)(self._trusting)
+        self._sender = lru_cache(REMEMBERED)(self._judge_sender)
+        self._recipient = lru_cache(REMEMBERED)(self._judge_recipient)
+        numbers.destination("6135550100")  # loads libphonenumber's tables now, not in somebody's first RCPT
+
+    # -- the answers
+
+    def client(self, peer: str, user: str, tls: bool) -> str | None:
+        """May this client send at all? `user` is the login, "" without one."""
+        return self.judge_client(peer, user, tls=tls).refusal
+
+    def sender(self, reverse_path: str, user: User | None) -> str | None:
+        """May this reverse-path fax, and can it get a reply?"""
+        return self.judge_sender(reverse_path, user).refusal
+
+    def recipient(self, path: str) -> Recipient | str:
+        """The fax that this forward-path asks for, or the refusal."""
+        recipient, ruling = self._recipient(path)
+        return recipient or str(ruling.refusal)
+
+    def line(self, reverse_path: str) -> str:
+        """The name of the [[line]] for this sender; "" is [provider].token."""
+        return next((name for name, senders in self._lines if senders.fitting(reverse_path)), "")
+
+    def budget(self, sender_usage: Usage, total_usage: Usage, number_today: int) -> str | None:
+        """Is one more fax within [limits]? What this mail has already asked for is to be counted in."""
+        return self.judge_budget(sender_usage, total_usage, number_today).refusal
+
+    # -- and the settings behind them
+
+    def judge_client(self, peer: str, user: str, *, tls: bool) -> Ruling:
+        """As `client`, with the rule."""
+        if self._smtp.require_tls and not tls:
+            # RFC 3207 section 4: 530 is the code for a server that insists.
+            return Ruling("[smtp] require_tls", "530 5.7.0 Must issue a STARTTLS command first")
+        if user:
+            return Ruling(f"login {shown(user)}")
+        if network := self._network(peer):
+            return Ruling(f'[smtp] trusted_networks "{network}"')
+        # RFC 6409 section 4.3: no mail from just anybody.
+        way = "log in, or" if self._smtp.users_file else "no logins are set up here;"
+        return Ruling(
+            "[smtp] trusted_networks, none fits",
+            f"530 5.7.0 Authentication required: {_ascii(peer)} is not in a trusted network; {way} {self._ask}",
+        )
+
+    def judge_sender(self, reverse_path: str, user: User | None) -> Ruling:
+        """As `sender`, with the rule."""
+        return self._sender(reverse_path, user)
+
+    def judge_recipient(self, path: str) -> Ruling:
+        """As `recipient`, with the rule."""
+        return self._recipient(path)[1]
+
+    def judge_number(self, number: str) -> Ruling:
+        """May these ten digits be dialled?"""
+        for prefix in self._denied:
+            if number.startswith(prefix):
+                return self._barred(number, f'is barred by [numbers] deny "{prefix}"', f'[numbers] deny "{prefix}"')
+        place = numbers.destination(number)
+        for prefix in self._prefixes:
+            if number.startswith(prefix) and len(prefix) >= place.digits:
+                return Ruling(f'[numbers] allow "+1{prefix}"')
+        if place.kind in self._numbers.allow:
+            return Ruling(f'[numbers] allow "{place.kind}": {place.name}')
+        return self._barred(number, f"is {place.name}", f"[numbers] allow, none fits: {place.name}")
+
+    def judge_budget(self, sender_usage: Usage, total_usage: Usage, number_today: int) -> Ruling:
+        """As `budget`, with the rule. What stays forbidden for today goes before what may be tried in an hour."""
+        used = {"sender": sender_usage, "total": total_usage, "number": Usage(faxes_day=number_today)}
+        for key, limit, whose, span in self._budgets:
+            count: int = getattr(used[whose], span)
+            if count >= limit:
+                text = f"{count} {span.split('_')[0]} {SCOPES[whose]}, the limit is {limit} ([limits] {key})"
+                if span.endswith("_day"):
+                    return Ruling(f"[limits] {key}", f"550 5.7.1 Budget of 24 hours used up: {text}; {self._ask}")
+                return Ruling(f"[limits] {key}", f"452 4.7.1 Budget of an hour used up: {text}; try again later")
+        return Ruling("[limits], none reached")
+
+    # -- how they are found
+
+    def _trusting(self, peer: str) -> str:
+        """The trusted network that this client is in, "" for none."""
+        try:
+            client = ipaddress.ip_address(peer)
+        except ValueError:
+            return ""
+        # ::ffff:192.0.2.1 is how a socket for both families shows an IPv4 client.
+        client = getattr(client, "ipv4_mapped", None) or client
+        return next((str(network) for network in self._networks if client in network), "")
+
+    def _judge_sender(self, reverse_path: str, user: User | None) -> Ruling:
+        if not reverse_path:
+            return Ruling(
+                "the null reverse-path", "550 5.7.1 Mail from <> is not faxed: nobody could be told how it went"
+            )
+        seen = shown(reverse_path)
+        # RFC 5321 section 6.3: a reply that comes back as a fax would go round for ever.
+        if reverse_path.casefold() in self._own or self._domain(reverse_path):
+            return Ruling("mail from our own addresses", f"554 5.4.6 {seen} is an address of this fax service: a loop")
+        try:
+            types.mailbox(reverse_path)
+        except ValueError:
+            return Ruling(
+                "a reply must reach the sender", f"553 5.1.7 {seen} is no address that a reply could be sent to"
+            )
+        own = None
+        if user and user.patterns and not (own := Patterns(user.patterns).fitting(reverse_path)):
+            return Ruling(
+                f"[smtp] users_file, login {shown(user.name)}",
+                f"550 5.7.1 {seen} is not a sender that login {shown(user.name)} may use; {self._ask}",
+            )
+        if fitting := self._senders.fitting(reverse_path):
+            bound = f', login {shown(user.name)} "{own}"' if user and own else ""
+            return Ruling(f'[smtp] allowed_senders "{fitting}"{bound}')
+        return Ruling(
+            "[smtp] allowed_senders, none fits",
+            f"550 5.7.1 {seen} may not send faxes here: it fits none of [smtp] allowed_senders; {self._ask}",
+        )
+
+    def _judge_recipient(self, path: str) -> tuple[Recipient | None, Ruling]:
+        local_part, _, _ = path.rpartition("@")
+        domain = self._domain(path)
+        if not domain:
+            home = self._smtp.domains[0]
+            text = f"550 5.7.1 Relaying denied: {shown(path)} is not here; faxes go to <number>@{home}"
+            return None, Ruling("[smtp] domains, none fits", text)
+        try:
+            found = address.parse(local_part, self._numbers.country)
+        except AddressError as error:
+            return None, Ruling("the form of the address", f"{error}")
+        cover = found.cover or domain not in self._smtp.domains
+        if cover and self._cover == "never":
+            text = f"550 5.1.3 No cover pages are made here: write to {found.number}@{domain.removeprefix(COVER)}"
+            return None, Ruling('[cover] enabled "never"', text)
+        ruling = self.judge_number(found.number)
+        if ruling.refusal:
+            return None, ruling
+        return Recipient(path, found.number, cover=cover or self._cover == "always"), ruling
+
+    def _domain(self, path: str) -> str:
+        """The domain, if it is exactly one of ours or the cover. domain of one; "" for any other."""
+        domain = path.rpartition("@")[2].lower()
+        return domain if domain.removeprefix(COVER) in self._smtp.domains or domain in self._smtp.domains else ""
+
+    def _barred(self, number: str, why: str, rule: str) -> Ruling:
+        return Ruling(
+            rule, f"550 5.7.1 Destination not permitted: {address.pretty(number)} {why}; {self._ask} to open it"
+        )
+
+
+def _budgets(limits: Limits) -> Iterator[tuple[str, int, str, str]]:
+    """Each limit that is set: its key, its value, whose it is, and what of a Usage it bounds. Days first."""
+    for span in ("day", "hour"):
+        for whose in SCOPES:
+            for what in ("faxes", "pages"):
+                key = f"{whose}_{what}_per_{span}"
+                if limit := getattr(limits, key, 0):
+                    yield key, limit, whose, f"{what}_{span}"
+
+
+def _bare(mailbox: str) -> str:
+    """The address of `Name <address>`."""
+    return mailbox.rpartition("<")[2].rstrip("> ").casefold()
+
+
+def _ascii(text: str) -> str:
+    return shown(text).strip('"')

@@ -1,0 +1,1 @@
+"""A stand-in for the fax provider's API, as a server."""

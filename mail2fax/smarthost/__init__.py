@@ -1,0 +1,1 @@
+"""The way out: one mail is handed to the outgoing mail server."""

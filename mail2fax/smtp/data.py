@@ -1,0 +1,92 @@
+"""One mail's bytes while they arrive: decoded, counted, written to the spool's place for them."""
+
+import asyncio
+import errno
+from collections.abc import Callable
+
+from mail2fax.smtp import answers, loops
+from mail2fax.smtp.capacity import Room
+from mail2fax.smtp.dotstuff import Decoder
+from mail2fax.spool.contents.incoming import Incoming
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def answer_to(error: BaseException) -> str:
+    """What a client is told of an error of ours: always to try again, never what it was."""
+    full = isinstance(error, OSError) and error.errno in _DISK_FULL
+    return answers.NO_ROOM if full else answers.INTERNAL
+
+
+class Reception:
+    """Fed by the connection; `ended` tells whether the mail came to its end (True) or the client left (False)."""
+
+    def __init__(self, content: Incoming, room: Room, limit: int, clock: Callable[[], float]) -> None:
+        self.content = content
+        self.ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.error: Exception | None = None  # why the bytes could not be kept
+        self._room = room
+        self._decoder = Decoder(self._take, limit)
+        self._head = b""
+        self._in_header = True
+        self._kept = 0  # bytes that take up room
+        self._overflow = False
+        self._arrived = 0
+        self._clock = clock
+        self._begun = clock()
+
+    def feed(self, data: bytes) -> bytes | None:
+        """Take the next bytes. None while the mail goes on, then whatever follows its end. Never raises."""
+        self._arrived += len(data)
+        rest = self._decoder.feed(data)
+        if self._kept and (self._decoder.fault or self._overflow or self.error):
+            # Refused, but not yet read to its end: that may take long, and must not take anything from others.
+            self._leave_room()
+            self.content.discard()
+        if rest is not None:
+            self.end(complete=True)
+        return rest
+
+    def end(self, *, complete: bool) -> None:
+        """No more bytes come."""
+        if not self.ended.done():
+            self._leave_room()
+            self.ended.set_result(complete)
+
+    def rate(self) -> tuple[float, float]:
+        """Seconds it has taken so far, and bytes a second."""
+        seconds = self._clock() - self._begun
+        return seconds, self._arrived / max(seconds, 0.001)
+
+    def refusal(self) -> str | None:
+        """Why this mail is not taken, once it has been read to its end."""
+        if self._decoder.fault:
+            return self._decoder.fault.value
+        if self._overflow:
+            return answers.NO_ROOM
+        if self.error:
+            return answer_to(self.error)
+        return loops.refusal(self._head)
+
+    def _take(self, block: bytes) -> None:
+        if self._overflow or self.error:
+            return
+        if self._in_header:
+            self._look_at_head(block)
+        self._kept += len(block)
+        self._overflow = not self._room.receive(len(block))
+        try:
+            self.content.write(block)
+        except Exception as error:  # noqa: BLE001 -- a full disk must not let the mail be read as commands
+            self.error = error
+
+    def _leave_room(self) -> None:
+        self._room.received(self._kept)
+        self._kept = 0
+
+    def _look_at_head(self, block: bytes) -> None:
+        # The header's end may lie across two blocks: searched again in all that was kept, which is little.
+        head = self._head + block[: loops.HEADER_BYTES - len(self._head)]
+        end = head.find(b"\r\n\r\n")
+        self._in_header = end < 0 and len(head) < loops.HEADER_BYTES
+        self._head = head[:end] if end >= 0 else head

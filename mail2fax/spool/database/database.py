@@ -1,0 +1,122 @@
+"""The database of one node: questions by a few readers, changes by one writer, and who is woken by them.
+
+What is awaited here is on disk when it returns. Everything is said as functions of a connection, so that each of them
+can be read, and tried, without a thread or a loop.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+from mail2fax.spool.database.checkpoint import Checkpoints
+from mail2fax.spool.database.journal import FileJournal, Journal, ServerJournal
+from mail2fax.spool.database.schema import sqlite_path
+from mail2fax.spool.database.wakeup import Ear, Wakeups, announce
+from mail2fax.spool.database.writer import Bulk, Writer
+
+_READERS = 3  # connections that read; the pool has more for those that write
+_WRITERS = 3  # threads: while one waits for the disk, the next one writes
+_AWAY = 0.5  # seconds until a database that is away is asked again
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+P = ParamSpec("P")
+
+
+class Database:
+    """Runs functions of a connection."""
+
+    def __init__(self, engine: Engine, patience: float) -> None:
+        """`patience`: seconds that `surely` waits for a database that is away."""
+        self._patience = patience
+        self._engine = engine
+        self._reading = engine.execution_options(reading=True)
+        path = sqlite_path(engine)
+        self._journal: Journal = FileJournal(engine, path, _WRITERS) if path else ServerJournal(engine)
+        self._writer = Writer(self._journal, _WRITERS)
+        self._readers = ThreadPoolExecutor(_READERS, "reader")
+        self._wakeups = Wakeups()
+        self._ear: Ear | None = None
+        self._checkpoints: Checkpoints | None = None
+
+    def keep_log_short(self) -> None:
+        """Have SQLite's log copied beside the writing."""
+        self._checkpoints = Checkpoints(self._engine, self._journal.turn)
+        self._writer.after_commit = self._checkpoints.note
+
+    def empty_log(self) -> None:
+        """Have nothing stay in SQLite's log of what was deleted."""
+        if self._checkpoints:
+            self._checkpoints.empty()
+
+    def listen(self) -> None:
+        """Hear what other nodes of a PostgreSQL announce."""
+        loop = asyncio.get_running_loop()
+        self._ear = Ear(self._engine, lambda work: loop.call_soon_threadsafe(self._wakeups.wake, work))
+
+    def close(self) -> None:
+        """Write what was asked for, then end the threads."""
+        if self._ear:
+            self._ear.close()
+        self._writer.close()
+        if self._checkpoints:
+            self._checkpoints.close()
+        self._journal.close()
+        self._readers.shutdown()
+
+    async def change(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function of a connection in the writer's next transaction; back once it is on disk."""
+        return await self._writer.do(lambda connection: operation(connection, *args, **kwargs))
+
+    async def change_together(self, bulk: Bulk[Item, T], item: Item) -> T:
+        """As `change`, but whatever waits for the same bulk operation by then is written by one call of it."""
+        return await self._writer.do_with_others(bulk, item)
+
+    async def hand_on(
+        self, work: str, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `change`, and then wake whoever does this work, here and on other nodes."""
+
+        def announced(connection: Connection) -> T:
+            result = operation(connection, *args, **kwargs)
+            announce(connection, work)
+            return result
+
+        result = await self._writer.do(announced)
+        self._wakeups.wake(work)
+        return result
+
+    async def read(
+        self, question: Callable[Concatenate[Connection, P], T], *arguments: P.args, **options: P.kwargs
+    ) -> T:
+        """Ask the database without waiting for the writer."""
+
+        def ask() -> T:
+            with self._reading.connect() as connection:
+                return question(connection, *arguments, **options)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, ask)
+
+    async def _surely(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write what nobody else knows: a database that is away is waited for, as long as a lease lasts."""
+        clock = asyncio.get_running_loop().time
+        patience = clock() + self._patience
+        while True:
+            try:
+                return await write()
+            except (OperationalError, OSError):  # the database's, and the disk's that keeps its log
+                if clock() > patience:
+                    raise
+                await asyncio.sleep(_AWAY)
+
+    def wake(self, work: str) -> None:
+        """There may be work of this kind."""
+        self._wakeups.wake(work)
+
+    async def wait(self, work: str, seconds: float) -> None:
+        """Back when there may be work of this kind, or after so many seconds."""
+        await self._wakeups.wait(work, seconds)

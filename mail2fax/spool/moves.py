@@ -1,0 +1,210 @@
+"""How a fax's row changes: one update that names the lease it is made under, and its event, in one transaction.
+
+Functions of a connection, run by the writer. They raise LeaseLost, with nothing written, when somebody else may be
+acting on the fax by now.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Double,
+    RowMapping,
+    and_,
+    bindparam,
+    case,
+    insert,
+    null,
+    select,
+    type_coerce,
+    update,
+)
+
+from mail2fax.model import ERROR, FINAL, NEXT, WAITING, Fax, LeaseLost, Notice, State
+from mail2fax.spool.database import rows
+from mail2fax.spool.database.schema import Moment, events, faxes, notices, now
+from mail2fax.spool.intake import unless_known
+
+CLOCK = type_coerce(now(), Moment()).label("clock")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One change of a fax: the next state, who makes it, what else becomes known, and when to act next."""
+
+    state: State
+    who: str
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    event: Mapping[str, Any] = field(default_factory=dict)
+    due_in: float = 0.0  # seconds
+    keep: float = 0.0  # seconds for which the lease is kept; 0 gives it back
+
+
+@dataclass(frozen=True, slots=True)
+class _In:
+    """The moment so many seconds from now, by the database's clock."""
+
+    seconds: float
+    unless_held: bool = False  # no moment at all for a fax that is held
+
+
+_NOW = _In(0.0)
+_EVENT = insert(events).values(at=now())
+
+
+def advance(connection: Connection, fax: Fax, move: Move) -> Fax:
+    """Move a fax to its next state, with the event that says so."""
+    if move.state not in NEXT[fax.state]:
+        raise ValueError(f"{fax.id}: {fax.state} may not become {move.state}")
+    values = {"state": move.state.value, "attempts": _attempts(fax, move.state)}
+    values |= _times(fax, move) | _columns(move.columns) | _turn(move)
+    return _changed(connection, fax, move, values, move.state.value)
+
+
+def stay(connection: Connection, fax: Fax, move: Move, what: str) -> Fax:
+    """Keep the state and act again in `due_in` seconds. An event is written only if there is something to say."""
+    values = {"attempts": fax.attempts + 1} | _columns(move.columns) | _turn(move)
+    return _changed(connection, fax, move, values, what if move.event else "")
+
+
+def release(connection: Connection, fax: Fax) -> None:
+    """Give a claimed fax back as it was. A lost lease is no matter: somebody else has it."""
+    _write(connection, fax, _turn(Move(fax.state, "")))
+
+
+def replied(connection: Connection, fax: Fax, how: str, who: str, event: Mapping[str, Any]) -> Fax:
+    """The sender was told, or cannot be: nobody needs to act on this fax any more."""
+    values = {"replied_at": _NOW, "reply": how, "lease": "", "due_at": None}
+    return _changed(connection, fax, Move(fax.state, who, event=event), values, f"reply {how}")
+
+
+def write_event(connection: Connection, fax_id: str, what: str, who: str, detail: Mapping[str, Any]) -> None:
+    """Append one line to a fax's history."""
+    values = {"fax_id": fax_id, "what": what, "who": who, "detail": rows.dump(dict(detail))}
+    connection.execute(_EVENT, values)
+
+
+def owe(connection: Connection, notice_id: str, kind: str, recipient: str, about: Mapping[str, Any]) -> None:
+    """Owe a mail besides the outcome; `about` fills fax_id, message_id and detail. Owing it twice is owing it once."""
+    values = {"id": notice_id, "kind": kind, "recipient": recipient, **_columns(about)}
+    connection.execute(unless_known(connection, notices).values(created_at=now(), due_at=now()), values)
+
+
+def noticed(connection: Connection, owed: Notice, outcome: str, due_in: float | None) -> None:
+    """A notice was sent, given up, or (with `due_in`) is tried again later."""
+    values: dict[str, Any] = {"attempts": owed.attempts + 1, "lease": "", "outcome": outcome, "due_at": None}
+    if due_in is not None:
+        values["due_at"] = now() + due_in
+    connection.execute(update(notices).where(notices.c.id == owed.id, notices.c.lease == owed.lease).values(values))
+
+
+def failed_notice(connection: Connection, owed: Notice, who: str, due_in: float | None) -> None:
+    """A notice ended in an error of our own: it is tried again, or (without `due_in`) given up."""
+    write_event(connection, owed.id, ERROR, who, {"error": "internal"})
+    noticed(connection, owed, "" if due_in is not None else "undeliverable", due_in)
+
+
+def delays(connection: Connection, seconds: float, limit: int) -> Sequence[str]:
+    """Owe a "still trying" mail for every fax that has waited this long and was not told. Their ids."""
+    waiting = select(faxes.c.id).where(
+        faxes.c.state.in_([State.RECEIVED.value, State.PREPARED.value, State.SUBMITTED.value]),
+        faxes.c.noticed_at.is_(None),
+        faxes.c.received_at < now() - seconds,
+    )
+    late = waiting.limit(limit).with_for_update(skip_locked=True).cte("late")
+    statement = update(faxes).where(faxes.c.id.in_(select(late.c.id))).values(noticed_at=now())
+    told = connection.execute(statement.returning(faxes.c.id, faxes.c.message_id, faxes.c.sender)).all()
+    for fax_id, message_id, sender in told:
+        owe(connection, f"{fax_id}-d", "delayed", sender, {"fax_id": fax_id, "message_id": message_id})
+    return [fax_id for fax_id, _, _ in told]
+
+
+def _changed(connection: Connection, fax: Fax, move: Move, values: Mapping[str, Any], what: str) -> Fax:
+    row = _write(connection, fax, values)
+    if row is None:
+        return _known(connection, fax, move)
+    if what:
+        write_event(connection, fax.id, what, move.who, move.event)
+    return rows.fax(row)
+
+
+def _write(connection: Connection, fax: Fax, values: Mapping[str, Any]) -> RowMapping | None:
+    """Write these columns of a fax that is ours. The row as it is then; None when the fax is not ours any more."""
+    plain: dict[str, Any] = {"fax": fax.id, "our_lease": fax.lease, "our_state": fax.state.value}
+    moments = []
+    for name, value in values.items():
+        if isinstance(value, _In):
+            plain[f"in_{name}"] = value.seconds
+            moments.append((name, value.unless_held))
+        else:
+            plain[f"new_{name}"] = value
+    names = frozenset(name for name in values if f"new_{name}" in plain)
+    return connection.execute(_update(names, frozenset(moments)), plain).mappings().one_or_none()
+
+
+# Built once for each set of columns: that takes longer than everything else about a move.
+@lru_cache(256)
+def _update(plain: frozenset[str], moments: frozenset[tuple[str, bool]]) -> Any:
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in plain}
+    for name, unless_held in moments:
+        then = now() + bindparam(f"in_{name}", type_=Double())
+        values[name] = case((faxes.c.held_by != "", null()), else_=then) if unless_held else then
+    # The lease and the state: a write of somebody who lost either changes nothing.
+    ours = (
+        faxes.c.id == bindparam("fax"),
+        faxes.c.lease == bindparam("our_lease"),
+        faxes.c.state == bindparam("our_state"),
+    )
+    return update(faxes).where(*ours).values(values).returning(*faxes.c, CLOCK)
+
+
+def _known(connection: Connection, fax: Fax, move: Move) -> Fax:
+    """The fax as this very move left it, if it was made before and only the answer to its commit was lost."""
+    ours = and_(faxes.c.id == fax.id, faxes.c.lease == fax.lease, faxes.c.state == move.state.value)
+    # Only who goes on acting can be told apart from somebody who acted since.
+    row = connection.execute(select(faxes, CLOCK).where(ours)).mappings().one_or_none() if move.keep else None
+    if row is None:
+        raise LeaseLost(fax.id)
+    return rows.fax(row)
+
+
+def _turn(move: Move) -> dict[str, Any]:
+    """Who acts next, and when: we go on under our lease, or anybody once it is due and nobody holds it."""
+    if move.keep:
+        return {"due_at": _In(move.keep)}
+    if move.state not in WAITING:
+        # A hold that came during the step came too late: from here on nothing may keep it from its end.
+        return {"lease": "", "due_at": _In(move.due_in), "held_by": ""}
+    return {"lease": "", "due_at": _In(move.due_in, unless_held=True)}
+
+
+def _attempts(fax: Fax, state: State) -> int:
+    """Offering a document is one effort, though its state goes to and fro; every other state starts afresh."""
+    if state is State.SUBMITTING:
+        return fax.attempts
+    return fax.attempts + 1 if fax.state is State.SUBMITTING and state is State.PREPARED else 0
+
+
+def _times(fax: Fax, move: Move) -> dict[str, Any]:
+    if move.state is State.PREPARED and fax.state is State.RECEIVED:
+        return {"prepared_at": _NOW}
+    if move.state is State.SUBMITTING:
+        return {"submissions": fax.submissions + 1}
+    if move.state is State.SUBMITTED:
+        return {"submitted_at": _NOW}
+    return {"finished_at": _NOW} if move.state in FINAL else {}
+
+
+def _columns(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """As the table wants them; what is not known is left as it is."""
+    return {name: _plain(value) for name, value in columns.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return value.value
+    return rows.dump(dict(value)) if isinstance(value, Mapping) else value

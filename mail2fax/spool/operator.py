@@ -1,0 +1,182 @@
+"""What an operator may ask for: hold and release, retry, resolve, cancel. What makes no sense is refused with a reason.
+
+Functions of a connection, run by the writer. Each writes an event with who asked.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, insert, select, update
+
+from mail2fax.model import NEXT, WAITING, Reason, Refused, State
+from mail2fax.spool import moves
+from mail2fax.spool.database.schema import deliveries, faxes, messages, now
+
+_UNSENT = (State.FAILED, State.UNKNOWN, State.CANCELLED)
+
+
+def waiting(fax_id: str = "", sender: str = "") -> ColumnElement[bool]:
+    """One fax or mail, one sender's, or all that still wait to be handed to the provider."""
+    states = faxes.c.state.in_([state.value for state in WAITING])
+    if fax_id:
+        return and_(states, _named(fax_id))
+    return and_(states, faxes.c.sender == sender.casefold()) if sender else states
+
+
+def hold(connection: Connection, where: ColumnElement[bool], who: str) -> list[str]:
+    """Keep these faxes from being submitted until they are released. Their ids."""
+    # One that is being worked on is let finish its step: its next turn does not come.
+    due = case((faxes.c.lease != "", faxes.c.due_at), else_=None)
+    statement = update(faxes).where(where, faxes.c.held_by == "").values(held_by=who, due_at=due)
+    return _all(connection, statement.returning(faxes.c.id), "hold", who)
+
+
+def release(connection: Connection, where: ColumnElement[bool], who: str) -> list[str]:
+    """Let held faxes go on. Their ids."""
+    due = case((faxes.c.lease != "", faxes.c.due_at), else_=now())
+    # The time for giving up begins now: the provider was not asked while it was held.
+    offered = case((faxes.c.prepared_at.is_not(None), now()), else_=None)
+    changes = {"held_by": "", "due_at": due, "prepared_at": offered}
+    statement = update(faxes).where(where, faxes.c.held_by != "").values(changes)
+    return _all(connection, statement.returning(faxes.c.id), "release", who)
+
+
+def cancel(connection: Connection, fax_id: str, who: str, reason: Reason) -> str:
+    """End a fax that was not handed to the provider yet; the sender is told."""
+    row = one(connection, fax_id)
+    _refuse_unless_waiting(row)
+    _end(connection, row, State.CANCELLED, {"status": "5.7.0", "reason": reason.value})
+    moves.write_event(connection, row["id"], State.CANCELLED, who, {"reason": reason.value})
+    return str(row["id"])
+
+
+def _refuse_unless_waiting(row: RowMapping) -> None:
+    state = State(row["state"])
+    if state not in WAITING:
+        raise Refused(f"{row['id']} is {state}: only a fax that was not handed to the provider can be cancelled")
+    if row["acting"]:
+        raise Refused(f"{row['id']} is being worked on at this moment: hold it first, or ask again in a minute")
+
+
+def resolve(connection: Connection, fax_id: str, state: State, who: str) -> str:
+    """Say how an unknown fax ended, as a person found out; the sender is told."""
+    row = one(connection, fax_id)
+    if state not in NEXT[State(row["state"])] or row["state"] != State.UNKNOWN:
+        raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved")
+    status = "2.0.0" if state is State.DELIVERED else "5.0.0"
+    reason = {"status": status, "reason": Reason.RESOLVED_BY_OPERATOR.value}
+    _end(connection, row, state, {**reason, "replied_at": None, "reply": ""})
+    moves.write_event(connection, row["id"], state, who, {"resolved": True})
+    return str(row["id"])
+
+
+def may_ask(connection: Connection, fax_id: str, reverse_path: str, *, cancel: bool) -> None:
+    """Raises Refused unless this sender may send this fax again, or cancel it, now."""
+    row = one(connection, fax_id)
+    if row["sender"] != reverse_path.casefold():
+        raise Refused(f"{row['id']}: only whoever sent this fax may ask for that, from the address it was sent from")
+    if cancel:
+        _refuse_unless_waiting(row)
+    elif State(row["state"]) not in _UNSENT:
+        raise Refused(f"{row['id']} is {row['state']}: only a fax that did not go through can be sent again")
+    else:
+        _refuse_unless_kept(connection, row)
+
+
+def retry_once(connection: Connection, key: str, fax_id: str, who: str, number: str) -> str:
+    """As `retry`; the same key again is the same wish, and gets the same new fax."""
+    known: str | None = connection.scalar(select(deliveries.c.fax_id).where(deliveries.c.key == key))
+    if known:
+        return known
+    fresh = retry(connection, fax_id, who, number)
+    connection.execute(insert(deliveries).values(at=now()), {"key": key, "fax_id": fresh})
+    return fresh
+
+
+def resend(connection: Connection, fax_id: str, who: str) -> str:
+    """Say that an unknown fax did not arrive, and send it again. The new fax's id; its reply tells the sender."""
+    row = one(connection, fax_id)
+    if row["state"] != State.UNKNOWN:
+        raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved; see `mail2fax retry`")
+    return retry(connection, fax_id, who)
+
+
+def retry(connection: Connection, fax_id: str, who: str, number: str = "") -> str:
+    """Make a new fax of the same document, linked to the old one, perhaps to another number. Its id."""
+    row = one(connection, fax_id)
+    if State(row["state"]) not in _UNSENT and not number:
+        raise Refused(f"{row['id']} is {row['state']}: only a failed, unknown or cancelled fax can be sent again")
+    _refuse_unless_kept(connection, row)
+    fresh = _copy(row, next_id(connection, row["message_id"]), number)
+    connection.execute(insert(faxes).values(received_at=now(), due_at=now(), prepared_at=_prepared(fresh)), fresh)
+    moves.write_event(connection, row["id"], "retry", who, {"new": fresh["id"]})
+    moves.write_event(connection, fresh["id"], fresh["state"], who, {"retry_of": row["id"]})
+    return str(fresh["id"])
+
+
+def _refuse_unless_kept(connection: Connection, row: RowMapping) -> None:
+    # Locked against a purge that is just deciding about it.
+    query = select(messages.c.purged_at).where(messages.c.id == row["message_id"]).with_for_update()
+    if connection.scalar(query) is not None:
+        raise Refused(
+            f"{row['id']}: its document is no longer kept ([documents] keep_days); ask the sender to mail it again"
+        )
+
+
+def _copy(row: RowMapping, fresh_id: str, number: str) -> dict[str, Any]:
+    kept = ("message_id", "sender", "recipient", "number", "cover", "line", "notify", "orcpt", "document_id", "pages")
+    # A cover page names the number it was made for: another number needs another document.
+    again = bool(row["document_id"]) and not (number and row["cover"])
+    changed = {"number": number or row["number"], "document_id": row["document_id"] if again else ""}
+    state = State.PREPARED if again else State.RECEIVED
+    return {
+        **{name: row[name] for name in kept},
+        **changed,
+        "id": fresh_id,
+        "state": state.value,
+        "retry_of": row["id"],
+    }
+
+
+def _prepared(fresh: dict[str, Any]) -> Any:
+    return now() if fresh["state"] == State.PREPARED else None
+
+
+def hurry(connection: Connection, fax_id: str) -> None:
+    """Let whoever acts next on this fax act now, unless somebody does already."""
+    where = and_(faxes.c.id == fax_id, faxes.c.lease == "", faxes.c.due_at.is_not(None))
+    connection.execute(update(faxes).where(where).values(due_at=now()))
+
+
+def next_id(connection: Connection, message_id: str) -> str:
+    """The id of the next fax of this message."""
+    taken = connection.scalars(select(faxes.c.id).where(faxes.c.message_id == message_id)).all()
+    return f"{message_id}-{max(int(fax_id.rpartition('-')[2]) for fax_id in taken) + 1}"
+
+
+def one(connection: Connection, fax_id: str) -> RowMapping:
+    """The fax of this id, or the only one of a mail. Locked, so that nobody claims it meanwhile."""
+    acting = and_(faxes.c.lease != "", faxes.c.due_at > now()).label("acting")
+    query = select(faxes, acting).where(_named(fax_id)).limit(2).with_for_update()
+    found = connection.execute(query).mappings().all()
+    if not found:
+        raise Refused(f"{fax_id}: no such fax; `mail2fax list` shows those there are")
+    if len(found) > 1:
+        raise Refused(f"{fax_id} is a mail with several faxes: name one of them, such as {fax_id}-1")
+    return found[0]
+
+
+def _named(fax_id: str) -> ColumnElement[bool]:
+    name = fax_id.upper()
+    return faxes.c.id == name if "-" in name else faxes.c.message_id == name
+
+
+def _end(connection: Connection, row: RowMapping, state: State, columns: dict[str, Any]) -> None:
+    values = {"state": state.value, "finished_at": now(), "due_at": now(), "attempts": 0, "held_by": "", "lease": ""}
+    connection.execute(update(faxes).where(faxes.c.id == row["id"]).values({**values, **columns}))
+
+
+def _all(connection: Connection, statement: Any, what: str, who: str) -> list[str]:
+    changed = [str(fax_id) for fax_id in connection.scalars(statement)]
+    for fax_id in changed:
+        moves.write_event(connection, fax_id, what, who, {})
+    return changed

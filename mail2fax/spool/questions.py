@@ -1,0 +1,192 @@
+"""What can be read of the spool: lists, one fax's history, counts, budgets. Nothing here writes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    null,
+    select,
+    type_coerce,
+    union_all,
+)
+
+from mail2fax.model import ERROR, FINAL, Document, Event, Fax, Message, Refused, State, Usage
+from mail2fax.spool.contents import Contents, Kept
+from mail2fax.spool.database import rows
+from mail2fax.spool.database.schema import Moment, documents, events, faxes, messages, now, troubles
+
+_HOUR, _DAY = 3600, 86_400
+_CLOCK = type_coerce(now(), Moment()).label("clock")
+
+# What each fax's way asks, built once: that takes longer than asking it.
+_MESSAGE = select(*(column for column in messages.c if column.name != "content")).where(
+    messages.c.id == bindparam("message")
+)
+_REFUSAL = select(messages.c.refused).where(messages.c.id == bindparam("message"))
+_DOCUMENTS = (
+    select(*(documents.c[name] for name in ("id", "message_id", "pages", "size", "sha256")))
+    .where(documents.c.message_id == bindparam("message"), documents.c.variant == bindparam("kind"))
+    .order_by(documents.c.position)
+)
+_REPLIES = select(func.count()).where(
+    faxes.c.sender == bindparam("reverse_path"), faxes.c.reply == "sent", faxes.c.replied_at > now() - _HOUR
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A fax line the provider does not take faxes on now."""
+
+    line: str
+    kind: str  # "held", "busy" or "unreachable"
+    failures: int
+    since: Any
+    closed_until: Any
+    note: str
+
+
+def message(connection: Connection, message_id: str) -> Message:
+    """One mail, without its content. Raises Refused when there is none."""
+    row = connection.execute(_MESSAGE, {"message": message_id}).mappings().one_or_none()
+    if row is None:
+        raise Refused(f"{message_id}: no such mail")
+    return rows.message(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which faxes a list shows."""
+
+    states: tuple[State, ...] = ()
+    sender: str = ""
+    number: str = ""
+    limit: int = 50
+
+
+def fax_list(connection: Connection, wanted: Wanted) -> list[Fax]:
+    """The newest faxes, filtered."""
+    query = select(*faxes.c, _CLOCK).order_by(faxes.c.received_at.desc(), faxes.c.id.desc()).limit(wanted.limit)
+    if wanted.states:
+        query = query.where(faxes.c.state.in_([state.value for state in wanted.states]))
+    if wanted.sender:
+        query = query.where(faxes.c.sender == wanted.sender.casefold())
+    if wanted.number:
+        query = query.where(faxes.c.number == wanted.number)
+    return [rows.fax(row) for row in connection.execute(query).mappings()]
+
+
+def named(connection: Connection, name: str) -> list[Fax]:
+    """The fax of this id, or all faxes of the mail of this id. Raises Refused when there is none."""
+    name = name.upper()
+    where = faxes.c.id == name if "-" in name else faxes.c.message_id == name
+    query = select(*faxes.c, _CLOCK).where(where).order_by(faxes.c.received_at, faxes.c.id)
+    found = [rows.fax(row) for row in connection.execute(query).mappings()]
+    if not found:
+        raise Refused(f"{name}: no such fax; `mail2fax list` shows those there are")
+    return found
+
+
+def history(connection: Connection, fax_id: str) -> list[Event]:
+    """All events of one fax, oldest first."""
+    query = select(events).where(events.c.fax_id == fax_id).order_by(events.c.id)
+    return [rows.event(row) for row in connection.execute(query).mappings()]
+
+
+def errors(connection: Connection, fax_id: str) -> int:
+    """How many steps of this fax, or notice, ended in an error of our own since it came into its state."""
+    moved = events.c.what.in_([state.value for state in State])
+    since = select(func.coalesce(func.max(events.c.id), 0)).where(events.c.fax_id == fax_id, moved).scalar_subquery()
+    query = select(func.count()).where(events.c.fax_id == fax_id, events.c.what == ERROR, events.c.id > since)
+    return connection.scalar(query) or 0
+
+
+def made(connection: Connection, message_id: str, variant: str) -> tuple[dict[str, Any], list[Document]]:
+    """Why no document can be made of a mail, if that is known; and those already made, for one variant, in order."""
+    refused = rows.load(connection.scalar(_REFUSAL, {"message": message_id}))
+    found = connection.execute(_DOCUMENTS, {"message": message_id, "kind": variant})
+    return refused, [Document(*row) for row in found]
+
+
+def preview(connection: Connection, document_id: str) -> bytes | None:
+    """The picture of the first page, if one was made."""
+    picture: bytes | None = connection.scalar(select(documents.c.preview).where(documents.c.id == document_id))
+    return picture
+
+
+def usage(connection: Connection, sender: str | None) -> Usage:
+    """Faxes and pages of the last hour and day, of one reverse-path or of all."""
+    lately = faxes.c.received_at > now() - _HOUR
+    pages = func.coalesce(faxes.c.pages, 0)
+    query = select(
+        func.count(case((lately, 1))),
+        func.count(),
+        func.coalesce(func.sum(case((lately, pages), else_=0)), 0),
+        func.coalesce(func.sum(pages), 0),
+    ).where(_counted(), faxes.c.received_at > now() - _DAY)
+    if sender is not None:
+        query = query.where(faxes.c.sender == sender.casefold())
+    return Usage(*connection.execute(query).one())
+
+
+def _counted() -> ColumnElement[bool]:
+    """What was refused before the provider saw it costs nothing."""
+    return ~and_(faxes.c.state.in_([State.FAILED.value, State.CANCELLED.value]), faxes.c.submissions == 0)
+
+
+def number_today(connection: Connection, number: str) -> int:
+    """Faxes to one number in the last 24 hours."""
+    query = select(func.count()).where(_counted(), faxes.c.number == number, faxes.c.received_at > now() - _DAY)
+    return connection.scalar(query) or 0
+
+
+def replies_this_hour(connection: Connection, sender: str) -> int:
+    """Replies sent to one reverse-path in the last hour."""
+    return connection.scalar(_REPLIES, {"reverse_path": sender.casefold()}) or 0
+
+
+def waiting(connection: Connection) -> int:
+    """Faxes whose outcome is not known yet."""
+    return connection.scalar(select(func.count()).where(faxes.c.state.in_(_open_states()))) or 0
+
+
+def trouble_list(connection: Connection) -> list[Trouble]:
+    """Fax lines that are shut, longest first."""
+    return [Trouble(**row) for row in connection.execute(select(troubles).order_by(troubles.c.since)).mappings()]
+
+
+def _open_states() -> list[str]:
+    return [state.value for state in State if state not in FINAL]
+
+
+def kept_beside(connection: Connection) -> set[str]:
+    """Names of what is kept beside the rows: files, segments, owners of chunks."""
+    outside = [select(table.c.id).where(table.c.content.is_(None)) for table in (messages, documents)]
+    segments = select(messages.c.segment).where(messages.c.content.is_(None)).distinct()
+    return set(connection.scalars(union_all(*outside, segments)))
+
+
+_NOWHERE = (null(), null(), null())
+_CONTENT = {
+    table.name: select(table.c.content, *place).where(table.c.id == bindparam("name"))
+    for table, place in (
+        (messages, (messages.c.segment, messages.c.start, messages.c.size)),
+        (documents, _NOWHERE),  # a document is never in a segment
+    )
+}
+
+
+def content(connection: Connection, contents: Contents, table: Table, name: str) -> bytes | None:
+    """A mail's or document's bytes; None if they have a file or chunks of their own. Raises FileNotFoundError."""
+    row = connection.execute(_CONTENT[table.name], {"name": name}).one_or_none()
+    if row is None:
+        raise FileNotFoundError(name)
+    *kept, size = row
+    place = Kept(*kept).place
+    return contents.read(place, size) if place else row.content

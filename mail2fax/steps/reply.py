@@ -1,0 +1,182 @@
+"""Step 5 of 5: tell the sender how it went. One reply a fax, or one summary a mail; never to a null reverse-path."""
+
+import random
+from collections.abc import Sequence
+from email.utils import format_datetime
+
+from mail2fax import log
+from mail2fax.config.settings import Settings
+from mail2fax.model import Fax, Message, Notice, Permanent, Reason, Temporary, Verdict
+from mail2fax.replies.letters import Letters, wanted
+from mail2fax.rules.backoff import Backoff
+from mail2fax.smarthost.smarthost import Smarthost
+from mail2fax.spool import moves, operator, questions
+from mail2fax.spool.spool import REPLY, Spool
+from mail2fax.steps.notices import alert
+
+_LONGEST = 3600.0  # seconds between two attempts at one reply
+_SIBLINGS = 30.0  # seconds until a reply that waits for the mail's other faxes looks again
+_FOLLOW = Backoff(1.0, _SIBLINGS)  # until one that is told of by another looks again
+
+
+class Reply:
+    """The step."""
+
+    def __init__(self, settings: Settings, spool: Spool, letters: Letters, smarthost: Smarthost) -> None:
+        self._rules = settings.reply
+        self._preview = settings.reply.preview == "first"
+        self._spool = spool
+        self._letters = letters
+        self._smarthost = smarthost
+        self._backoff = Backoff(self._rules.retry_first, _LONGEST)
+
+    async def __call__(self, fax: Fax) -> None:
+        """Send the reply that this fax owes."""
+        message = await self._spool.message(fax.message_id)
+        if not message.envelope.reverse_path:
+            # RFC 3834 section 2: never answer a null reverse-path.
+            await self._suppress(fax, "null reverse-path")
+        elif self._rules.group and not fax.retry_of:
+            await self._summary(message, fax)
+        else:
+            await self._tell(message, fax, [fax])
+
+    async def _tell(self, message: Message, fax: Fax, faxes: Sequence[Fax]) -> None:
+        """Send the reply about these faxes, if anybody wants it and the sender is not flooded."""
+        if not any(wanted(one) for one in faxes):
+            await self._suppress(fax, "NOTIFY")
+        elif await self._flooded(fax):
+            await self._spool.retry(fax, _LONGEST / 4, event={"note": "[reply] max_per_hour is reached"})
+        else:
+            await self._send(message, fax, faxes)
+
+    async def _summary(self, message: Message, fax: Fax) -> None:
+        """One mail for all: sent by the first fax once the last has ended."""
+        faxes = [other for other in await self._spool.read(questions.named, message.id) if not other.retry_of]
+        leader = min(faxes, key=lambda other: int(other.id.rpartition("-")[2]))
+        if await self._corrected(fax):
+            await self._tell(message, fax, [fax])
+        elif not all(other.final for other in faxes):
+            await self._spool.retry(fax, _SIBLINGS)
+        elif leader.id != fax.id:
+            await self._after(leader, fax)
+        else:
+            await self._tell(message, fax, faxes)
+
+    async def _corrected(self, fax: Fax) -> bool:
+        """Whether a person's word changes an outcome that the summary has told."""
+        if fax.reason is not Reason.RESOLVED_BY_OPERATOR:
+            return False
+        return any(event.what.startswith("reply ") for event in await self._spool.read(questions.history, fax.id))
+
+    async def _after(self, leader: Fax, fax: Fax) -> None:
+        """The first fax tells of all: hurry it, and follow."""
+        if leader.replied_at:
+            await self._spool.replied(fax, leader.reply, told_by=leader.id)
+            return
+        if fax.attempts == 0:  # once: more would hurry it past its own pauses while the smarthost is away
+            await self._spool.hand_on(REPLY, operator.hurry, leader.id)
+        await self._spool.retry(fax, _FOLLOW.pause(fax.attempts + 1, random.random()))  # noqa: S311 -- spreads load
+
+    async def _send(self, message: Message, fax: Fax, faxes: Sequence[Fax]) -> None:
+        recipient = message.envelope.reverse_path
+        try:
+            letter = self._letters.outcome(message, faxes, preview=await self._picture(fax))
+            await self._smarthost.hand_over(letter, recipient)
+        except Permanent as verdict:
+            await self._give_up(fax, recipient, verdict)
+        except Temporary as verdict:
+            await self._postpone(fax, recipient, verdict)
+        else:
+            told = await self._spool.replied(fax, "sent", to=recipient)
+            log.replied(fax=fax.id, recipient=recipient, outcome=fax.state, seconds=told.age)
+
+    async def _picture(self, fax: Fax) -> bytes | None:
+        return await self._spool.read(questions.preview, fax.document_id) if self._preview else None
+
+    async def _flooded(self, fax: Fax) -> bool:
+        limit = self._rules.max_per_hour
+        return bool(limit) and await self._spool.read(questions.replies_this_hour, fax.sender) >= limit
+
+    async def _suppress(self, fax: Fax, why: str) -> None:
+        await self._spool.replied(fax, "suppressed", why=why)
+        log.reply_suppressed(fax=fax.id, why=why)
+
+    async def _postpone(self, fax: Fax, recipient: str, verdict: Verdict) -> None:
+        owed_for = (fax.now - fax.finished_at).total_seconds() if fax.now and fax.finished_at else 0.0
+        if owed_for > self._rules.give_up:
+            await self._give_up(fax, recipient, verdict)
+            return
+        pause = self._backoff.pause(fax.attempts + 1, random.random())  # noqa: S311 -- spreads load
+        await self._spool.retry(fax, pause, what="reply", event={"note": verdict.note})
+        log.reply_postponed(fax=fax.id, note=verdict.note, seconds=pause)
+
+    async def _give_up(self, fax: Fax, recipient: str, verdict: Verdict) -> None:
+        await self._spool.replied(fax, "undeliverable", note=verdict.note)
+        log.reply_undeliverable(fax=fax.id, recipient=recipient, note=verdict.note)
+        await alert(self._spool, "undeliverable", fax, verdict.note)
+
+
+class Remind:
+    """The step for mails owed besides outcomes: "still trying", postmaster's mail, a word to the administrator."""
+
+    def __init__(self, settings: Settings, spool: Spool, letters: Letters, smarthost: Smarthost) -> None:
+        self._rules = settings.reply
+        self._hostname = settings.smtp.hostname
+        self._spool = spool
+        self._letters = letters
+        self._smarthost = smarthost
+        self._backoff = Backoff(self._rules.retry_first, _LONGEST)
+
+    async def __call__(self, owed: Notice) -> None:
+        """Send the notice, or drop it when it is no longer true."""
+        try:
+            outcome = await self._send(owed)
+        except Permanent as verdict:
+            await self._give_up(owed, verdict)
+        except Temporary as verdict:
+            await self._postpone(owed, verdict)
+        else:
+            await self._spool.change(moves.noticed, owed, outcome, None)
+
+    async def _send(self, owed: Notice) -> str:
+        if owed.kind == "postmaster":
+            await self._forward(owed)
+        elif owed.kind == "admin":
+            letter = self._letters.admin(owed.detail["kind"], owed.detail, notice_id=owed.id)
+            await self._smarthost.hand_over(letter, owed.recipient)
+        else:
+            return await self._delayed(owed)
+        return "sent"
+
+    async def _delayed(self, owed: Notice) -> str:
+        (fax,) = await self._spool.read(questions.named, owed.fax_id)
+        message = await self._spool.message(fax.message_id)
+        if fax.final or not message.envelope.reverse_path or not wanted(fax):
+            return "suppressed"
+        letter = self._letters.delayed(message, fax, next_at=fax.due_at or fax.received_at)
+        await self._smarthost.hand_over(letter, message.envelope.reverse_path)
+        log.delayed(fax=fax.id)
+        return "sent"
+
+    async def _forward(self, owed: Notice) -> None:
+        message = await self._spool.message(owed.message_id)
+        async with self._spool.content(owed.message_id) as path:
+            # RFC 5321 section 4.4: whoever passes a mail on says so on its top.
+            client = message.envelope.helo or message.envelope.client
+            trace = f"Received: from {client} by {self._hostname} with ESMTP id {message.id};\r\n"
+            trace += f"\t{format_datetime(message.received_at)}\r\n"
+            await self._smarthost.hand_over(trace.encode() + path.read_bytes(), owed.recipient)
+
+    async def _postpone(self, owed: Notice, verdict: Verdict) -> None:
+        age = (owed.now - owed.created_at).total_seconds() if owed.now else 0.0
+        if age > self._rules.give_up:
+            await self._give_up(owed, verdict)
+            return
+        pause = self._backoff.pause(owed.attempts + 1, random.random())  # noqa: S311 -- spreads load
+        await self._spool.change(moves.noticed, owed, "", pause)
+        log.reply_postponed(fax=owed.id, note=verdict.note, seconds=pause)
+
+    async def _give_up(self, owed: Notice, verdict: Verdict) -> None:
+        await self._spool.change(moves.noticed, owed, "undeliverable", None)
+        log.reply_undeliverable(fax=owed.id, recipient=owed.recipient, note=verdict.note)

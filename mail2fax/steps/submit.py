@@ -1,0 +1,169 @@
+"""Step 3 of 5: hand a prepared document to the provider. Never sends twice without proof that the first was refused.
+
+`submitting` is committed just before the end of the request's body leaves: without its end no server can act on it,
+so every failure before that is safe to try again, and every doubt after it stays a doubt.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
+from typing import Any
+
+from mail2fax import log
+from mail2fax.config.settings import Settings
+from mail2fax.model import (
+    Fax,
+    LeaseLost,
+    Line,
+    LineHeld,
+    Outcome,
+    Permanent,
+    Reason,
+    State,
+    Temporary,
+    Unclear,
+    Verdict,
+)
+from mail2fax.providers import Provider
+from mail2fax.rules.backoff import Backoff
+from mail2fax.spool.spool import Spool
+from mail2fax.steps.notices import alert
+
+
+class Submit:
+    """The step."""
+
+    def __init__(self, settings: Settings, spool: Spool, provider: Provider, lines: Mapping[str, Line]) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._provider = provider
+        self._lines = lines
+        self._backoff = Backoff(settings.retry.first, settings.retry.longest)
+
+    async def __call__(self, fax: Fax) -> None:
+        """Submit the fax and write down what is known of it then."""
+        attempt = _Attempt(self._spool, fax)
+        try:
+            ref = await self._offer(attempt)
+        except Verdict as verdict:
+            await _to_its_end(self._judge(attempt.fax, verdict))
+        except (asyncio.CancelledError, Exception):
+            # LeaseLost ends here too, with nothing sent: the commit itself found out.
+            await _to_its_end(self._cut_short(attempt))
+            raise
+        else:
+            await _to_its_end(self._taken(attempt, ref))
+
+    async def _offer(self, attempt: "_Attempt") -> str:
+        fax = attempt.fax
+        line = self._lines.get(fax.line)
+        if line is None:
+            raise LineHeld(Reason.LINE_HELD, note=f'there is no [[line]] named "{fax.line}" any more')
+        async with self._spool.document(fax.document_id) as path:
+            return await self._provider.submit(line, fax.number, path, f"{fax.id}.pdf", attempt.commit)
+
+    async def _taken(self, attempt: "_Attempt", ref: str) -> None:
+        await attempt.commit()
+        fax = attempt.fax
+        # Here, and then on disk: two records of a reference that is told only once.
+        log.submitted(fax=fax.id, number=fax.number, ref=ref, line=fax.line)
+        _, calmed = await self._spool.taken(fax, ref, self._settings.poll.first)
+        if calmed:
+            log.line_open(line=fax.line)
+
+    async def _judge(self, fax: Fax, verdict: Verdict) -> None:
+        """The provider's answer, or its silence, turned into the fax's next state."""
+        if isinstance(verdict, Permanent):
+            await self._end(fax, State.FAILED, verdict)
+            if await self._spool.calm(fax.line):
+                log.line_open(line=fax.line)
+        elif isinstance(verdict, Unclear) and fax.state is State.SUBMITTING:
+            await self._end(fax, State.UNKNOWN, verdict)
+            await self._shut(fax, "unreachable", verdict)
+        elif isinstance(verdict, LineHeld):
+            await self._shut(fax, "held", verdict)
+            await self._again(fax, 0.0, verdict)
+        else:
+            await self._postpone(fax, verdict)
+
+    async def _postpone(self, fax: Fax, verdict: Verdict) -> None:
+        await self._shut(fax, "unreachable" if verdict.retry_after is None else "busy", verdict)
+        if self._overdue(fax):
+            hours = round(self._settings.retry.give_up / 3600, 1)
+            await self._end(fax, State.FAILED, Temporary(Reason.GAVE_UP, "4.4.7", note=verdict.note, hours=hours))
+            return
+        pause = self._backoff.pause(fax.attempts + 1, random.random())  # noqa: S311 -- spreads load, guards nothing
+        await self._again(fax, max(pause, verdict.retry_after or 0.0), verdict)
+
+    def _overdue(self, fax: Fax) -> bool:
+        waiting_since = fax.prepared_at or fax.received_at
+        return bool(fax.now and (fax.now - waiting_since).total_seconds() > self._settings.retry.give_up)
+
+    async def _again(self, fax: Fax, pause: float, verdict: Verdict) -> None:
+        log.postponed(fax=fax.id, note=verdict.note, seconds=pause)
+        event = {"note": verdict.note, "seconds": round(pause, 1)}
+        if fax.state is State.SUBMITTING:
+            await self._spool.advance(fax, State.PREPARED, due_in=pause, event=event)
+        else:
+            await self._spool.retry(fax, pause, event=event)
+
+    async def _shut(self, fax: Fax, kind: str, verdict: Verdict) -> None:
+        if isinstance(verdict, Temporary | Unclear):
+            failures = await self._spool.trouble(fax.line, kind, verdict.retry_after, verdict.note)
+            log.line_shut(line=fax.line, kind=kind, note=verdict.note, failures=failures)
+            if kind == "held" and failures == 1:
+                hour = fax.now.timestamp() // 3600 if fax.now else 0
+                await alert(self._spool, "line-held", fax, verdict.note, once=f"{fax.line[:24]}-held-{hour:.0f}")
+
+    async def _end(self, fax: Fax, state: State, verdict: Verdict) -> None:
+        outcome = Outcome(state, verdict.status, verdict.reason, verdict.detail)
+        await self._spool.end(fax, outcome, {"note": verdict.note, "status": verdict.status})
+
+    async def _cut_short(self, attempt: "_Attempt") -> None:
+        """We are stopped, or failed ourselves: after the commit the provider may have the fax."""
+        if attempt.let_go:
+            await self._end(attempt.fax, State.UNKNOWN, Unclear(Reason.INTERRUPTED))
+        else:
+            await attempt.take_back()
+
+
+class _Attempt:
+    """One offer of a fax, and whether its end was let go."""
+
+    def __init__(self, spool: Spool, fax: Fax) -> None:
+        self._spool = spool
+        self._writing: asyncio.Task[Fax] | None = None
+        self.fax = fax
+        self.let_go = False
+
+    async def commit(self) -> None:
+        """Write `submitting`; only then may the end of the request leave. Raises LeaseLost."""
+        if not self.let_go:
+            self._writing = asyncio.create_task(self._spool.advance(self.fax, State.SUBMITTING, keep=True))
+            self.fax = await asyncio.shield(self._writing)
+            self.let_go = True
+
+    async def take_back(self) -> None:
+        """The end never left: should `submitting` have been written all the same, there is no doubt to be told of."""
+        if self._writing:
+            await asyncio.wait({self._writing})
+            written = replace(self.fax, state=State.SUBMITTING)
+            with contextlib.suppress(LeaseLost):
+                await self._spool.advance(written, State.PREPARED, event={"note": "cut short before its end"})
+
+
+async def _to_its_end(writing: Coroutine[Any, Any, None]) -> None:
+    """Write down what is known now, though we are being stopped: left undone it would become a doubt."""
+    task = asyncio.create_task(writing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+
+
+async def recover(spool: Spool, fax: Fax) -> None:
+    """A fax found in `submitting` whose lease is dead: nobody knows whether the provider has it."""
+    outcome = Outcome(State.UNKNOWN, Unclear.status, Reason.INTERRUPTED)
+    await spool.end(fax, outcome, {"note": "found submitting after its lease had ended"})

@@ -1,0 +1,1 @@
+"""The status page, the health checks and the metrics. They only read."""

@@ -1,0 +1,136 @@
+"""`mail2fax explain`: what would happen to a mail, and the rule that decides."""
+
+import dataclasses
+import json
+from email.message import EmailMessage
+
+import pikepdf
+import pytest
+
+from mail2fax.cli.explain import explain
+from mail2fax.config.settings import FaxLine, Limits, Provider, Reply, Settings, Smtp
+from mail2fax.model import Fate, Reason
+from mail2fax.smtp.users import hash_line
+
+GOOD = ("bob@office.example", "+1-647-495-9659@fax.local")
+
+
+def said(found):
+    return {step.what: (step.good, step.said, step.rule) for step in found.steps}
+
+
+def test_a_mail_that_would_be_faxed():
+    """Every step from the client to the reply is told, with the number as it is dialled and the rule behind it."""
+    found = explain(Settings(), *GOOD)
+    assert found.accepted
+    assert found.recipient.number == "6474959659"
+    assert said(found) == {
+        "client": (True, "127.0.0.1 may send", '[smtp] trusted_networks "127.0.0.0/8"'),
+        "sender": (True, "bob@office.example", '[smtp] allowed_senders "*"'),
+        "number": (True, "(647) 495-9659, dialled as 6474959659", '[numbers] allow "CA": in Canada'),
+        "line": (True, "default, which has no token yet", "[provider] token, no [[line]] fits"),
+        "reply": (True, "to bob@office.example", "[reply] relay smtp://127.0.0.1:25"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("sender", "recipient", "client", "step", "reply", "rule"),
+    [
+        (*GOOD, "192.0.2.1", "client", "530 5.7.0 Authentication required", "[smtp] trusted_networks, none fits"),
+        ("eve@evil.example", GOOD[1], "::1", "sender", "550 5.7.1 ", "[smtp] allowed_senders, none fits"),
+        ("", GOOD[1], "::1", "sender", "550 5.7.1 Mail from <>", "the null reverse-path"),
+        (GOOD[0], "4959@fax.local", "::1", "number", "550 5.1.1 ", "the form of the address"),
+        (
+            GOOD[0],
+            "9004951234@fax.local",
+            "::1",
+            "number",
+            "550 5.7.1 ",
+            "[numbers] allow, none fits: a premium-rate number",
+        ),
+        (GOOD[0], "6474959659@evil.example", "::1", "number", "550 5.7.1 ", "[smtp] domains, none fits"),
+    ],
+)
+def test_a_mail_that_would_be_refused(sender, recipient, client, step, reply, rule):
+    """The step that refuses says the listener's reply; the others are told as well."""
+    found = explain(Settings(smtp=Smtp(allowed_senders=["*@office.example"])), sender, recipient, client)
+    good, text, decided_by = said(found)[step]
+    assert not good
+    assert not found.accepted
+    assert text.startswith(reply)
+    assert decided_by == rule
+    assert all(other.good for other in found.steps if other.what not in {step, "reply"})
+
+
+def test_a_login(tmp_path):
+    """A login makes up for an untrusted network; one that is not in the users file is told."""
+    (tmp_path / "users").write_text(hash_line("bob", "x", ["bob@office.example"]))
+    settings = Settings(smtp=Smtp(users_file=str(tmp_path / "users")))
+    assert explain(settings, *GOOD, "192.0.2.1", "bob").accepted
+    bound = said(explain(settings, "eve@office.example", GOOD[1], "192.0.2.1", "bob"))
+    assert bound["sender"][2] == '[smtp] users_file, login "bob"'
+    assert said(explain(settings, *GOOD, "192.0.2.1", "eve"))["login"][1] == '535 5.7.8 there is no login "eve"'
+
+
+def test_line_budget_and_reply():
+    """The fax line that pays, the budgets that are set and the relay are named; no password is."""
+    settings = Settings(
+        line=[FaxLine(name="office", senders=["x@y.example", "*@office.example"], token="s3cret")],
+        limits=Limits(sender_pages_per_day=100),
+        provider=Provider(token="s3cret"),
+        reply=Reply(relay="smtp://u:s3cret@mail.office.example"),
+    )
+    found = explain(settings, *GOOD)
+    assert found.line == "office"
+    told = said(found)
+    assert told["line"] == (True, "office", '[[line]] "office" senders "*@office.example"')
+    assert told["budget"][1] == "not counted here: sender_pages_per_day = 100"
+    assert told["reply"][2] == "[reply] relay smtp://u:***@mail.office.example"
+    assert "s3cret" not in json.dumps(dataclasses.asdict(found))
+
+
+def mail(tmp_path, *attachments, **headers):
+    message = EmailMessage()
+    message["From"], message["Subject"] = "bob@office.example", "Report"
+    for name, value in headers.items():
+        message[name.replace("_", "-")] = value
+    message.set_content("Please see attached.")
+    for name, content in attachments:
+        message.add_attachment(content, "application", "pdf", filename=name)
+    path = tmp_path / "mail.eml"
+    path.write_bytes(bytes(message))
+    return path
+
+
+@pytest.fixture
+def document(tmp_path):
+    pdf = pikepdf.new()
+    for _ in range(2):
+        pdf.add_blank_page(page_size=(612, 792))
+    pdf.save(tmp_path / "two.pdf")
+    return (tmp_path / "two.pdf").read_bytes()
+
+
+def test_a_file(tmp_path, document):
+    """Of a mail in a file each part is accounted for, and the document's pages and size are told."""
+    found = explain(Settings(), *GOOD, file=mail(tmp_path, ("two.pdf", document)))
+    assert found.accepted
+    assert [(part.name, part.fate, part.pages) for part in found.parts if part.fate is Fate.FAXED] == [
+        ("two.pdf", Fate.FAXED, 2)
+    ]
+    good, text, rule = said(found)["document"]
+    assert good
+    assert text.startswith("2 pages, ")
+    assert rule == '[documents] several "merge"'
+
+
+def test_a_file_that_would_not_be_faxed(tmp_path, document):
+    """No PDF, too large a mail and an automatic reply are told with their reason."""
+    found = explain(Settings(), *GOOD, file=mail(tmp_path))
+    assert not found.accepted
+    assert said(found)["document"][1] == Reason.NOTHING_FAXABLE
+    assert found.parts
+    large = explain(Settings(smtp=Smtp(max_message_size=100)), *GOOD, file=mail(tmp_path, ("two.pdf", document)))
+    assert said(large)["mail"][1].startswith("552 5.3.4 ")
+    looping = explain(Settings(), *GOOD, file=mail(tmp_path, ("two.pdf", document), Auto_Submitted="auto-replied"))
+    assert said(looping)["mail"][1].startswith("550 5.7.1 ")

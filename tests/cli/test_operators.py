@@ -1,0 +1,156 @@
+"""What a person may ask for, as the commands they type: beside a running node, with an event that says who it was."""
+
+import getpass
+import sqlite3
+
+import pytest
+
+from tests.support.crashsweep import settings
+from tests.support.faxapi import LOST
+from tests.support.ledger import Ledger
+from tests.support.processes import ServedBy, command
+from tests.support.samples import pdf
+
+
+@pytest.fixture
+async def node(tmp_path, faxapi, outbox):
+    """A running node on SQLite."""
+    async with ServedBy(tmp_path, settings(faxapi, outbox, f"sqlite:///{tmp_path}/spool.db")) as served:
+        await served.up()
+        yield served
+
+
+@pytest.fixture
+def ledger(faxapi, outbox):
+    return Ledger(faxapi, outbox)
+
+
+async def ask(node, *words, status=0):
+    """Run a command with --json. What it printed."""
+    code, printed, err = await command(node.file, *words, "--json")
+    assert code == status, (words, printed, err)
+    return printed if status == 0 else err
+
+
+async def faxes(node, queue_id):
+    """The faxes of a mail, as `show --json` tells them."""
+    shown = await ask(node, "show", queue_id)
+    return shown if isinstance(shown, list) else [shown]
+
+
+async def events(node, fax_id):
+    (fax,) = await faxes(node, fax_id)
+    return [(event["what"], event["who"]) for event in fax["events"]]
+
+
+async def test_hold_release_and_cancel(node, ledger, faxapi, outbox):
+    """A held fax waits while others go; released it goes; cancelled it is told, and never sent."""
+    me = getpass.getuser()
+    await faxapi.stop()
+    mails = [await ledger.deliver(lambda: node.address, pdf()) for _ in range(3)]
+    await node.event("prepared", 3)
+    one, other, _ = (f"{mail.ids[0]}-1" for mail in mails)
+    assert (await ask(node, "hold", one))["held"] == [one]
+    assert (await ask(node, "hold", "--sender", mails[1].sender))["held"] == [other]
+    assert "nothing" in (await command(node.file, "hold", one))[1].lower()
+    await faxapi.start()
+    await faxapi.until(lambda: len(faxapi.posts) == 1)
+    assert faxapi.posts[0].number == mails[2].numbers[0]
+    assert (await ask(node, "cancel", other))["state"] == "cancelled"
+    assert (await ask(node, "release", "--all"))["released"] == [one]
+    await ledger.settled(40)
+    assert ledger.wrongs() == []
+    assert sorted(post.number for post in faxapi.posts) == sorted([mails[0].numbers[0], mails[2].numbers[0]])
+    told = {number: tales[-1].state for number, tales in ledger.told().items()}
+    assert told[mails[1].numbers[0]] == "cancelled"
+    assert [what for what, who in await events(node, one) if who == me] == ["hold", "release"]
+    assert [what for what, who in await events(node, other) if who == me] == ["hold", "cancelled"]
+
+
+async def test_retry_and_resolve(node, ledger, faxapi, outbox):
+    """An unknown fax is resolved, or sent again as a new one: the sender hears of each, and no more is sent."""
+    faxapi.on_post(LOST, LOST, LOST)
+    mails = [await ledger.deliver(lambda: node.address, pdf()) for _ in range(3)]
+    await ledger.settled(40)
+    resent, arrived, gone = (f"{mail.ids[0]}-1" for mail in mails)
+    assert {tales[-1].state for tales in ledger.told().values()} == {"unknown"}
+    ledger.asked_again[mails[0].numbers[0]] += 1
+    answer = await ask(node, "resolve", resent, "--resend")
+    assert answer["fax"] == f"{mails[0].ids[0]}-2"
+    assert (await ask(node, "resolve", arrived, "--delivered"))["state"] == "delivered"
+    assert (await ask(node, "resolve", gone, "--failed"))["state"] == "failed"
+    await outbox.wait(6, timeout=40)
+    told = {number: [tale.state for tale in tales] for number, tales in ledger.told().items()}
+    assert told == {
+        mails[0].numbers[0]: ["unknown", "delivered"],
+        mails[1].numbers[0]: ["unknown", "delivered"],
+        mails[2].numbers[0]: ["unknown", "failed"],
+    }
+    assert len(faxapi.posts) == 4
+    me = getpass.getuser()
+    assert ("retry", me) in await events(node, resent)
+    assert ("delivered", me) in await events(node, arrived)
+    ledger.asked_again[mails[2].numbers[0]] += 1
+    assert (await ask(node, "retry", gone))["retry_of"] == gone
+    assert "is delivered" in await ask(node, "retry", arrived, status=1)
+    await outbox.wait(7, timeout=40)
+    assert len(faxapi.posts) == 5
+    wrongs = [wrong for wrong in ledger.wrongs() if "several outcomes" not in wrong]  # a person said so
+    assert wrongs == []
+
+
+async def test_what_makes_no_sense_is_refused_with_a_reason(node, ledger):
+    """Exit status 1 and the reason for what cannot be, 2 for what is not understood; nothing changes."""
+    mail = await ledger.deliver(lambda: node.address, pdf())
+    await ledger.settled(40)
+    name = f"{mail.ids[0]}-1"
+    before = await events(node, name)
+    for words in (("cancel", name), ("resolve", name, "--failed"), ("retry", name), ("resolve", name, "--resend")):
+        assert f"{name} is delivered" in await ask(node, *words, status=1)
+    assert "no such fax" in await ask(node, "cancel", "NOSUCH-1", status=1)
+    for words in (("hold", name, "--all"), ("resolve", name, "--failed", "--resend")):
+        await ask(node, *words, status=2)
+    assert (await command(node.file, "hold", name))[0] == 1
+    assert await events(node, name) == before
+    assert ledger.wrongs() == []
+
+
+async def test_purge_takes_what_was_kept_long_enough(node, ledger, tmp_path):
+    """Beside the running node; afterwards nobody can send it again, and is told why."""
+    mail = await ledger.deliver(lambda: node.address, pdf(size=200_000))
+    await ledger.settled(40)
+    assert await ask(node, "purge") == {"contents": 0, "histories": 0}
+    with sqlite3.connect(tmp_path / "spool.db", timeout=10) as spool:
+        spool.execute("UPDATE faxes SET finished_at = finished_at - 8 * 86400")
+    spool.close()
+    assert await ask(node, "purge") == {"contents": 1, "histories": 0}
+    assert list((tmp_path / "spool.db.contents").iterdir()) == []
+    assert "no longer kept" in await ask(node, "retry", f"{mail.ids[0]}-1", "--number", "4162009999", status=1)
+    assert (await faxes(node, mail.ids[0]))[0]["state"] == "delivered"
+
+
+async def test_a_spool_that_is_not_there(tmp_path, faxapi, outbox):
+    """The wrong folder or settings are likelier than an empty spool: said aside, and machines read what they expect."""
+    file = tmp_path / "mail2fax.toml"
+    file.write_text(f'[spool]\nurl = "sqlite:///{tmp_path}/nowhere.db"\n')
+    code, printed, err = await command(file, "list", "--json")
+    assert (code, printed) == (0, [])
+    assert f"{tmp_path}/nowhere.db does not exist" in err.replace("\n", "")
+    assert list(tmp_path.glob("nowhere*")) == []
+    (tmp_path / "fax.pdf").write_bytes(pdf())
+    code, _, err = await command(
+        file, "send", "6474959659", f"{tmp_path}/fax.pdf", "--sender", "me@office.example", "--json"
+    )
+    assert (code, err) == (0, "")
+    code, printed, err = await command(file, "list", "--json")
+    assert (code, len(printed), err) == (0, 1, "")
+
+
+async def test_a_list_in_a_pipe_keeps_each_fax_on_its_line(node, ledger):
+    """For grep and awk, whatever the length of an address."""
+    mails = [await ledger.deliver(lambda: node.address, pdf()) for _ in range(2)]
+    await ledger.settled(30)
+    _, printed, _ = await command(node.file, "list")
+    head, *lines = printed.splitlines()
+    assert head.split()[:4] == ["ID", "RECEIVED", "FROM", "NUMBER"]
+    assert {(line.split()[0], line.split()[2]) for line in lines} == {(f"{one.ids[0]}-1", one.sender) for one in mails}

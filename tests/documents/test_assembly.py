@@ -1,0 +1,223 @@
+"""assembly: one mail in; its documents, or the reason why there are none, and the account of every part out."""
+
+import hashlib
+import io
+import os
+import stat
+
+import pypdfium2
+import pytest
+from PIL import Image
+
+from mail2fax.documents import assembly, orders, pool
+from mail2fax.documents.orders import CoverSheet, Made, Task
+from mail2fax.model import Fate, Headers, Part, Reason
+from tests.support import pdfs
+
+PDF = "application/pdf"
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+SCAN = io.BytesIO()
+Image.new("L", (850, 1100), 128).save(SCAN, "PNG", dpi=(100, 100))
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Make a mail into documents in this process."""
+
+    def made(mail: bytes, *, careful=False, report=lambda _: None, **how) -> Made:
+        source = tmp_path / "mail"
+        source.write_bytes(mail)
+        folder = tmp_path / "work"
+        folder.mkdir(exist_ok=True)
+        return assembly.make(Task(source, folder, **how), careful=careful, report=report)
+
+    return made
+
+
+def texts(made: orders.MadeDocument) -> list[str]:
+    with pypdfium2.PdfDocument(made.file) as opened:
+        return [page.get_textpage().get_text_range() for page in opened]
+
+
+def attached(made: Made) -> list[Part]:
+    """The parts without the mail's own text."""
+    return [part for part in made.parts if part.reason is not Reason.MAIL_TEXT]
+
+
+def account(made: Made) -> list[tuple]:
+    return [(part.name, part.fate, part.reason) for part in attached(made)]
+
+
+def test_pdfs_are_merged_in_order(make):
+    """All PDFs of a mail are one fax in the order in which they stand, and each is accounted for."""
+    made = make(pdfs.mail((pdfs.text("a", "b"), PDF, "one.pdf"), (pdfs.text("c"), PDF, "two.pdf")))
+    (fax,) = made.documents
+    assert texts(fax) == ["a", "b", "c"]
+    assert (fax.pages, fax.size) == (3, fax.file.stat().st_size)
+    assert fax.sha256 == hashlib.sha256(fax.file.read_bytes()).hexdigest()
+    assert [(part.name, part.fate, part.pages) for part in attached(made)] == [
+        ("one.pdf", Fate.FAXED, 2),
+        ("two.pdf", Fate.FAXED, 1),
+    ]
+    assert made.headers.subject == "Invoice"
+    assert made.reason is None
+
+
+def test_pdfs_can_be_faxed_separately(make):
+    """several = "separate": a document for each PDF."""
+    made = make(pdfs.mail((pdfs.text("a", "b"), PDF, "1.pdf"), (pdfs.text("c"), PDF, "2.pdf")), several="separate")
+    assert [texts(fax) for fax in made.documents] == [["a", "b"], ["c"]]
+
+
+@pytest.mark.parametrize("several", ["merge", "separate"])
+def test_a_fax_is_never_short_of_pages(make, several):
+    """One PDF cannot be read: nothing of the mail is faxed, and each part says whether it was its own fault."""
+    good, bad = pdfs.text("good"), b"%PDF-1.7 broken"
+    made = make(pdfs.mail((good, PDF, "good.pdf"), (bad, PDF, "bad.pdf")), several=several)
+    assert (made.reason, made.detail) == (Reason.PART_REFUSED, {"refused": 1, "parts": 2})
+    assert made.documents == ()
+    assert account(made) == [
+        ("good.pdf", Fate.REFUSED, Reason.PART_REFUSED),
+        ("bad.pdf", Fate.REFUSED, Reason.DAMAGED),
+    ]
+
+
+def test_a_single_pdf_s_fault_is_the_mail_s(make):
+    """If the only PDF cannot be faxed, its reason is the reason."""
+    made = make(pdfs.mail((pdfs.text(*"abc"), PDF, "long.pdf")), max_pages=2)
+    assert (made.reason, made.detail) == (Reason.TOO_MANY_PAGES, {"pages": 3, "limit": 2})
+    assert account(made) == [("long.pdf", Fate.REFUSED, Reason.TOO_MANY_PAGES)]
+
+
+def test_the_page_limit_holds_for_the_fax_as_a_whole(make):
+    """Two PDFs that are one fax count together; separate faxes count each for itself."""
+    mail = pdfs.mail((pdfs.text(*"ab"), PDF, "1.pdf"), (pdfs.text(*"cd"), PDF, "2.pdf"))
+    made = make(mail, max_pages=3)
+    assert (made.reason, made.detail) == (Reason.TOO_MANY_PAGES, {"pages": 4, "limit": 3})
+    assert {part.reason for part in attached(made)} == {Reason.TOO_MANY_PAGES}
+    assert len(make(mail, max_pages=3, several="separate").documents) == 2
+
+
+def test_something_else_beside_a_pdf_does_not_hold_it_up(make):
+    """A Word file is named as refused, and the PDF beside it is faxed."""
+    word = b"PK\x03\x04" + b"\0" * 26 + b"word/document.xml" + b"\0" * 100
+    made = make(pdfs.mail((pdfs.text("a"), PDF, "a.pdf"), (word, WORD, "letter.docx")))
+    assert account(made) == [("a.pdf", Fate.FAXED, None), ("letter.docx", Fate.REFUSED, Reason.UNSUPPORTED)]
+    assert len(made.documents) == 1
+
+
+def test_what_only_claims_to_be_a_pdf_holds_the_mail_up(make):
+    """The sender counts on "invoice.pdf" being faxed: when it is a web page, nothing is."""
+    made = make(pdfs.mail((pdfs.text("a"), PDF, "a.pdf"), (b"<html>no</html>", PDF, "invoice.pdf")))
+    assert made.reason is Reason.PART_REFUSED
+    assert account(made)[1] == ("invoice.pdf", Fate.REFUSED, Reason.NOT_A_PDF)
+    assert make(pdfs.mail((b"", PDF, "empty.pdf"))).reason is Reason.EMPTY
+
+
+def test_a_mail_without_anything_to_fax(make):
+    """Nothing faxable is a reason of its own."""
+    assert make(pdfs.mail()).reason is Reason.NOTHING_FAXABLE
+
+
+def test_scans_are_faxed_if_the_settings_say_so(make):
+    """convert decides: with "images" a scan is a page, without it is refused by name."""
+    mail = pdfs.mail((SCAN.getvalue(), "image/png", "scan.png"))
+    made = make(mail)
+    assert account(made) == [("scan.png", Fate.FAXED, None)]
+    assert made.documents[0].pages == 1
+    assert attached(made)[0].detail == {}
+    made = make(mail, convert=())
+    assert made.reason is Reason.NOTHING_FAXABLE
+    assert account(made) == [("scan.png", Fate.REFUSED, Reason.UNSUPPORTED)]
+
+
+def test_text_is_faxed_if_the_settings_say_so(make):
+    """convert decides about text files too; the mail's own text is not one."""
+    mail = pdfs.mail(("Ärger\n".encode("latin-1"), "text/plain", "notes.txt"))
+    made = make(mail, convert=("text",))
+    assert account(made) == [("notes.txt", Fate.FAXED, None)]
+    assert "Ärger" in texts(made.documents[0])[0]
+    assert make(mail).reason is Reason.NOTHING_FAXABLE
+
+
+FAKE_OFFICE = """#!/bin/sh
+for last; do :; done
+while [ $# -gt 0 ]; do [ "$1" = --outdir ] && out=$2; shift; done
+cp "%s" "$out/$(basename "$last" .docx).pdf"
+"""
+
+
+def test_office_files_need_an_office(make, tmp_path, monkeypatch):
+    """Without LibreOffice a Word file is refused; with it, it is faxed as LibreOffice prints it."""
+    word = b"PK\x03\x04" + b"\0" * 26 + b"word/document.xml" + b"\0" * 100
+    mail = pdfs.mail((word, WORD, "letter.docx"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    made = make(mail, convert=("office",))
+    assert (made.reason, made.detail) == (Reason.UNSUPPORTED, {"kind": WORD})
+    printed = tmp_path / "printed.pdf"
+    printed.write_bytes(pdfs.text("from Word"))
+    office = tmp_path / "bin" / "soffice"
+    office.parent.mkdir()
+    office.write_text(FAKE_OFFICE % printed)
+    office.chmod(office.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{office.parent}{os.pathsep}/bin:/usr/bin")
+    made = make(mail, convert=("office",))
+    assert texts(made.documents[0]) == ["from Word"]
+    printed.unlink()
+    assert make(mail, convert=("office",)).reason is Reason.DAMAGED
+
+
+def test_the_cover_page_comes_first_and_is_counted(make):
+    """With a cover the fax has one page more, which says so; without the mail's quoted history."""
+    sheet = CoverSheet("6474959659", sender="anna@office.example")
+    body = "Please pay.\n\nOn Monday Bob wrote:\n> old words\n"
+    made = make(pdfs.mail((pdfs.text("a", "b"), PDF, "a.pdf"), body=body), cover=sheet)
+    (fax,) = made.documents
+    first, *rest = texts(fax)
+    assert (fax.pages, rest) == (3, ["a", "b"])
+    assert "Please pay." in first
+    assert "old words" not in first
+    assert "Pages, with this one 3" in first
+
+
+def test_the_preview_is_made_when_asked_for(make):
+    """preview: a picture of page 1 as a fax receives it; none otherwise."""
+    mail = pdfs.mail((pdfs.text("a"), PDF, "a.pdf"))
+    assert make(mail).documents[0].preview is None
+    assert make(mail, preview=True).documents[0].preview.startswith(b"\x89PNG")
+
+
+def test_before_each_part_its_end_is_foretold(make):
+    """Should the process die on a part, the account that was reported last names this part as too complex."""
+    wills = []
+    make(pdfs.mail((pdfs.text("a"), PDF, "1.pdf"), (pdfs.text("b"), PDF, "2.pdf")), report=wills.append)
+    assert [[part.reason for part in attached(will)] for will in wills] == [
+        [Reason.TOO_COMPLEX, Reason.PART_REFUSED],
+        [Reason.PART_REFUSED, Reason.TOO_COMPLEX],
+    ]
+    assert {will.reason for will in wills} == {Reason.PART_REFUSED}
+    alone = []
+    make(pdfs.mail((pdfs.text("a"), PDF, "1.pdf")), report=alone.append)
+    assert alone[0].reason is Reason.TOO_COMPLEX
+
+
+def test_a_mail_that_is_a_bomb_has_its_reason(make):
+    """What `mime` refuses as a whole is told as the mail's reason."""
+    header = b"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=%d\r\n\r\n--%d\r\n"
+    bomb = b"".join(header % (n, n) for n in range(2000))
+    assert make(bomb).reason is Reason.MAIL_BOMB
+
+
+def test_what_travels_between_the_processes_comes_back_the_same(tmp_path):
+    """Orders and answers survive the way there and back, bytes and all; what is no answer is no answer."""
+    part = Part("a.pdf", PDF, 5, Fate.FAXED, detail={"inside": "winmail.dat"}, pages=1, notes=("turned",))
+    fax = orders.MadeDocument(tmp_path / "1.pdf", 1, 5, "0" * 64, b"\x89PNG\xff\0")
+    made = Made(Headers("Übung", references=("<a>", "<b>")), (part,), (fax,), None, {"n": 1})
+    answer = orders.Answer(made, final=True)
+    assert pool.ANSWER.validate_json(orders.line(answer)) == answer
+    for cover in (CoverSheet("6474959659"), None):
+        order = orders.Order(Task(tmp_path, tmp_path, cover=cover), orders.Limits(1, 2), careful=True)
+        assert orders.order(orders.line(order)) == order
+    for nonsense in (b"", b"{}x", b'{"final": 7}', b'{"made": {"documents": [{"file": 3}]}}'):
+        with pytest.raises(ValueError):
+            pool.ANSWER.validate_json(nonsense)

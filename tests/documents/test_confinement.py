@@ -1,0 +1,168 @@
+"""confinement: what bombs cost, and what a worker cannot do, not even one that a document has taken over."""
+
+import asyncio
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mail2fax.config.settings import Documents
+from mail2fax.documents import confinement, pool
+from mail2fax.documents.orders import Limits, Order
+from mail2fax.documents.pool import Workshop
+from mail2fax.model import Reason
+from tests.support import pdfs
+from tests.support.workers import PDF, at_work, begun, finish, one_page, until, workbenches, workers
+
+# -- bombs
+
+BOMBS = {
+    "deflate": lambda: pdfs.deflate_bomb(500),
+    "deep page tree": lambda: pdfs.deep_tree(50_000),
+    "100,000 pages": lambda: pdfs.many_pages(100_000),
+    "huge page": lambda: pdfs.text("x", box=(0, 0, 1e9, 1e9)),
+    "10 GB picture": lambda: pdfs.claimed_image(60_000, 60_000),
+    "a page tree in a circle": lambda: pdfs.by_hand(
+        [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 1/Kids[2 0 R]>>"]
+    ),
+    "drawings that draw themselves": pdfs.form_recursion,
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+async def test_a_bomb_ends(task, kind):
+    """Each ends in bounded time with a clear answer, also for the sound PDF beside it; the next mail is made."""
+    shop = Workshop(Documents(workers=1, cpu_seconds=4, wall_seconds=20.0, memory=700_000_000))
+    try:
+        mail = pdfs.mail((pdfs.text("sound"), PDF, "sound.pdf"), (BOMBS[kind](), PDF, "bomb.pdf"))
+        begin = time.monotonic()
+        made = await shop.make(task(mail))
+        assert time.monotonic() - begin < 25
+        names = {part.name: part for part in made.parts}
+        if made.reason:
+            assert made.reason is Reason.PART_REFUSED
+            assert names["bomb.pdf"].reason in {Reason.TOO_COMPLEX, Reason.DAMAGED, Reason.TOO_MANY_PAGES}
+            assert names["sound.pdf"].reason is Reason.PART_REFUSED
+        else:
+            assert kind in {"huge page", "10 GB picture", "deep page tree"}
+            assert made.documents[0].size < 100_000
+        assert (await shop.make(task(one_page()))).documents
+    finally:
+        await shop.close()
+
+
+# -- what a worker cannot do
+
+
+async def test_the_server_s_secrets_stay_with_the_server(task, monkeypatch):
+    """No variable of the server's reaches a worker, not even by way of /proc."""
+    monkeypatch.setenv("MAIL2FAX_PROVIDER__TOKEN", "the token")
+    shop = Workshop(Documents(workers=1))
+    await shop.start()
+    try:
+        await until(workers)
+        for process in workbenches() + workers():
+            environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+            assert b"token" not in environment
+            assert b"MAIL2FAX" not in environment
+        assert not any("MAIL2FAX" in name for name in confinement.environment(os.environ))
+    finally:
+        await shop.close()
+
+
+async def test_there_is_no_network(shop):
+    """Where the kernel lets us, a worker sees no network interface that is up."""
+    await until(workers)
+    here = Path("/proc/self/ns/net").readlink()
+    there = {Path(f"/proc/{process.pid}/ns/net").readlink() for process in workers()}
+    if here in there:
+        pytest.skip("this kernel or container does not allow it")
+    assert len(there) == 1
+
+
+async def test_limits_are_set_before_the_mail_is_read(shop, task):
+    """Memory, processor time, file size, open files and core dumps are limited when the worker opens the mail."""
+    work = task()
+    making = asyncio.create_task(shop.make(work))
+    door = await begun(work)
+    worker = await at_work(work)
+    soft = {
+        name: worker.rlimit(getattr(psutil, f"RLIMIT_{name}"))[0] for name in ("AS", "CPU", "FSIZE", "NOFILE", "CORE")
+    }
+    finish(door, one_page())
+    await making
+    assert soft == {"AS": 1 << 30, "CPU": 20, "FSIZE": 200_000_000, "NOFILE": 64, "CORE": 0}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"no JSON\n",
+        b'{"made": 7}\n',
+        b'{"final": true, "made": {"documents": [{"file": "/etc/passwd", "pages": 1, "size": 1, "sha256": ""}]}}\n',
+    ],
+)
+async def test_a_worker_is_not_believed(task, words):
+    """A worker that a document has taken over can say what it likes: it is checked, and no file of others is taken."""
+    ours, theirs = socket.socketpair()
+    worker = pool._Worker(None, *await asyncio.open_unix_connection(sock=ours))
+    try:
+        theirs.sendall(words)
+        ending = await worker.do(Order(task(b""), Limits(1, 1)))
+        assert (ending.made, ending.how) == (None, "babbled")
+    finally:
+        theirs.close()
+        await worker.close()
+
+
+async def test_a_worker_that_does_not_stop_talking(task):
+    """An answer without end is cut off, and does not fill the server's memory."""
+    ours, theirs = socket.socketpair()
+    worker = pool._Worker(None, *await asyncio.open_unix_connection(sock=ours, limit=1 << 16))
+
+    def talk():
+        try:
+            while True:
+                theirs.sendall(b"x" * 65536)
+        except OSError:
+            theirs.close()
+
+    talking = asyncio.create_task(asyncio.to_thread(talk))
+    ending = await worker.do(Order(task(b""), Limits(1, 1)))
+    assert ending.how == "babbled"
+    await worker.close()
+    await talking
+
+
+# -- what a worker shares
+
+SETTLED = """
+import ctypes, mail2fax.documents.fork_memory
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_size_t, [ctypes.c_size_t]
+blocks = [libc.malloc(200) for _ in range(4000)]
+for block in blocks[::2]:
+    libc.free(block)
+mail2fax.documents.fork_memory.settle()
+print(sum(libc.malloc(200) < blocks[2000] for _ in range(2000)))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc has other gaps")
+def test_a_worker_s_memory_is_new():
+    """Once the workbench has settled, no gap between things that stay is given to anybody: a fork shares its page."""
+    ran = subprocess.run([sys.executable, "-c", SETTLED], capture_output=True, text=True, check=True)
+    assert ran.stdout == "0\n"
+
+
+def test_the_server_s_libraries_are_not_in_a_worker():
+    """What a worker does not need is not copied for it: the workbench has neither pydantic nor Pillow's other parsers."""
+    listing = "import sys, mail2fax.workbench; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    assert not {"pydantic", "asyncio", "sqlalchemy", "PIL.AvifImagePlugin"} & set(ran.stdout.split())

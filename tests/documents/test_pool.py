@@ -1,0 +1,233 @@
+"""workshop and workbench: a fresh process for each document; whatever dies, the others go on."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from mail2fax.config.settings import Documents
+from mail2fax.documents.orders import CoverSheet
+from mail2fax.documents.pool import WorkerError, Workshop
+from mail2fax.model import Fate, Permanent, Reason
+from tests.support import pdfs
+from tests.support.workers import PDF, at_work, begun, finish, gone, one_page, until, workbenches, workers
+
+# -- documents are made
+
+
+async def test_a_mail_becomes_a_document(shop, task):
+    """What a worker makes arrives whole: the account, the file, the preview."""
+    made = await shop.make(task(one_page(), preview=True))
+    (fax,) = made.documents
+    assert fax.file.read_bytes().startswith(b"%PDF-1.7")
+    assert fax.preview.startswith(b"\x89PNG")
+    assert made.parts[-1].fate is Fate.FAXED
+
+
+async def test_many_at_once(shop, task):
+    """More mails than workers: each is made, none is mixed up with another."""
+    tasks = [task(pdfs.mail((pdfs.text(*"abc"[: n % 3 + 1]), PDF, f"{n}.pdf"))) for n in range(12)]
+    made = await asyncio.gather(*map(shop.make, tasks))
+    assert [one.documents[0].pages for one in made] == [n % 3 + 1 for n in range(12)]
+    assert [one.parts[-1].name for one in made] == [f"{n}.pdf" for n in range(12)]
+
+
+async def test_workers_are_fresh_and_ready(shop, task):
+    """Workers stand ready before they are needed, and none serves twice."""
+    await until(lambda: len(workers()) == 2)
+    ready = {worker.pid for worker in workers()}
+    await asyncio.gather(shop.make(task(one_page())), shop.make(task(one_page())))
+    await until(lambda: len(workers()) == 2)
+    assert not ready & {worker.pid for worker in workers()}
+
+
+async def test_a_refusal_is_an_answer(shop, task):
+    """A mail that cannot be faxed is no failure of the worker: its reason comes back, once."""
+    made = await shop.make(task(pdfs.mail((b"%PDF-1.7 broken", PDF, "a.pdf"))))
+    assert made.reason is Reason.DAMAGED
+
+
+async def test_the_server_s_loop_goes_on(shop, task):
+    """While documents are made, the event loop is never held up for long."""
+    await shop.make(task(one_page()))
+    gaps, stop = [], asyncio.Event()
+
+    async def watch():
+        while not stop.is_set():
+            before = time.perf_counter()
+            await asyncio.sleep(0.005)
+            gaps.append(time.perf_counter() - before)
+
+    watcher = asyncio.create_task(watch())
+    await asyncio.gather(*(shop.make(task(one_page())) for _ in range(10)))
+    stop.set()
+    await watcher
+    assert sorted(gaps)[len(gaps) // 2] < 0.05
+
+
+# -- death
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+async def test_a_killed_worker_is_replaced(shop, task, number):
+    """A worker dies in the middle of a document: the document is made by another, and its neighbour never notices."""
+    hurt, neighbour = task(), task()
+    making = [asyncio.create_task(shop.make(each)) for each in (hurt, neighbour)]
+    neighbour_goes_on = await begun(neighbour)
+    door = await begun(hurt)
+    victim = await at_work(hurt)
+    victim.send_signal(number)
+    await gone(victim)
+    await at_work(hurt)
+    finish(door, one_page("hurt"))
+    finish(neighbour_goes_on, one_page("neighbour"))
+    made = await asyncio.gather(*making)
+    assert [one.documents[0].pages for one in made] == [1, 1]
+
+
+async def test_idle_workers_may_die(shop, task):
+    """Workers killed while they stood ready cost nothing but the time for new ones."""
+    await until(lambda: len(workers()) == 2)
+    for worker in workers():
+        worker.kill()
+    assert (await shop.make(task(one_page()))).documents
+
+
+async def test_the_workbench_may_die(shop, task):
+    """The process that makes workers is killed, with a document at work: all goes on with a new one."""
+    work = task()
+    making = asyncio.create_task(shop.make(work))
+    door = await begun(work)
+    (bench,) = workbenches()
+    old = workers()
+    bench.kill()
+    await gone(*old)
+    await at_work(work)
+    finish(door, one_page())
+    assert (await making).documents
+    assert (await shop.make(task(one_page()))).documents
+    assert [new.pid for new in workbenches()] != [bench.pid]
+
+
+async def test_workers_that_are_always_killed_are_no_fault_of_the_mail(shop, task):
+    """Ended from outside twice: not refused, but to be tried again later."""
+    work = task()
+    making = asyncio.create_task(shop.make(work))
+    door = await begun(work)
+    for _ in range(2):
+        victim = await at_work(work)
+        victim.kill()
+        await gone(victim)
+    with pytest.raises(WorkerError):
+        await making
+    os.close(door)
+
+
+async def test_a_hang_ends(task):
+    """A document that never gets done is given up after its time, twice; then the next one is made."""
+    shop = Workshop(Documents(workers=1, wall_seconds=1.0))
+    try:
+        begin = time.monotonic()
+        with pytest.raises(Permanent) as caught:
+            await shop.make(task())
+        assert caught.value.reason is Reason.TOO_COMPLEX
+        assert time.monotonic() - begin < 10
+        await until(lambda: len(workers()) == 1)
+    finally:
+        await shop.close()
+
+
+async def test_who_stops_waiting_ends_the_worker(shop, task):
+    """A document whose making is cancelled, as at shutdown, leaves no process behind."""
+    work = task()
+    making = asyncio.create_task(shop.make(work))
+    door = await begun(work)
+    victim = await at_work(work)
+    making.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await making
+    await gone(victim)
+    os.close(door)
+
+
+async def test_what_a_worker_started_ends_with_it(task, tmp_path, monkeypatch):
+    """An office program that hangs is ended with the worker that started it."""
+    office, left = tmp_path / "bin" / "soffice", tmp_path / "pid"
+    office.parent.mkdir()
+    os.mkfifo(left)
+    office.write_text(f"#!/bin/sh\necho $$ > {left}\nexec sleep 600\n")
+    office.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{office.parent}{os.pathsep}{os.environ['PATH']}")
+    word = b"PK\x03\x04" + b"\0" * 26 + b"word/document.xml" + b"\0" * 100
+    kind = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+    shop = Workshop(Documents(workers=1))
+    try:
+        work = task(pdfs.mail((word, kind, "letter.docx")), convert=("office",))
+        making = asyncio.create_task(shop.make(work))
+        started = psutil.Process(int(await asyncio.to_thread(left.read_text)))
+        making.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await making
+        await gone(started)
+    finally:
+        await shop.close()
+
+
+async def test_our_own_fault_is_told_with_its_place(shop, task, tmp_path):
+    """A template that does not compile is nobody's document's fault: told as a failure of ours, by line and type."""
+    template = tmp_path / "own.typ"
+    template.write_text("#nonsense")
+    with pytest.raises(WorkerError, match=r"TemplateError at typesetting\.py:\d+ _set"):
+        await shop.make(task(one_page(), cover=CoverSheet("6474959659", template=str(template))))
+
+
+async def test_closing_leaves_nothing(task):
+    """After close there is no process and no open socket; starting takes no time, and closing unused is fine."""
+    shop = Workshop(Documents(workers=2))
+    await shop.start()
+    await shop.make(task(one_page()))
+    benches, busy = workbenches(), workers()
+    await shop.close()
+    assert workbenches() == []
+    await gone(*benches, *busy)
+    await shop.close()
+    await Workshop(Documents()).close()
+
+
+SCRIPT = """
+import asyncio, sys
+from pathlib import Path
+from mail2fax.document import Task
+from mail2fax.settings import Documents
+from mail2fax.workshop import Workshop
+print("main is read")
+async def main():
+    shop = Workshop(Documents(workers=1))
+    made = await shop.make(Task(Path(sys.argv[1]), Path(sys.argv[2])))
+    await shop.close()
+    print(made.documents[0].pages)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", ["script", "command"])
+def test_the_server_s_main_module_is_not_imported(task, tmp_path, how):
+    """However the server was started, workers do not run its main module again, and nothing warns."""
+    script = tmp_path / "server.py"
+    script.write_text(SCRIPT)
+    work = task(one_page())
+    start = [str(script)] if how == "script" else ["-c", SCRIPT]
+    run = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", *start, work.source, work.folder],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert (run.stdout, run.stderr, run.returncode) == ("main is read\n1\n", "", 0)

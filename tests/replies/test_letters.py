@@ -1,0 +1,423 @@
+"""The replies: what they say, in which thread, and that nothing of a mail can make them say something else."""
+
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+from email.header import decode_header, make_header
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies
+
+from mail2fax.config.settings import FaxLine, Provider, Reply, Settings, Smtp
+from mail2fax.model import Envelope, Fate, Headers, Part, Reason, State
+from mail2fax.replies import bodies, samples
+from mail2fax.replies.headers import clean, message_id, open_letter, verbatim, written
+from mail2fax.replies.letters import Letters
+from tests.support import goldens
+
+MESSAGE, DELIVERED, FAILED, UNKNOWN = samples.MESSAGE, samples.DELIVERED, samples.FAILED, samples.UNKNOWN
+FIELDS = {
+    *("From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "X-Auto-Response-Suppress"),
+    *("In-Reply-To", "References", "Reply-To", "MIME-Version", "Content-Type", "Content-Language"),
+}
+ENGLISH = Letters(Settings(), goldens.SECRET)
+
+
+letters = goldens.letters
+
+
+sent = goldens.sent
+
+
+def text(letter):
+    return goldens.body(letter, "plain")
+
+
+def html(letter):
+    return goldens.body(letter, "html")
+
+
+def words(letter):
+    """The text, without its line breaks."""
+    return " ".join(text(letter).split())
+
+
+def about(message=MESSAGE, **headers):
+    return replace(message, headers=replace(message.headers, **headers))
+
+
+# -- golden files
+
+
+@pytest.mark.parametrize(("name", "found"), list(goldens.goldens()), ids=lambda value: value[:24].partition("\n")[0])
+def test_every_outcome_language_and_format_is_as_it_was_read(name, found):
+    """A person has read each of these; `python -m tests.goldens` writes them anew."""
+    golden = (goldens.FOLDER / name).read_text("utf-8")
+    assert goldens.fits(golden, found) is None
+
+
+def test_no_golden_file_is_left_over():
+    """What is no longer written is no longer kept."""
+    assert {path.name for path in goldens.FOLDER.iterdir()} == {name for name, _ in goldens.goldens()}
+
+
+# -- header and thread
+
+
+def test_a_reply_stands_in_the_thread_of_its_mail():
+    """In-Reply-To is the mail, References its ancestors and the mail (RFC 5322 section 3.6.4)."""
+    ancestors = tuple(f"<{n}@office.example>" for n in range(3))
+    reply = sent(ENGLISH.outcome(about(references=ancestors), [DELIVERED]))
+    assert reply["In-Reply-To"] == MESSAGE.headers.message_id
+    assert reply["References"].split() == [*ancestors, MESSAGE.headers.message_id]
+
+
+@pytest.mark.parametrize("bad", ["", "no brackets", "<a b@c>", "<a@b>\r\nBcc: x@y", "<" + "a" * 300 + "@b>"])
+def test_a_mail_without_a_usable_id_is_answered_without_a_thread(bad):
+    """Neither In-Reply-To nor References are made up."""
+    reply = sent(ENGLISH.outcome(about(message_id=bad), [DELIVERED]))
+    assert reply["In-Reply-To"] is None and reply["References"] is None
+
+
+def test_long_threads_and_long_ids_stay_readable():
+    """Ids are never encoded or cut, lines are folded between them, and a thread of hundreds is shortened."""
+    ids = tuple(f"<{'x' * 200}.{n}@a-mail-server-with-a-long-name.example>" for n in range(300))
+    raw = ENGLISH.outcome(about(references=ids, message_id=ids[-1]), [DELIVERED])
+    references = sent(raw)["References"].split()
+    assert references[0] == ids[0] and references[-1] == ids[-1] and len(references) == 20
+    assert b"=?" not in raw.partition(b"\r\n\r\n")[0]
+
+
+def test_the_message_id_is_the_same_at_every_attempt():
+    """A copy is known as a copy; another outcome of the same fax is another mail."""
+    ids = [
+        sent(ENGLISH.outcome(MESSAGE, [fax]))["Message-ID"]
+        for fax in (DELIVERED, replace(DELIVERED, now=DELIVERED.finished_at + timedelta(hours=1)))
+    ]
+    assert ids == [f"<delivered.{DELIVERED.id}@fax.local>"] * 2
+    resolved = sent(ENGLISH.outcome(MESSAGE, [replace(UNKNOWN, state=State.FAILED)]))["Message-ID"]
+    assert len({*ids, resolved, sent(ENGLISH.outcome(MESSAGE, [UNKNOWN]))["Message-ID"]}) == 3
+    first, second = (
+        sent(ENGLISH.outcome(MESSAGE, faxes))["Message-ID"] for faxes in (samples.SUMMARY, [DELIVERED, DELIVERED])
+    )
+    assert first != second and first == sent(ENGLISH.outcome(MESSAGE, samples.SUMMARY))["Message-ID"]
+    assert message_id("a b", "x<>@y", "fax.local") == "<a-b.x-y@fax.local>"
+
+
+def test_no_machine_answers_a_reply():
+    """RFC 3834: auto-replied, from the configured person, never from a number; Exchange is asked too."""
+    for letter in (
+        ENGLISH.outcome(MESSAGE, [DELIVERED]),
+        ENGLISH.delayed(MESSAGE, samples.WAITING, next_at=MESSAGE.received_at),
+    ):
+        reply = sent(letter)
+        assert reply["Auto-Submitted"] == "auto-replied" and reply["X-Auto-Response-Suppress"] == "All"
+        assert reply["From"] == "Fax <fax@fax.local>" and reply["To"] == "anna@clinic.example"
+        assert DELIVERED.number not in reply["From"] + str(reply["Reply-To"])
+    assert sent(ENGLISH.admin("line-held", {}))["Auto-Submitted"] == "auto-generated"
+
+
+@pytest.mark.parametrize(
+    ("letter", "subject"),
+    [
+        (ENGLISH.outcome(MESSAGE, [DELIVERED]), "Faxed to (647) 495-9659: Lab results"),
+        (ENGLISH.outcome(MESSAGE, [FAILED]), "Not faxed to (647) 495-9659: Lab results"),
+        (ENGLISH.outcome(about(subject=""), [UNKNOWN]), "Unclear whether faxed to (647) 495-9659"),
+        (ENGLISH.outcome(MESSAGE, samples.SUMMARY), "Faxed to 1 of 3 numbers: Lab results"),
+        (letters(language="fr").outcome(MESSAGE, [DELIVERED]), "Télécopié au (647) 495-9659 : Lab results"),
+    ],
+)
+def test_the_subject_says_the_outcome_first(letter, subject):
+    """Outcome, number as people write it, and the sender's own subject."""
+    assert sent(letter)["Subject"] == subject
+
+
+@settings(max_examples=150, deadline=None)
+@given(strategies.text(max_size=400))
+def test_any_subject_comes_back_as_it_was(subject):
+    """Encoded words stay whole: a mail program reads what the sender wrote, but for what cannot be shown."""
+    head = open_letter("Fax <fax@fax.local>", "a@b.ca", f"Faxed: {subject}", MESSAGE.received_at, "<1@fax.local>")
+    assert head.isascii() and max(map(len, head.split("\r\n"))) <= 78
+    field = re.search(r"^Subject: (.*?)\r\n(?! )", head, re.MULTILINE | re.DOTALL)[1]
+    shown = str(make_header(decode_header(field.replace("\r\n", ""))))
+    assert " ".join(shown.split()) == clean(f"Faxed: {subject}")
+
+
+nasty = strategies.text(
+    strategies.sampled_from("\r\n\0\t<>\"'&{}%=?:;,@ aé\u2028\u202e\udc80\x85"), max_size=40
+) | strategies.sampled_from(
+    [
+        "x\r\nBcc: evil@example.org",
+        "</td><script>alert(1)</script>",
+        "{{ 7777*3 }}",
+        "%(number)s",
+        "=?utf-8?q?=0D=0ABcc:?=",
+    ]
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(strategies.data())
+def test_nothing_of_a_mail_can_write_a_header_or_html(data):
+    """Whatever subject, names, addresses and details hold, the fields stay ours and HTML stays text."""
+    draw = lambda: data.draw(nasty)  # noqa: E731
+    message = replace(
+        MESSAGE,
+        envelope=Envelope(f"{draw()}@office.example", (), "192.0.2.1", helo=draw(), envid=draw()),
+        headers=Headers(draw(), draw(), (draw(), draw()), draw(), draw(), (draw(),)),
+        parts=(Part(draw(), draw(), 1, Fate.REFUSED, Reason.UNSUPPORTED, {"kind": draw()}, notes=(draw(),)),),
+    )
+    asked = frozenset({"FAILURE"})
+    fax = replace(
+        FAILED,
+        recipient=draw(),
+        provider_ref=draw(),
+        detail={"http": draw()},
+        orcpt=draw(),
+        progress=draw(),
+        reason=Reason.PROVIDER_REFUSED,
+    )
+    for one in (fax, replace(fax, notify=asked)):
+        raw = letters(json_part=True).outcome(message, [one])
+        reply = sent(raw)
+        assert set(reply.keys()) <= FIELDS and len(reply.keys()) == len(set(reply.keys()))
+        shown = reply.get_body(("html",)).get_content()
+        assert "<script" not in shown and "23331" not in shown
+        _Balanced().feed(shown)
+        assert not re.search(rb"(?m)^Bcc", raw)
+
+
+@pytest.mark.parametrize("pattern", ["*@clinic.example", "ANNA@*", "anna@clinic.example"])
+def test_the_language_is_chosen_by_sender_first(pattern):
+    """[reply] languages, then language, then what the mail says, then English."""
+    french = about(languages=("fr-CA", "en"))
+    assert words(letters(languages={pattern: "fr"}, language="en").outcome(MESSAGE, [DELIVERED])).startswith("Votre")
+    assert words(letters(language="en").outcome(french, [DELIVERED])).startswith("Your")
+    assert words(ENGLISH.outcome(french, [DELIVERED])).startswith("Votre")
+    assert words(ENGLISH.outcome(about(languages=("de", "fr", "en")), [DELIVERED])).startswith("Votre")
+    assert words(ENGLISH.outcome(about(languages=("de",)), [DELIVERED])).startswith("Your")
+
+
+# -- what is said
+
+
+def test_all_that_is_known_is_told():
+    """Number, subject, pages, times in the configured zone, duration, attempts, queue id and provider's reference."""
+    fax = replace(DELIVERED, submissions=2, retry_of="7DQ2M4X9KT1B8-9")
+    for said in (
+        words(letters(time_zone="America/Vancouver").outcome(MESSAGE, [fax])),
+        html(letters(time_zone="America/Vancouver").outcome(MESSAGE, [fax])),
+    ):
+        for fact in (
+            *("(647) 495-9659", "Lab results", "all 3 pages", "1 min 19 secs", fax.id, fax.provider_ref, fax.retry_of),
+            *("November 23, 2026, 11:03:55 a.m. PST", "November 23, 2026, 11:05:14 a.m. PST"),
+        ):
+            assert fact in said
+    assert re.search(r"Attempts +2\n", text(ENGLISH.outcome(MESSAGE, [fax])))
+
+
+def test_each_part_is_accounted_for():
+    """Faxed, ignored or refused; why; and for the refused what to do."""
+    said = words(goldens.letter("refused", "en"))
+    for fact in (
+        *(
+            "the text of the mail (text, 1 kB): not faxed Only attachments",
+            "Lab results.pdf (PDF, 184 kB): in order, 3 pages",
+        ),
+        *(
+            "Consent form.pdf (PDF, 92 kB): refused It is locked",
+            "print it to a new PDF",
+            "Files of this kind cannot be faxed (Word)",
+        ),
+    ):
+        assert fact in said
+
+
+def test_parts_are_faxed_only_when_the_fax_was():
+    """A part of a fax that was not sent is "in order", never "faxed"."""
+    assert "Lab results.pdf (PDF, 184 kB): faxed, 3 pages" in words(ENGLISH.outcome(MESSAGE, [DELIVERED]))
+    for fax in (FAILED, UNKNOWN, samples.CANCELLED):
+        assert ": faxed" not in words(ENGLISH.outcome(MESSAGE, [fax]))
+
+
+def test_a_failure_without_a_reason_is_not_explained():
+    """The provider gives no reason, so none is guessed."""
+    said = words(ENGLISH.outcome(MESSAGE, [FAILED]))
+    assert "The provider gave no reason." in said
+    assert not re.search(r"busy|no answer|voice|tone|paper|engaged", said, re.IGNORECASE)
+
+
+def test_an_unknown_outcome_is_told_honestly():
+    """It may have arrived, it was not sent again, and how to send it again; never "failed"."""
+    said = words(ENGLISH.outcome(MESSAGE, [UNKNOWN]))
+    for fact in (
+        "We do not know whether",
+        "may or may not have arrived",
+        "was not sent again",
+        "Ask the recipient",
+        "reply to this mail",
+    ):
+        assert fact in said
+    assert not re.search(r"\bfailed\b|not sent\.", said)
+
+
+def test_a_delayed_fax_says_when_it_is_tried_next():
+    """The next attempt's time, and how to cancel."""
+    said = words(goldens.letter("delayed", "en"))
+    assert "next attempt is at November 23, 2026, 2:19:55 p.m. EST" in said and "To cancel this fax" in said
+
+
+def test_a_summary_tells_each_number_and_its_way_back():
+    """Every number with its outcome; those that did not arrive with an address to send again."""
+    letter = ENGLISH.outcome(MESSAGE, samples.SUMMARY)
+    said = text(letter)
+    assert all(
+        state in said for state in ("(647) 495-9659  delivered", "(416) 555-1234  not sent", "(800) 555-1234  unclear")
+    )
+    assert said.count("resend+") == 2 and html(letter).count("mailto:resend+") == 2
+    assert sent(letter)["Reply-To"] is None
+
+
+def test_what_has_no_document_cannot_be_sent_again():
+    """No way back is offered where there is nothing to send, after delivery, or when the administrator wants none."""
+    for letter in (
+        ENGLISH.outcome(MESSAGE, [samples.REFUSED]),
+        ENGLISH.outcome(MESSAGE, [DELIVERED]),
+        letters(resend=False).outcome(MESSAGE, [FAILED]),
+        letters(resend=False).delayed(MESSAGE, samples.WAITING, next_at=MESSAGE.received_at),
+    ):
+        assert sent(letter)["Reply-To"] is None and "mailto:" not in html(letter)
+
+
+def test_what_was_sent_again_is_not_sent_once_more_by_a_mere_reply():
+    """A machine that answers everything could have written it: the address stands in the text, for people."""
+    again = replace(FAILED, retry_of="7DQ2M4X9KT1B8-9")
+    for language in goldens.LANGUAGES:
+        letter = letters(language=language).outcome(MESSAGE, [again])
+        assert sent(letter)["Reply-To"] is None
+        assert "resend+7dq2m4x9kt1b8-1." in text(letter) and "mailto:resend+" in html(letter)
+        assert sent(letters(language=language).outcome(MESSAGE, [FAILED]))["Reply-To"].startswith("resend+")
+
+
+def test_as_little_as_is_known_is_enough():
+    """A mail without any header, parts or pages is answered all the same."""
+    bare = replace(MESSAGE, headers=Headers(), parts=())
+    for fax in (
+        replace(FAILED, pages=None, submitted_at=None, finished_at=None, document_id="", reason=None, status=""),
+        replace(UNKNOWN, reason=None),
+    ):
+        letter = ENGLISH.outcome(bare, [fax])
+        assert fax.id in text(letter) and fax.id in html(letter)
+
+
+# -- how it is made
+
+
+@settings(max_examples=150, deadline=None)
+@given(strategies.text(strategies.characters(exclude_categories=["Cs"]), max_size=300).filter(str.strip))
+def test_any_words_come_back_as_they_were(words):
+    """Whatever encoding is chosen: ASCII in short lines, and the very same lines for the reader."""
+    raw = bytes(bodies.plain(words))
+    assert raw.isascii() and max(map(len, raw.split(b"\r\n"))) <= 78 and b"\n" not in raw.replace(b"\r\n", b"")
+    assert sent(raw).get_payload(decode=True).splitlines() == words.encode().splitlines()
+
+
+def test_no_field_goes_on_in_a_line_that_a_value_made():
+    """Even what was not cleaned before stays in its field."""
+    value = "a\r\nBcc: b@c\n\rX: y\r"
+    for field in (verbatim("To", value), written("Subject", value)):
+        assert not re.search(r"(?m)^(?:Bcc|X):", field) and field.count("\r\n") == field.count("\n")
+
+
+def test_a_reply_is_small_and_seven_bit():
+    """A few kilobytes, ASCII on the wire, in lines that every mail server takes (RFC 5322 section 2.1.1)."""
+    long = replace(
+        MESSAGE,
+        headers=replace(MESSAGE.headers, subject="é" * 300),
+        parts=(replace(samples.PARTS[1], name="ü" * 200),) * 5,
+    )
+    for message in (MESSAGE, long):
+        for language in goldens.LANGUAGES:
+            raw = letters(language=language).outcome(message, [DELIVERED])
+            assert raw.isascii() and max(map(len, raw.split(b"\r\n"))) <= 998 and b"\n" not in raw.replace(b"\r\n", b"")
+            assert len(raw) < (16_000 if message is MESSAGE else 40_000)
+
+
+class _Balanced(HTMLParser):
+    """Refuses HTML whose tags do not match, and what would fetch something from elsewhere."""
+
+    VOID = frozenset({"meta", "br", "img"})
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+        self.images = []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        given = dict(attributes)
+        if tag == "img":
+            assert given["alt"]
+        assert given.get("src", "cid:").startswith("cid:") and given.get("href", "mailto:").startswith("mailto:")
+        assert tag not in ("script", "link", "iframe", "form", "object")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def close(self):
+        super().close()
+        assert not self.open
+
+
+@pytest.mark.parametrize("name", goldens.CASES)
+def test_the_html_is_sound_and_fetches_nothing(name):
+    """Tags match, pictures have words, nothing comes from elsewhere, layout tables are not read out as tables."""
+    for language in goldens.LANGUAGES:
+        shown = html(goldens.letter(name, language))
+        parser = _Balanced()
+        parser.feed(shown)
+        parser.close()
+        assert f'<html lang="{language}">' in shown and "url(" not in shown and "@import" not in shown
+        assert shown.count("<h1") == 1 and "color-scheme" in shown
+
+
+def test_the_preview_is_inside_the_mail():
+    """With [reply] preview, page 1 is shown from a part of the mail itself; without, there is no picture."""
+    letter = sent(letters(preview="first").outcome(MESSAGE, [DELIVERED], preview=b"\x89PNG\r\n\x1a\n"))
+    (picture,) = (part for part in letter.walk() if part.get_content_type() == "image/png")
+    assert picture["Content-ID"] == "<first-page>" and picture.get_content() == b"\x89PNG\r\n\x1a\n"
+    assert "cid:first-page" in letter.get_body(("html",)).get_content()
+    assert "cid:" not in html(ENGLISH.outcome(MESSAGE, [DELIVERED]))
+
+
+def test_machines_read_the_outcome():
+    """[reply] json_part adds the outcome as data, beside the words for people."""
+    letter = sent(letters(json_part=True).outcome(MESSAGE, [FAILED]))
+    (part,) = (part for part in letter.walk() if part.get_content_type() == "application/json")
+    outcome = json.loads(part.get_content())
+    (fax,) = outcome["faxes"]
+    assert (fax["state"], fax["reason"], fax["number"]) == ("failed", "provider-failed", "6474959659")
+    assert [one["fate"] for one in outcome["parts"]] == ["ignored", "faxed", "ignored"]
+    assert "not sent" in letter.get_body(("plain",)).get_content()
+
+
+def test_no_secret_gets_into_a_reply():
+    """Neither token, password nor signing key stands in any reply."""
+    canary = "canary-8812"
+    made = Letters(
+        Settings(
+            provider=Provider(token=canary),
+            line=[FaxLine(name="a", senders=["*"], token=canary)],
+            reply=Reply(relay=f"smtp://fax:{canary}@h:25", secret=canary, json_part=True),
+            smtp=Smtp(),
+        ),
+        canary.encode(),
+    )
+    for _kind, message, faxes in samples.every():
+        for one in (faxes, [replace(fax, notify=frozenset({"SUCCESS", "FAILURE", "DELAY"})) for fax in faxes]):
+            if all(fax.final for fax in one):
+                assert canary.encode() not in made.outcome(message, one)
+    assert canary not in repr(vars(made._stationery))

@@ -1,0 +1,340 @@
+"""The main job over real sockets: a mail goes in by SMTP, the fax out over HTTP, the reply back by SMTP."""
+
+import asyncio
+import json
+import smtplib
+import time
+
+import pytest
+
+from mail2fax.model import Reason, State
+from mail2fax.spool import questions
+from tests.support.faxapi import LOST, Reply
+from tests.support.samples import mail, pdf
+
+TOKEN = "canary-token-7391"
+
+
+async def test_a_mail_is_faxed_once_and_answered_in_its_thread(bridge, faxapi, outbox):
+    """The promise of the whole program, seen from outside."""
+    running = await bridge()
+    queue_id = await running.send(mail(pdf(2), subject="Lab results", message_id="<1@office.example>"))
+    reply = await outbox.next()
+    (post,) = faxapi.posts
+    assert (post.number, post.token) == ("6474959659", TOKEN)
+    assert post.document.startswith(b"%PDF-")
+    assert [name for name, _ in post.fields] == [
+        "token", "number", "file", "sendCover", "coverFrom", "coverTo", "coverSubject", "coverMessage",
+    ]  # fmt: skip
+    assert (reply.sender, reply.recipient) == ("", "anna@office.example")
+    assert reply.message["In-Reply-To"] == "<1@office.example>"
+    assert reply.message["Auto-Submitted"] == "auto-replied"
+    assert "Lab results" in reply.subject and "(647) 495-9659" in reply.subject
+    fax = await running.until(queue_id, State.DELIVERED)
+    assert (fax.pages, fax.submissions) == (2, 1)
+
+
+async def test_every_recipient_gets_a_fax_and_the_sender_a_reply_for_each(bridge, faxapi, outbox):
+    """Three numbers, one of them refused at the door: two faxes, two replies."""
+    running = await bridge()
+    host, port = running.address
+
+    def send():
+        with smtplib.SMTP(host, port) as client:
+            return client.sendmail(
+                "anna@office.example",
+                ["6474959659@fax.local", "9005550100@fax.local", "4165550100@fax.local"],
+                mail(pdf()),
+            )
+
+    refused = await asyncio.to_thread(send)
+    assert list(refused) == ["9005550100@fax.local"]
+    await outbox.wait(2)
+    assert sorted(post.number for post in faxapi.posts) == ["4165550100", "6474959659"]
+
+
+async def test_failed_is_told_without_a_guess(bridge, faxapi, outbox):
+    """Failed is final; nothing is sent again."""
+    faxapi.words = ["Loading", "Sending", "Failed"]
+    running = await bridge()
+    queue_id = await running.send(mail(pdf()))
+    reply = await outbox.next()
+    assert "not" in reply.subject.lower() or "fail" in reply.subject.lower()
+    assert (await running.faxes(queue_id))[0].reason is Reason.PROVIDER_FAILED
+    assert len(faxapi.posts) == 1
+
+
+async def test_a_lost_answer_is_unknown_and_never_sent_again(bridge, faxapi, outbox):
+    """After the whole request left, silence is a doubt: said in plain words, and not resolved by sending twice."""
+    faxapi.on_post(LOST)
+    running = await bridge()
+    queue_id = await running.send(mail(pdf()))
+    await outbox.next()
+    fax = await running.until(queue_id, State.UNKNOWN)
+    assert fax.reason is Reason.NO_ANSWER
+    await asyncio.sleep(1.0)  # longer than every pause of these settings
+    assert len(faxapi.uploads) == 1
+
+
+async def test_unknown_words_and_errors_only_delay_the_news(bridge, faxapi, outbox):
+    """Polls survive what no document names."""
+    faxapi.words = ["Loading", "Loading", "Loading", "Loading", "Dancing", "Success"]
+    faxapi.on_poll(
+        Reply(status=500), Reply(body=b"<html>"), Reply(body={"error_code": 401, "message": f"Invalid {TOKEN}"})
+    )
+    running = await bridge()
+    queue_id = await running.send(mail(pdf()))
+    await outbox.next()
+    fax = await running.until(queue_id, State.DELIVERED)
+    history = await running.node.spool.read(questions.history, fax.id)
+    assert "Dancing" in json.dumps([dict(event.detail) for event in history])
+    assert TOKEN not in json.dumps([dict(event.detail) for event in history])
+
+
+async def test_the_deadline_makes_it_unknown(bridge, faxapi, outbox):
+    """No last word until [poll] deadline: nobody knows, and the sender is told so."""
+    faxapi.words = ["Sending"]
+    running = await bridge(poll={"deadline": 0.6})
+    queue_id = await running.send(mail(pdf()))
+    await outbox.next()
+    fax = await running.until(queue_id, State.UNKNOWN)
+    assert (fax.reason, fax.status) == (Reason.NO_FINAL_WORD, "4.4.7")
+
+
+async def test_not_processed_is_tried_again(bridge, faxapi, outbox):
+    """429 and 503 with Retry-After were not taken: one fax in the end."""
+    faxapi.on_post(Reply(status=429), Reply(status=503, headers={"Retry-After": "0"}))
+    running = await bridge()
+    await running.send(mail(pdf()))
+    await outbox.next()
+    assert len(faxapi.posts) == 3
+
+
+async def test_a_provider_that_is_down_is_waited_for(bridge, faxapi, outbox):
+    """Accepted mail waits, and goes on by itself."""
+    await faxapi.stop()
+    running = await bridge()
+    queue_id = await running.send(mail(pdf()))
+    await running.until(queue_id, State.PREPARED)
+    async with asyncio.timeout(10):
+        while not await running.node.spool.read(questions.trouble_list):
+            await asyncio.sleep(0.05)
+    await faxapi.start()
+    await outbox.next()
+    assert len(faxapi.posts) == 1
+
+
+async def test_giving_up_is_told(bridge, faxapi, outbox):
+    """A provider that never takes the fax: failed with 4.4.7 after [retry] give_up."""
+    await faxapi.stop()
+    running = await bridge(retry={"give_up": 0.5})
+    queue_id = await running.send(mail(pdf()))
+    await outbox.next()
+    fax = await running.until(queue_id, State.FAILED)
+    assert (fax.status, fax.reason) == ("4.4.7", Reason.GAVE_UP)
+
+
+async def test_a_reply_relay_that_is_down_is_waited_for(bridge, faxapi, outbox):
+    """The outcome is known, the sender is told when his server is back."""
+    await outbox.down()
+    running = await bridge()
+    queue_id = await running.send(mail(pdf()))
+    await running.until(queue_id, State.DELIVERED)
+    await asyncio.sleep(0.5)
+    await outbox.up()
+    await outbox.next()
+    assert len(faxapi.posts) == 1
+
+
+async def test_a_reply_refused_for_good_is_undeliverable(bridge, outbox):
+    """5yz ends it: visible, and told to the administrator."""
+    outbox.fault("rcpt", "550 5.1.1 no such user")
+    running = await bridge(reply={"admin": "Fax admin <admin@office.example>"})
+    queue_id = await running.send(mail(pdf()))
+    told = await outbox.next()
+    assert told.recipient == "admin@office.example"
+    assert (await running.faxes(queue_id))[0].reply == "undeliverable"
+
+
+@pytest.mark.parametrize(
+    ("attachment", "reason"),
+    [
+        (b"", Reason.EMPTY),
+        (b"%PDF-1.4\nnothing that anybody could read", Reason.DAMAGED),
+        (b"PK\x03\x04 not a pdf", Reason.NOT_A_PDF),
+    ],
+)
+async def test_what_cannot_be_faxed_is_named(bridge, faxapi, outbox, attachment, reason):
+    """A failure reply names the attachment; nothing is sent."""
+    running = await bridge()
+    queue_id = await running.send(mail(attachment, name="Befund März.pdf"))
+    reply = await outbox.next()
+    assert "Befund März.pdf" in reply.text
+    (fax,) = await running.faxes(queue_id)
+    assert fax.state is State.FAILED
+    message = await running.node.spool.message(queue_id)
+    assert reason in {part.reason for part in message.parts}
+    assert faxapi.uploads == []
+
+
+async def test_no_attachment_is_told(bridge, faxapi, outbox):
+    """Never silence."""
+    running = await bridge()
+    queue_id = await running.send(mail())
+    await outbox.next()
+    assert (await running.faxes(queue_id))[0].reason is Reason.NOTHING_FAXABLE
+    assert faxapi.uploads == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no header at all",
+        b"From: a@b.example\r\n\r\n" + b"x" * 5000 + b"\r\n",
+        b"Subject: \xff\xfe caf\xe9\r\nContent-Type: text/plain; charset=nope\r\n\r\n\xe9\xff\r\n",
+    ],
+)
+async def test_odd_mails_end_in_a_reply(bridge, outbox, content):
+    """No From, no Date, no Message-ID, 8-bit, long lines: handled."""
+    running = await bridge()
+    await running.send(content)
+    reply = await outbox.next()
+    assert reply.recipient == "anna@office.example"
+    assert reply.message["In-Reply-To"] is None
+
+
+async def test_lines_choose_the_token_by_sender(bridge, faxapi, outbox):
+    """The first [[line]] whose pattern fits, else [provider] token."""
+    lines = [
+        {"name": "accounting", "senders": ["*@accounting.example"], "token": "token-a"},
+        {"name": "all of office", "senders": ["*@office.example"], "token": "token-b"},
+    ]
+    running = await bridge(line=lines)
+    for sender in ("Bob@Accounting.example", "anna@office.example", "c@elsewhere.example"):
+        await running.send(mail(pdf(), subject=sender), sender=sender)
+    await outbox.wait(3)
+    assert {post.token for post in faxapi.posts} == {"token-a", "token-b", TOKEN}
+
+
+async def test_a_bad_token_holds_the_line_and_bounces_nothing(bridge, faxapi, outbox):
+    """401: faxes wait until the token is mended, then all go."""
+    faxapi.tokens = {"other"}
+    running = await bridge()
+    ids = [await running.send(mail(pdf(), subject=str(n))) for n in range(3)]
+    async with asyncio.timeout(10):
+        while not await running.node.spool.read(questions.trouble_list):
+            await asyncio.sleep(0.05)
+    assert outbox.mails == []
+    faxapi.tokens = {TOKEN}
+    await outbox.wait(3)
+    assert len({(await running.faxes(queue_id))[0].provider_ref for queue_id in ids}) == 3
+
+
+async def test_the_administrator_is_told_of_a_held_line_once(bridge, faxapi, outbox):
+    """Several faxes find out at the same moment: one mail, whatever went wrong before."""
+    faxapi.tokens = {"other"}
+    running = await bridge(reply={"admin": "Fax admin <admin@office.example>"})
+    await asyncio.gather(*(running.send(mail(pdf(), subject=str(n))) for n in range(4)))
+    told = await outbox.next()
+    assert told.recipient == "admin@office.example"
+    assert TOKEN not in told.content.decode()
+    await asyncio.sleep(1.0)
+    assert len(outbox.mails) == 1
+
+
+async def test_several_pdfs_are_merged_or_sent_apart(bridge, faxapi, outbox):
+    """[documents] several decides: one fax of all in order, or one each."""
+    running = await bridge(documents={"several": "separate"})
+    await running.send(mail(pdf(1), pdf(2)))
+    await outbox.wait(2)
+    assert len(faxapi.posts) == 2
+    assert len({post.document for post in faxapi.posts}) == 2
+
+
+async def test_a_group_gets_one_summary(bridge, faxapi, outbox):
+    """[reply] group: one mail tells of all numbers."""
+    running = await bridge(reply={"group": True})
+    queue_id = await running.send(mail(pdf()), "6474959659@fax.local", "4165550100@fax.local", "4165550101@fax.local")
+    reply = await outbox.next()
+    for number in ("(647) 495-9659", "(416) 555-0100", "(416) 555-0101"):
+        assert number in reply.text
+    async with asyncio.timeout(20):
+        while not all(fax.replied_at for fax in await running.faxes(queue_id)):
+            await asyncio.sleep(0.05)
+    assert len(outbox.mails) == 1
+
+
+async def test_a_late_fax_earns_one_word(bridge, faxapi, outbox):
+    """[reply] delay_notice: "still trying", once."""
+    await faxapi.stop()
+    running = await bridge(reply={"delay_notice": 4})  # longer than preparing takes: until then no subject is known
+    await running.send(mail(pdf(), subject="Lab results"))
+    notice = await outbox.next()
+    assert "Lab results" in notice.subject
+    await faxapi.start()
+    await outbox.next()
+    assert len(outbox.mails) == 2
+
+
+async def test_nobody_is_told_of_a_delay_who_does_not_want_to_be(bridge, faxapi, outbox):
+    """RFC 3461: NOTIFY=NEVER holds for the "still trying" mail as well."""
+    await faxapi.stop()
+    running = await bridge(reply={"delay_notice": 1})
+
+    def send():
+        with smtplib.SMTP(*running.address, timeout=30) as client:
+            client.ehlo("client.example")
+            client.mail("anna@office.example")
+            client.rcpt("6474959659@fax.local", ["NOTIFY=NEVER"])
+            return client.data(mail(pdf()))[1].decode().split()[-1]
+
+    queue_id = await asyncio.to_thread(send)
+    async with asyncio.timeout(20):
+        while (await running.faxes(queue_id))[0].noticed_at is None:
+            await asyncio.sleep(0.05)
+    await faxapi.start()
+    await running.until(queue_id, State.DELIVERED)
+    async with asyncio.timeout(20):
+        while (await running.faxes(queue_id))[0].reply != "suppressed":
+            await asyncio.sleep(0.05)
+    assert outbox.mails == []
+
+
+async def test_it_is_quick_on_an_idle_machine(bridge, faxapi, outbox):
+    """Steps are woken, not polled for: the whole way takes much less than the idle look-around."""
+    running = await bridge()
+    await running.send(mail(pdf()))  # warm
+    await outbox.next()
+    began = time.monotonic()
+    await running.send(mail(pdf(), subject="again"))
+    await faxapi.until(lambda: len(faxapi.posts) == 2)
+    assert time.monotonic() - began < 2.0
+
+
+async def test_a_thousand_waiting_polls_are_no_busy_loop(bridge, faxapi, outbox):
+    """Polls leave at their due times, at most `concurrency` at once."""
+    faxapi.words = ["Sending"]
+    running = await bridge(poll={"first": 3.0, "longest": 3.0}, provider={"concurrency": 3})
+    for n in range(30):
+        await running.send(mail(pdf(), subject=str(n)))
+    await faxapi.until(lambda: len(faxapi.posts) == 30)
+    used = time.process_time()
+    await asyncio.sleep(1.0)
+    assert time.process_time() - used < 0.9
+
+
+async def test_twenty_large_mails_at_once(bridge, faxapi, outbox):
+    """All accepted within seconds, all faxed once, all answered, though each POST takes its time."""
+    faxapi.before_post = lambda _: Reply(delay=0.5)
+    running = await bridge()
+    mails = [mail(pdf(1, size=1_000_000 + 100_000 * n), subject=str(n)) for n in range(20)]
+    places = asyncio.Semaphore(10)
+
+    async def send(content):
+        async with places:
+            return await running.send(content)
+
+    await asyncio.gather(*(send(content) for content in mails))
+    await outbox.wait(20, timeout=60)
+    assert len(faxapi.posts) == len(faxapi.uploads) == 20

@@ -1,0 +1,128 @@
+"""The golden replies: every outcome, language and format. `python -m tests.goldens` writes them anew, to be read by a person.
+
+A `*` in a golden file stands for anything on that line.
+"""
+
+import re
+from dataclasses import replace
+from email import message_from_bytes, policy
+from pathlib import Path
+
+from mail2fax.config.settings import Reply, Settings
+from mail2fax.model import Reason
+from mail2fax.replies import samples
+from mail2fax.replies.letters import Letters
+
+FOLDER = Path(__file__).parents[1] / "replies" / "golden"
+SECRET = b"a key for tests"
+LANGUAGES = ("en", "fr")
+
+_REFUSED = replace(samples.MESSAGE, parts=samples.REFUSED_PARTS)
+_ASKED = frozenset({"SUCCESS", "FAILURE", "DELAY"})
+CASES = {
+    "delivered": (samples.MESSAGE, [samples.DELIVERED]),
+    "failed": (samples.MESSAGE, [samples.FAILED]),
+    "refused": (_REFUSED, [samples.REFUSED]),
+    "unknown": (samples.MESSAGE, [samples.UNKNOWN]),
+    "cancelled": (samples.MESSAGE, [samples.CANCELLED]),
+    "resolved": (samples.MESSAGE, [replace(samples.DELIVERED, reason=Reason.RESOLVED_BY_OPERATOR)]),
+    "delayed": (samples.MESSAGE, [samples.WAITING]),
+    "summary": (samples.MESSAGE, list(samples.SUMMARY)),
+}
+ASKED = {
+    name: (message, [replace(fax, notify=_ASKED, orcpt="rfc822;fax-6474959659@clinic.example") for fax in faxes])
+    for name, (message, faxes) in CASES.items()
+}
+REPORTS = ("delivered", "failed", "cancelled", "delayed")
+UNDELIVERABLE = {
+    "kind": "undeliverable",
+    "fax": samples.FAILED.id,
+    "sender": "anna@clinic.example",
+    "note": "mail.example:25 answered RCPT with 550 5.1.1 no such user",
+}
+HELD = {"kind": "line-held", "fax": samples.FAILED.id, "line": "accounting", "note": "HTTP 401"}
+
+
+_MADE = {}
+
+
+def letters(**reply):
+    """Letters with these settings: made once, since templates are read at the first use."""
+    return _MADE.setdefault(repr(reply), Letters(Settings(reply=Reply(**reply)), SECRET))
+
+
+def sent(letter):
+    """As a mail program reads it off the wire."""
+    return message_from_bytes(letter, policy=policy.default)
+
+
+def body(letter, subtype):
+    """The words in this form."""
+    return sent(letter).get_body((subtype,)).get_content().replace("\r\n", "\n")
+
+
+def letter(name, language, cases=CASES, **reply):
+    made = letters(language=language, **reply)
+    if name in ("undeliverable", "line-held"):
+        detail = UNDELIVERABLE if name == "undeliverable" else HELD
+        return made.admin(name, detail, notice_id="N1", at=samples.ACCEPTED)
+    message, faxes = cases[name]
+    if name == "delayed":
+        return made.delayed(message, faxes[0], next_at=samples.ACCEPTED.replace(minute=19))
+    return made.outcome(message, faxes)
+
+
+def goldens():
+    """Name of the golden file, and what should be in it."""
+    for language in LANGUAGES:
+        for name in CASES:
+            made = letter(name, language)
+            yield f"{name}.{language}.txt", _header(made) + body(made, "plain")
+            yield f"{name}.{language}.html", _unstyled(body(made, "html"))
+        for name in ("undeliverable", "line-held"):
+            made = letter(name, language)
+            yield f"{name}.{language}.txt", _header(made) + body(made, "plain")
+    for name in REPORTS:
+        yield f"{name}.dsn", _report(letter(name, "en", ASKED))
+    yield "summary.json", sent(letter("summary", "en", json_part=True)).get_payload(1).get_content().decode()
+
+
+def _header(made):
+    head = made.decode().partition("\r\n\r\n")[0].replace("\r\n", "\n")
+    return re.sub(r'boundary="[^"]*"', 'boundary="*"', head) + "\n\n"
+
+
+def _unstyled(html):
+    html = re.sub(r"<style>.*</style>", "<style>*</style>", html, flags=re.DOTALL)
+    return re.sub(r'style="[^"]*"', 'style="*"', html)
+
+
+def _report(made):
+    """All but the words for people, which are those of the other golden files."""
+    text = made.decode().replace("\r\n", "\n")
+    _, _, *parts, _ = text.split(f"\n--{sent(made).get_boundary()}")
+    return _header(made) + "\n".join(part.removeprefix("\n") for part in parts)
+
+
+def fits(golden, found):
+    """The first line that differs, and how; None when all fit."""
+    wanted, lines = golden.split("\n"), found.split("\n")
+    for number, (pattern, line) in enumerate(zip(wanted, lines, strict=False), start=1):
+        form = ".*".join(map(re.escape, pattern.split("*")))
+        if not re.fullmatch(form, line):
+            return f"line {number}: expected {pattern!r}, found {line!r}"
+    return None if len(wanted) == len(lines) else f"{len(wanted)} lines expected, {len(lines)} found"
+
+
+def main():
+    FOLDER.mkdir(exist_ok=True)
+    for old in FOLDER.iterdir():
+        old.unlink()
+    for name, text in goldens():
+        signed = re.sub(r"((?:resend|cancel)\+[\w-]+\.)[a-z2-7]{16}", r"\1*", text)
+        (FOLDER / name).write_text(signed)
+    print(len(list(FOLDER.iterdir())), "golden files")
+
+
+if __name__ == "__main__":
+    main()

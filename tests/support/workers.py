@@ -1,0 +1,100 @@
+"""A workshop, tasks for it, and ways to see and wait for its processes."""
+
+import asyncio
+import itertools
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mail2fax.config.settings import Documents
+from mail2fax.documents.orders import Task
+from mail2fax.documents.pool import Workshop
+from tests.support import pdfs
+
+PDF = "application/pdf"
+_numbers = itertools.count()
+
+
+@pytest.fixture
+async def shop():
+    """A workshop of two workers."""
+    opened = Workshop(Documents(workers=2))
+    await opened.start()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def task(tmp_path):
+    """A task for a mail, with a folder of its own."""
+
+    def made(mail: bytes | None = None, **how) -> Task:
+        place = tmp_path / str(next(_numbers))
+        place.mkdir()
+        (place / "work").mkdir()
+        source = place / "mail"
+        if mail is None:  # the worker waits in the middle of its work until somebody writes
+            os.mkfifo(source)
+        else:
+            source.write_bytes(mail)
+        return Task(source, place / "work", **how)
+
+    return made
+
+
+def one_page(text: str = "page") -> bytes:
+    return pdfs.mail((pdfs.text(text), PDF, "a.pdf"))
+
+
+def workbenches() -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.Process().children()
+        if "mail2fax.documents.forkserver" in " ".join(process.cmdline())
+    ]
+
+
+def workers() -> list[psutil.Process]:
+    return [worker for bench in workbenches() for worker in bench.children()]
+
+
+async def until(true, seconds: float = 10.0) -> None:
+    """Wait for something that other processes bring about."""
+    async with asyncio.timeout(seconds):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+async def begun(task: Task) -> int:
+    """Wait until a worker is in the middle of this task; the way to let it go on."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return os.open(task.source, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:  # nobody reads yet
+                await asyncio.sleep(0.01)
+
+
+def finish(door: int, mail: bytes) -> None:
+    os.write(door, mail)
+    os.close(door)
+
+
+async def at_work(task: Task) -> psutil.Process:
+    """The worker that reads this task's mail."""
+    await until(lambda: any(_reads(worker, task.source) for worker in workers()))
+    return next(worker for worker in workers() if _reads(worker, task.source))
+
+
+def _reads(worker: psutil.Process, source: Path) -> bool:
+    """Whether the worker has this pipe open; psutil shows regular files only."""
+    try:
+        return any(os.path.realpath(link) == str(source.resolve()) for link in Path(f"/proc/{worker.pid}/fd").iterdir())
+    except OSError:  # it has just ended
+        return False
+
+
+async def gone(*processes: psutil.Process) -> None:
+    await until(lambda: not any(process.is_running() for process in processes))
