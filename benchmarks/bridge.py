@@ -97,7 +97,7 @@ def settings(folder: Path, http: str, smtp: str, spool: str) -> Settings:
 async def serve(folder: Path, http: str, smtp: str, spool: str) -> None:
     """Run until SIGTERM. The last line says what was spent since the last SIGUSR1."""
     chosen = settings(folder, http, smtp, spool)
-    log.configure(chosen.log)
+    log.configure(chosen.log.format, chosen.log.level)
     node.Worker = MeteredWorker  # type: ignore[misc]
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

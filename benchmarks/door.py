@@ -23,7 +23,7 @@ async def serve(folder: Path) -> None:
     settings = Settings.model_validate(
         {"smtp": {"listen": ["127.0.0.1:0"]}, "spool": {"url": f"sqlite:///{folder}/spool.db"}}
     )
-    log.configure(settings.log)
+    log.configure(settings.log.format, settings.log.level)
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     async with open_spool(settings, serving=True) as spool:

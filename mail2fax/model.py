@@ -154,6 +154,15 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may log in: one line of the users file."""
+
+    name: str
+    hash: str = field(repr=False)
+    patterns: tuple[str, ...] = ()  # reverse-paths this login may use; () leaves it to [smtp] allowed_senders
+
+
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """RFC 5321's envelope, and who brought it."""
 

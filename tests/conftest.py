@@ -30,10 +30,10 @@ pytest_plugins = [
 @pytest.fixture(autouse=True)
 def own_secrets():
     """What one test hides from the log is no secret to the next."""
-    before = set(log.events._secrets)
+    before = set(log.secrets._secrets)
     yield
-    log.events._secrets.clear()
-    log.events._secrets.update(before)
+    log.secrets._secrets.clear()
+    log.secrets._secrets.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ FaxId = Annotated[str, typer.Argument(metavar="ID", help="A queue id, as the 250
 def load(file: Path | None) -> Settings:
     """The settings, with the log set up as they say."""
     settings = loader.load(file, os.environ)
-    log.configure(settings.log)
+    log.configure(settings.log.format, settings.log.level)
     return settings
 
 

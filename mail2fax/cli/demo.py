@@ -73,7 +73,7 @@ async def run(out: Console, base: Settings | None, *, keep: bool) -> int:
         mailbox = Mailbox()
         relay = await stack.enter_async_context(_mail_server(mailbox))
         settings = _settings(base or Settings(), Path(folder), provider.url, relay, keep=keep)
-        log.configure(settings.log)
+        log.configure(settings.log.format, settings.log.level)
         bridge = await stack.enter_async_context(node.running(settings))
         out.print(_opening(bridge.addresses[0], provider.url))
         arrived = await _one_mail(out, bridge, provider, mailbox)

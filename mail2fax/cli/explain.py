@@ -13,12 +13,12 @@ from mail2fax.config import loader
 from mail2fax.config.settings import Settings
 from mail2fax.documents.orders import CoverSheet, Made, Task
 from mail2fax.documents.pool import Workshop
-from mail2fax.model import Part, Permanent, Recipient, Verdict
+from mail2fax.model import Part, Permanent, Recipient, User, Verdict
 from mail2fax.rules import address
 from mail2fax.rules.patterns import Patterns
 from mail2fax.rules.policy import Policy, Ruling
 from mail2fax.smtp import loops
-from mail2fax.smtp.users import User, Users
+from mail2fax.smtp.users import Users
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,10 @@ from mail2fax.log.events import (
     accepted_for_postmaster,
     answered,
     client_vanished,
-    configure,
     delayed,
     dismissed,
     drained,
     ended,
-    hide,
     lease_lost,
     line_open,
     line_shut,
@@ -19,7 +17,6 @@ from mail2fax.log.events import (
     not_accepted,
     not_overwritten,
     not_reloaded,
-    observed,
     odd_word,
     poll_failed,
     postponed,
@@ -27,7 +24,6 @@ from mail2fax.log.events import (
     progress,
     provider_answered,
     purged,
-    redact,
     refused,
     reloaded,
     replied,
@@ -48,6 +44,8 @@ from mail2fax.log.events import (
     withdrawn,
     worker_ended,
 )
+from mail2fax.log.secrets import hide, redact
+from mail2fax.log.setup import configure, observed
 
 __all__ = [
     "accepted",

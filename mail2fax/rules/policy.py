@@ -11,11 +11,10 @@ from functools import lru_cache
 
 from mail2fax.config import types
 from mail2fax.config.settings import Limits, Settings
-from mail2fax.model import Recipient, Usage
+from mail2fax.model import Recipient, Usage, User
 from mail2fax.rules import address, numbers
 from mail2fax.rules.address import AddressError, shown
 from mail2fax.rules.patterns import Patterns
-from mail2fax.smtp.users import User
 
 REMEMBERED = 8192  # answers of each kind: a busy office has fewer senders and numbers
 COVER = "cover."

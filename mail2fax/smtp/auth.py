@@ -8,9 +8,9 @@ from typing import Any
 from aiosmtpd.smtp import MISSING, AuthResult, LoginPassword
 
 from mail2fax import log
+from mail2fax.model import User
 from mail2fax.smtp import answers
 from mail2fax.smtp.connection import Wire
-from mail2fax.smtp.users import User
 
 _FREE_FAILURES = 3  # wrong passwords of a client before each one more costs it a pause
 

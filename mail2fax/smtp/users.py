@@ -7,7 +7,6 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import argon2
@@ -16,21 +15,13 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from mail2fax import log
 from mail2fax.config import types
 from mail2fax.config.loader import ConfigError
+from mail2fax.model import User
 
 # OWASP's smallest advice for argon2id, 19 MiB and two passes: mail programs log in for every mail, and two logins
 # at once must stay small beside the mails in flight.
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 LONGEST = 1024  # characters of a password that are worth hashing
 WORLD_READABLE = 0o004
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """One line of the users file."""
-
-    name: str
-    hash: str = field(repr=False)
-    patterns: tuple[str, ...] = ()  # reverse-paths this login may use; () leaves it to [smtp] allowed_senders
 
 
 class Users:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from mail2fax import log
-from mail2fax.config.settings import Log, Provider, Settings
+from mail2fax.config.settings import Provider, Settings
 from mail2fax.model import Line, State, Verdict
 from mail2fax.providers import held_body
 from mail2fax.providers.rinble import Rinble
@@ -56,7 +56,7 @@ def everything_logged(request):
     written = io.StringIO()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    log.configure(Log(format=request.param, level="debug"), written)
+    log.configure(request.param, "debug", written)
     for name in ("httpx", "httpcore", "asyncio"):
         logging.getLogger(name).setLevel(logging.DEBUG)
     yield written
@@ -214,7 +214,7 @@ def test_no_command_prints_them(tmp_path, arguments):
 
 def test_a_short_secret_does_not_uncover_a_long_one(monkeypatch):
     """Whatever order they were made known in, and however they overlap."""
-    monkeypatch.setattr(log.events, "_secrets", set())
+    monkeypatch.setattr(log.secrets, "_secrets", set())
     for secret in ("abcd", "xabcdx", "b%2Bcd"):
         log.hide(secret)
     assert log.redact("<xabcdx> <abcd> <b%2Bcd>") == "<***> <***> <***>"
@@ -222,7 +222,7 @@ def test_a_short_secret_does_not_uncover_a_long_one(monkeypatch):
 
 def test_a_secret_of_a_letter_or_two_is_not_blanked_everywhere(monkeypatch):
     """It would hide nothing, and make every line of the log unreadable."""
-    monkeypatch.setattr(log.events, "_secrets", set())
+    monkeypatch.setattr(log.secrets, "_secrets", set())
     for secret in ("", "x", "abc"):
         log.hide(secret)
     assert log.redact("extra abc") == "extra abc"

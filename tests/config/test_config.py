@@ -51,7 +51,7 @@ format = "json"
 
 @pytest.fixture(autouse=True)
 def _own_secrets(monkeypatch):
-    monkeypatch.setattr(log.events, "_secrets", set())
+    monkeypatch.setattr(log.secrets, "_secrets", set())
 
 
 @pytest.fixture
@@ -341,7 +341,7 @@ def test_secrets_are_not_shown():
     assert shown["spool"]["url"] == "postgresql://u:***@h/d?sslmode=require&password=***"
     assert shown["reply"]["relay"] == "smtps://u:***@h:465"
     assert shown["smtp"]["listen"] == ["127.0.0.1:2525"]
-    assert log.events._secrets == {CANARY}
+    assert log.secrets._secrets == {CANARY}
 
 
 def test_every_secret_is_hidden_from_the_log():

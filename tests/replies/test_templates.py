@@ -16,7 +16,7 @@ from babel.dates import format_datetime
 from babel.messages.pofile import read_po
 
 from mail2fax import log, resources
-from mail2fax.config.settings import Log, Reply, Settings
+from mail2fax.config.settings import Reply, Settings
 from mail2fax.model import Reason
 from mail2fax.replies import samples
 from mail2fax.replies.facts import Draft
@@ -36,7 +36,7 @@ def said():
     """What is logged while a test runs."""
     stream, root = io.StringIO(), logging.getLogger()
     before = root.handlers[:], root.level
-    log.configure(Log(format="json"), stream)
+    log.configure("json", "info", stream)
     yield stream.getvalue
     root.handlers[:], _ = before
     root.setLevel(before[1])

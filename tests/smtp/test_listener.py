@@ -16,7 +16,7 @@ import structlog
 from aiosmtpd.smtp import SMTP
 
 from mail2fax import log
-from mail2fax.config.settings import Log, Settings
+from mail2fax.config.settings import Settings
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp import answers
 from mail2fax.smtp.connection import Wire
@@ -310,7 +310,7 @@ def everything_logged():
     """All that is logged at the finest level, as an operator sees it."""
     root, stream = logging.getLogger(), io.StringIO()
     before = root.handlers[:], root.level
-    log.configure(Log(level="debug"), stream)
+    log.configure("console", "debug", stream)
     yield stream
     root.handlers[:], root.level = before
     structlog.reset_defaults()

@@ -15,7 +15,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from mail2fax import httpd, log, node
-from mail2fax.config.settings import Log, Settings
+from mail2fax.config.settings import Settings
 from mail2fax.health import Condition
 from mail2fax.model import Envelope, Receipt, Recipient, State
 from mail2fax.spool import operator
@@ -96,7 +96,7 @@ def _samples(text: str) -> dict[str, float]:
 @contextlib.asynccontextmanager
 async def serving(spool: Any, **sections: Any):
     settings = Settings.model_validate({"web": {"listen": "127.0.0.1:0"}, **sections})
-    log.configure(Log(), io.StringIO())
+    log.configure("console", "info", io.StringIO())
     working = asyncio.create_task(asyncio.Event().wait())
     condition = Condition(("127.0.0.1:2525",), working)
     try:
@@ -260,7 +260,7 @@ EVENTS = [
 @pytest.mark.parametrize(("happens", "counted"), EVENTS)
 def test_every_counted_event_is_counted(happens, counted):
     """What the log says is counted, whatever the level that is shown: who words an event anew is told here."""
-    log.configure(Log(level="error"), io.StringIO())
+    log.configure("console", "error", io.StringIO())
     counter = metrics.Metrics()
     with log.observed(counter.note):
         happens()
@@ -271,7 +271,7 @@ def test_every_counted_event_is_counted(happens, counted):
 
 def test_an_observer_that_fails_harms_nobody():
     """A fax must not fail for being counted."""
-    log.configure(Log(), out := io.StringIO())
+    log.configure("console", "info", out := io.StringIO())
     with log.observed(lambda _event, facts: facts["no such fact"]):
         log.submitted(fax="X-1", number="6474959659", ref="r", line="")
     assert "X-1" in out.getvalue()
@@ -300,7 +300,7 @@ async def test_gauges_say_how_the_spool_stands(site, spool):
 
 async def test_a_fax_is_counted_from_door_to_reply(bridge, outbox):
     """Each number of one fax's way arrives in the metrics, and no address, number, id or token does."""
-    log.configure(Log(), io.StringIO())
+    log.configure("console", "info", io.StringIO())
     log.hide(CANARY)
     running = await bridge(web={"listen": "127.0.0.1:0"})
     queue_id = await running.send(samples.mail(samples.pdf(2), subject="Biopsy of Mrs Smith"))
@@ -539,7 +539,7 @@ async def test_without_listen_nothing_is_served_or_counted(bridge):
     """[web] listen turns it on; without it there is no socket and no observer."""
     running = await bridge()
     assert running.node.page == ""
-    assert not log.events._observers
+    assert not log.setup._observers
 
 
 async def test_a_node_that_ends_is_not_ready_but_alive(bridge_settings, faxapi):
