@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks import processes
 from mail2fax import collector, log, node
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.steps.worker import Station, Worker
 
 by_step: defaultdict[str, float] = defaultdict(float)  # processor seconds by step

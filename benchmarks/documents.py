@@ -1,6 +1,6 @@
 """What it costs to make documents in processes of their own, and what bombs cost.
 
-python -m benchmarks.documents overhead    wait and processor time per document: in process, workshop, pebble
+python -m benchmarks.documents overhead    wait and processor time per document: in process, pool, pebble
 python -m benchmarks.documents corpus FOLDER    every PDF of a folder at the shipped limits: verdict, seconds, memory
 """
 
@@ -24,10 +24,10 @@ try:
 except ImportError:
     pebble = None
 
-from mail2fax.config.settings import Documents
+from mail2fax.config import Documents
 from mail2fax.documents import assembly
 from mail2fax.documents.orders import Task
-from mail2fax.documents.pool import Workshop
+from mail2fax.documents.pool import Pool
 from mail2fax.model import Permanent
 from tests.support import pdfs
 
@@ -91,7 +91,7 @@ class InProcess:
 
 async def overhead(count: int, rounds: int) -> None:
     """The ways take turns, so that what else the machine does falls on all of them."""
-    ways = {"in process": InProcess(), "workshop": Workshop(Documents())}
+    ways = {"in process": InProcess(), "pool": Pool(Documents())}
     if pebble:
         ways["pebble"] = Pebble()
     waits: dict[str, list[float]] = {name: [] for name in ways}
@@ -123,7 +123,7 @@ async def overhead(count: int, rounds: int) -> None:
 
 
 async def corpus(folder: Path) -> None:
-    shop = Workshop(Documents())
+    shop = Pool(Documents())
     seconds, verdicts = {}, Counter()
     with tempfile.TemporaryDirectory() as place:
         source = Path(place, "mail")

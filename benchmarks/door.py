@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 from mail2fax import collector, log
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp.listener import Listener
-from mail2fax.spool.spool import open_spool
+from mail2fax.spool import open_spool
 
 
 async def serve(folder: Path) -> None:

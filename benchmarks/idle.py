@@ -46,7 +46,7 @@ def run(seconds: float, starts: int = 4) -> dict[str, float]:
             took.append(until)
             cpu.append(processes.cpu(process.pid))
             if len(took) == starts:
-                time.sleep(min(seconds, 3))  # templates are read, the workbench loads
+                time.sleep(min(seconds, 3))  # templates are read, the forkserver loads
                 before, begun = processes.cpu(process.pid), time.monotonic()
                 time.sleep(seconds)
                 share = (processes.cpu(process.pid) - before) / (time.monotonic() - begun)
@@ -59,7 +59,7 @@ def run(seconds: float, starts: int = 4) -> dict[str, float]:
         ("start to 220, existing spool, s", found["start"]),
         ("processor time of that start, s", found["cpu"]),
         ("idle, % of a core", found["idle"]),
-        ("memory with its workbench, MB", weight / 1e6),
+        ("memory with its forkserver, MB", weight / 1e6),
     ]
     show("A node that has nothing to do", ("what", "figure"), rows)
     return found

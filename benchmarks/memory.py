@@ -20,8 +20,8 @@ from benchmarks import history, peers, processes
 from benchmarks.load import quantile
 from benchmarks.mails import MB
 from benchmarks.table import machine, show
-from mail2fax.config.settings import Settings
-from mail2fax.spool.spool import open_spool
+from mail2fax.config import Settings
+from mail2fax.spool import open_spool
 
 LARGE = 25 * MB
 

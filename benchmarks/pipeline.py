@@ -21,9 +21,9 @@ from benchmarks import history, peers
 from benchmarks.accept import load
 from benchmarks.mails import KB, MB
 from benchmarks.table import machine, median, show
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import State
-from mail2fax.spool.spool import POLL, SUBMIT, open_spool
+from mail2fax.spool import POLL, SUBMIT, open_spool
 
 HISTORY = (100, 1_000, 10_000, 100_000)
 IN_FLIGHT = 10_000
@@ -97,7 +97,7 @@ def split(one: dict) -> dict[str, float]:
     seconds["writer thread"] = threads.get("writer", 0.0)
     others = (name for name in threads if name not in {"MainThread", "writer"})
     seconds["readers and other threads"] = sum(threads[name] for name in others)
-    seconds["documents: workbench and workers"] = one["spent"]["processes"]["documents"]
+    seconds["documents: forkserver and workers"] = one["spent"]["processes"]["documents"]
     return {name: 1000 * spent / one["count"] for name, spent in seconds.items()}
 
 
@@ -119,7 +119,7 @@ async def _claims(spool, work: str) -> float:
         times.append(time.perf_counter() - begun)
         assert len(claimed) == 8
         for fax in claimed:  # as a step does that could do nothing; the next claim takes the next eight
-            await spool.release(fax)
+            await spool.put_back(fax)
         assert all(fax.state is states[work] for fax in claimed)
     return 1000 * median(times)
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 
 from benchmarks.table import median, show
-from mail2fax.config.settings import Poll
+from mail2fax.config import Poll
 from mail2fax.rules.backoff import poll_pause
 
 FAXES = 2000  # of each kind

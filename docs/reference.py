@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 
-from mail2fax.config import settings
+from mail2fax.config import Section, settings
 from mail2fax.config.keys import KEYS, Key, sections
-from mail2fax.config.settings import Section
 
 OPENING = """\
 # Settings

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Condition:
+class Health:
     """Facts that only the node itself knows; the spool's stand in `overview`."""
 
     addresses: tuple[str, ...] = ()  # where mail is accepted; empty: it is not

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from mail2fax import log
 from mail2fax.collector import spare_the_collector
-from mail2fax.config.settings import Settings
-from mail2fax.documents.pool import Workshop
-from mail2fax.health import Condition
+from mail2fax.config import Settings
+from mail2fax.documents.pool import Pool
+from mail2fax.health import Health
 from mail2fax.rules import signed_address
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp.listener import Listener
-from mail2fax.smtp.reply_commands import Answering
-from mail2fax.spool import moves
-from mail2fax.spool.spool import NOTICE, Spool, open_spool
+from mail2fax.smtp.reply_commands import ReplyCommands
+from mail2fax.spool import NOTICE, Spool, moves, open_spool
 from mail2fax.steps.worker import Worker
 
 if TYPE_CHECKING:
@@ -48,21 +47,21 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     """Start a node, and put it down at the end of the context: 421 to open sessions, steps finished or put back."""
     async with contextlib.AsyncExitStack() as stack:
         spool = await stack.enter_async_context(open_spool(settings, serving=True))
-        condition = Condition()  # the page is up before the door opens, and until the last step is put down
-        page = await stack.enter_async_context(_page(settings, spool, condition))
+        health = Health()  # the page is up before the door opens, and until the last step is put down
+        page = await stack.enter_async_context(_page(settings, spool, health))
         secret = await spool.secret("resend")
-        workshop = Workshop(settings.documents)
-        stack.push_async_callback(workshop.close)
-        answering = Answering(settings, spool, workshop, signed_address.key(settings.reply, secret))
+        pool = Pool(settings.documents)
+        stack.push_async_callback(pool.close)
+        answering = ReplyCommands(settings, spool, pool, signed_address.key(settings.reply, secret))
         listener = Listener(settings, spool, Policy(settings), answering)
-        condition.addresses = addresses = tuple(await listener.start())
+        health.addresses = addresses = tuple(await listener.start())
         stack.push_async_callback(listener.close)
-        await workshop.start()  # its process loads its own libraries while we load ours
+        await pool.start()  # its process loads its own libraries while we load ours
         build = await asyncio.to_thread(_builder)
-        pipeline = build(settings, spool, workshop, secret, stack)
+        pipeline = build(settings, spool, pool, secret, stack)
         worker = Worker(spool, pipeline.stations)
         async with _at_work(worker, spool, settings, pipeline.letters) as working:
-            condition.working = working
+            health.working = working
             log.started(
                 node=spool.node,
                 listening=list(addresses),
@@ -70,17 +69,17 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
                 provider=settings.provider.name,
             )
             yield Node(settings, spool, worker, listener, working, addresses, page)
-            condition.draining = True
+            health.draining = True
             await listener.close()
 
 
-def _page(settings: Settings, spool: Spool, condition: Condition) -> contextlib.AbstractAsyncContextManager[str]:
+def _page(settings: Settings, spool: Spool, health: Health) -> contextlib.AbstractAsyncContextManager[str]:
     """The status page, if it is asked for."""
     if not settings.web.listen:
         return contextlib.nullcontext("")
     from mail2fax.web import app  # noqa: PLC0415 -- loading it takes a tenth of the start
 
-    return app.serving(settings, spool, condition)
+    return app.serving(settings, spool, health)
 
 
 def _builder() -> "Builder":

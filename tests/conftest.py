@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 
 from mail2fax import log, node
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import Fax, State
-from mail2fax.spool import questions
-from mail2fax.spool.spool import open_spool
+from mail2fax.spool import open_spool, questions
 
 pytest_plugins = [
     "tests.support.faxapi",

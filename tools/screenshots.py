@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from mail2fax.config.settings import Reply, Settings
+from mail2fax.config import Reply, Settings
 from mail2fax.model import Reason
 from mail2fax.replies import samples
 from mail2fax.replies.letters import Letters

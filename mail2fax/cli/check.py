@@ -13,8 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mail2fax import log
 from mail2fax.cli.console import out
-from mail2fax.config import loader
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings, loader
 from mail2fax.model import Verdict
 from mail2fax.providers import UnusableProvider, open_provider
 from mail2fax.replies.letters import Letters

@@ -13,10 +13,9 @@ import typer
 from rich.console import Console
 
 from mail2fax import log
-from mail2fax.config import loader
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings, loader
+from mail2fax.spool import Spool, open_spool
 from mail2fax.spool.database.schema import open_engine, sqlite_path
-from mail2fax.spool.spool import Spool, open_spool
 
 out = Console()
 # A line of a table stays one in a pipe, for grep.

@@ -26,7 +26,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from mail2fax import log, node
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.documents.pages import typeset
 from mail2fax.model import Event
 from mail2fax.rules.address import pretty

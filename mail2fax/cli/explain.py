@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mail2fax.config import loader
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings, loader
 from mail2fax.documents.orders import CoverSheet, Made, Task
-from mail2fax.documents.pool import Workshop
+from mail2fax.documents.pool import Pool
 from mail2fax.model import Part, Permanent, Recipient, User, Verdict
 from mail2fax.rules import address
 from mail2fax.rules.patterns import Patterns
@@ -138,15 +137,15 @@ def _mail(settings: Settings, file: Path) -> Step:
 async def _document(settings: Settings, file: Path, fax: Recipient | None, sender: str) -> tuple[Made | None, Step]:
     rules, cover = settings.documents, settings.cover
     sheet = CoverSheet(fax.number, cover.company, cover.template, sender) if fax and fax.cover else None
-    workshop = Workshop(rules)
+    pool = Pool(rules)
     with tempfile.TemporaryDirectory() as folder:
         task = Task(file, Path(folder), rules.several, rules.page_size, rules.max_pages, tuple(rules.convert), sheet)
         try:
-            made = await workshop.make(task)
+            made = await pool.make(task)
         except Permanent as verdict:
             return None, Step("document", good=False, said=_why(verdict), rule="[documents]")
         finally:
-            await workshop.close()
+            await pool.close()
     if made.reason:
         detail = ", ".join(f"{key} {value}" for key, value in made.detail.items())
         return made, Step("document", good=False, said=f"{made.reason} {detail}".strip(), rule="[documents]")

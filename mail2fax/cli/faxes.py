@@ -11,8 +11,7 @@ import typer
 from mail2fax.cli.console import ConfigFile, FaxId, Json, load, tell, the_spool, who
 from mail2fax.model import Reason, State
 from mail2fax.rules.address import parse
-from mail2fax.spool import operator, questions
-from mail2fax.spool.spool import REPLY, SUBMIT
+from mail2fax.spool import REPLY, SUBMIT, operator, questions
 
 if TYPE_CHECKING:
     from mail2fax.cli.printing import Whole

@@ -19,7 +19,7 @@ from mail2fax.model import Refused
 from mail2fax.providers import SANDBOX_LISTEN, UnusableProvider
 from mail2fax.rules.address import AddressError
 from mail2fax.sandbox.scenarios import DEFAULT, SCENARIOS
-from mail2fax.spool.database.lock import Busy
+from mail2fax.spool import Busy
 
 if TYPE_CHECKING:
     from mail2fax.sandbox.server import Sandbox

@@ -7,11 +7,11 @@ from email.policy import SMTP
 from email.utils import formatdate, make_msgid, parseaddr
 from pathlib import Path
 
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import Envelope, Receipt, Recipient, Refused
 from mail2fax.rules import address
 from mail2fax.rules.policy import Policy
-from mail2fax.spool.spool import Spool
+from mail2fax.spool import Spool
 
 CLIENT = "command line"
 

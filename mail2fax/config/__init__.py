@@ -1,1 +1,42 @@
 """Settings: one TOML file and the environment, read once, typed and strict."""
+
+from mail2fax.config.loader import ConfigError, effective, load, without_password
+from mail2fax.config.settings import (
+    Cover,
+    Documents,
+    FaxLine,
+    Limits,
+    Log,
+    Numbers,
+    Poll,
+    Provider,
+    Reply,
+    Retry,
+    Section,
+    Settings,
+    Smtp,
+    Spool,
+    Web,
+)
+
+__all__ = [
+    "ConfigError",
+    "Cover",
+    "Documents",
+    "FaxLine",
+    "Limits",
+    "Log",
+    "Numbers",
+    "Poll",
+    "Provider",
+    "Reply",
+    "Retry",
+    "Section",
+    "Settings",
+    "Smtp",
+    "Spool",
+    "Web",
+    "effective",
+    "load",
+    "without_password",
+]

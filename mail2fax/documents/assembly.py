@@ -80,7 +80,7 @@ class _Assembly:
         except MemoryError:
             return _refused(item.part, Reason.TOO_COMPLEX)
         except Exception:
-            # The first time the workshop logs it as a fault of ours and asks for care; then it is the file's.
+            # The first time the pool logs it as a fault of ours and asks for care; then it is the file's.
             if not self._careful:
                 raise
             return _refused(item.part, Reason.DAMAGED)

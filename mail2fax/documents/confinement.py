@@ -1,4 +1,4 @@
-"""What a worker cannot do: reach the network, outlive its workbench, take more than its limits, see other workers."""
+"""What a worker cannot do: reach the network, outlive its forkserver, take more than its limits, see other workers."""
 
 import ctypes
 import os
@@ -20,10 +20,10 @@ _NEEDED = frozenset({"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_L
 
 
 def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the workbench, given at its start so that /proc never shows another."""
+    """The environment of the forkserver, given at its start so that /proc never shows another."""
     kept = {name: value for name, value in own.items() if name in _NEEDED}
     return kept | {
-        # As the server imports, so does the workbench, wherever it was started from.
+        # As the server imports, so does the forkserver, wherever it was started from.
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "PYTHONUTF8": "1",
         # Typst would start a thread for each processor, and their stacks count as memory: one document, one thread.
@@ -45,7 +45,7 @@ def leave_network() -> bool:
 
 
 def alone(descriptor: int) -> None:
-    """Just forked: keep this one descriptor, as number 3, and nothing else of the workbench."""
+    """Just forked: keep this one descriptor, as number 3, and nothing else of the forkserver."""
     os.setpgid(0, 0)  # what it may start (LibreOffice) ends with it
     signal.set_wakeup_fd(-1)
     for ignored in (signal.SIGTERM, signal.SIGINT):  # but SIGCHLD, whose handler does nothing
@@ -63,7 +63,7 @@ def alone(descriptor: int) -> None:
 def limit(limits: Limits) -> None:
     """Set what this process may take. macOS ignores the one on memory."""
     _set(resource.RLIMIT_AS, limits.memory)
-    # At the soft limit SIGXCPU ends the worker: that is how the workshop knows a hang from a crash.
+    # At the soft limit SIGXCPU ends the worker: that is how the pool knows a hang from a crash.
     _set(resource.RLIMIT_CPU, limits.cpu_seconds, 2)
     _set(resource.RLIMIT_FSIZE, limits.file_size)
     _set(resource.RLIMIT_NOFILE, limits.files)

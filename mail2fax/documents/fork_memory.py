@@ -1,4 +1,4 @@
-"""The workbench's memory, arranged such that a worker has to copy little of it.
+"""The forkserver's memory, arranged such that a worker has to copy little of it.
 
 A forked process shares each page of memory with its parent until one of them writes to it. Then the page is copied,
 which takes the kernel some 3 microseconds; an ordinary document takes 1,400 of them. That is a third of what it costs.

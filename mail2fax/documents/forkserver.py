@@ -1,10 +1,10 @@
 """The process beside the server that has every parser loaded and makes a fresh worker for each document.
 
-    workshop (in the server) --a socket each--> workbench --fork--> worker: one order in, one account out, end
+    pool (in the server) --a socket each--> forkserver --fork--> worker: one order in, one account out, end
 
 Run as `python -m mail2fax.documents.forkserver` with one end of a socket pair as standard input. Each byte over it
 carries a socket: fork a worker for it. The worker lives as long as the server keeps the other end of that socket open;
-when it ends otherwise, the workbench says how on the same socket. Nothing a mail holds is ever read in this process, so
+when it ends otherwise, the forkserver says how on the same socket. Nothing a mail holds is read in this process, so
 no worker inherits anything of another's.
 
 Own lines rather than multiprocessing's forkserver or pebble: those import the server's main module into every worker,
@@ -173,7 +173,7 @@ def _work(descriptor: int) -> NoReturn:
             _serve(door)
         status = 0
     finally:
-        os._exit(status)  # nothing that the workbench would do at its end is to be done here
+        os._exit(status)  # nothing that the forkserver would do at its end is to be done here
 
 
 def _serve(door: socket.socket) -> None:
@@ -219,7 +219,7 @@ def _rehearse() -> None:
 
 
 def main() -> None:
-    """Be the workbench until standard input is closed."""
+    """Be the forkserver until standard input is closed."""
     for number in (signal.SIGTERM, signal.SIGINT):  # the server drains first, then closes our standard input
         signal.signal(number, signal.SIG_IGN)
     confinement.leave_network()

@@ -1,7 +1,7 @@
 """The order and the delivery between `prepare` and the process that makes a document.
 
 Both travel as JSON. What comes out of a process that has read a stranger's bytes is no more trusted than those bytes: a
-pickle would run as code, and `workshop` checks every word. The server's own word needs no check, so that a worker does
+pickle would run as code, and `pool` checks every word. The server's own word needs no check, so that a worker does
 without pydantic: a smaller process is forked faster. `assembly.make` is what turns a Task into a Made.
 """
 
@@ -93,7 +93,7 @@ class Answer:
     trace: str = ""  # where our own code failed: file, line and error type, no words of the sender's
 
 
-ENDED = struct.Struct("!i")  # the workbench's last word: a worker's exit status, or minus the signal that ended it
+ENDED = struct.Struct("!i")  # the forkserver's last word: a worker's exit status, or minus the signal that ended it
 
 
 def line(words: Order | Answer) -> bytes:

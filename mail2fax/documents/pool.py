@@ -17,7 +17,7 @@ from typing import Self
 from pydantic import TypeAdapter
 
 from mail2fax import log
-from mail2fax.config.settings import Documents
+from mail2fax.config import Documents
 from mail2fax.documents import confinement, orders
 from mail2fax.documents.orders import ENDED, Answer, Limits, Made, Order, Task
 from mail2fax.model import Permanent, Reason
@@ -25,7 +25,7 @@ from mail2fax.model import Permanent, Reason
 _MOST_ANSWER = 1 << 23  # bytes; a worker that says more is not ours any more
 _SECOND_SHARE = 0.25  # of the time limits is for the second attempt, which takes the quick way
 _VANISHED = "vanished"
-_PATIENCE = 5.0  # seconds for the workbench to end by itself
+_PATIENCE = 5.0  # seconds for the forkserver to end by itself
 ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
 
 
@@ -43,7 +43,7 @@ class _Ending:
 
     @property
     def from_outside(self) -> bool:
-        """Whether somebody else ended it: an operator, the kernel short of memory, the end of the workbench."""
+        """Whether somebody else ended it: an operator, the kernel short of memory, the end of the forkserver."""
         return self.how in {"SIGKILL", "SIGTERM", _VANISHED}
 
 
@@ -70,7 +70,7 @@ class _Workbench:
     async def worker(self) -> "_Worker":
         """Order a worker. Comes back before it is there; what is written to it waits for it.
 
-        Raises ConnectionError when the workbench has ended.
+        Raises ConnectionError when the forkserver has ended.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -95,9 +95,9 @@ class _Worker:
     """The server's end of the socket to one worker. Closing it ends the worker."""
 
     def __init__(
-        self, workbench: _Workbench | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, forkserver: _Workbench | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self.workbench = workbench
+        self.forkserver = forkserver
         self._reader = reader
         self._writer = writer
         self._line = asyncio.create_task(reader.readline())  # the next one
@@ -136,7 +136,7 @@ class _Worker:
 
 
 def _how(last: bytes) -> str:
-    """The workbench's word comes after the worker's last full line."""
+    """The forkserver's word comes after the worker's last full line."""
     if len(last) < ENDED.size:
         return _VANISHED
     (status,) = ENDED.unpack(last[-ENDED.size :])
@@ -151,7 +151,7 @@ def _checked(made: Made, task: Task) -> Made:
     return made
 
 
-class Workshop:
+class Pool:
     """Makes documents, as many at once as there are processors."""
 
     def __init__(self, settings: Documents) -> None:
@@ -202,7 +202,7 @@ class Workshop:
         finally:
             await worker.close()
         if ending.how == _VANISHED:
-            await self._drop(worker.workbench)
+            await self._drop(worker.forkserver)
         return ending, worker.will
 
     async def _take(self) -> _Worker:
@@ -227,10 +227,10 @@ class Workshop:
                 except ConnectionError:
                     await self._shut()
 
-    async def _drop(self, workbench: _Workbench | None) -> None:
-        """A worker ended without the workbench's last word: the workbench is no more."""
+    async def _drop(self, forkserver: _Workbench | None) -> None:
+        """A worker ended without the forkserver's last word: the forkserver is no more."""
         async with self._opening:
-            if workbench is self._workbench:
+            if forkserver is self._workbench:
                 await self._shut()
 
     async def _shut(self) -> None:
@@ -241,7 +241,7 @@ class Workshop:
             self._workbench = None
 
     async def close(self) -> None:
-        """End every worker and the workbench."""
+        """End every worker and the forkserver."""
         async with self._opening:
             await self._shut()
 

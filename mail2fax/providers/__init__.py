@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
+from mail2fax.config import Settings
 from mail2fax.config import settings as settings_
-from mail2fax.config.settings import Settings
 from mail2fax.model import Line, Progress
 
 SANDBOX_LISTEN = "127.0.0.1:8026"

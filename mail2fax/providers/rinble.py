@@ -21,7 +21,7 @@ from urllib.parse import quote, quote_plus
 import httpx
 
 from mail2fax import __version__, log
-from mail2fax.config.settings import Provider
+from mail2fax.config import Provider
 from mail2fax.model import Line, Progress, Reason, Temporary
 from mail2fax.providers import Commit, UnusableProvider, verdicts
 from mail2fax.providers.early_answer import Transport

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from mail2fax.config.settings import Reply
+from mail2fax.config import Reply
 from mail2fax.rules.patterns import Patterns
 
 DEFAULT = "en"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from typing import Any
 
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import Fax, Message, State
 from mail2fax.replies import dsn, outcome_json, samples
 from mail2fax.replies.bodies import PREVIEW, body, plain

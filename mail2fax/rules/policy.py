@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mail2fax.config import types
-from mail2fax.config.settings import Limits, Settings
+from mail2fax.config import Limits, Settings, types
 from mail2fax.model import Recipient, Usage, User
 from mail2fax.rules import address, numbers
 from mail2fax.rules.address import AddressError, shown

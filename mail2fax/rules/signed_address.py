@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mail2fax.config.settings import Reply
+from mail2fax.config import Reply
 from mail2fax.rules.address import SYNTAX, AddressError, parse
 
 _SIGNATURE = 16  # characters of base32: 80 bits

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 
-from mail2fax.config.settings import Reply
+from mail2fax.config import Reply
 
 _PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}  # RFC 5321, RFC 8314, RFC 6409
 _TLS: dict[str, Literal["implicit", "starttls"]] = {"smtps": "implicit", "smtp+starttls": "starttls"}

@@ -15,7 +15,7 @@ from aiosmtplib.email import parse_address, quote_address
 from aiosmtplib.protocol import normalize_message_line_endings
 
 from mail2fax import log
-from mail2fax.config.settings import Reply
+from mail2fax.config import Reply
 from mail2fax.model import Permanent, Reason
 from mail2fax.smarthost.relay import Relay
 from mail2fax.smarthost.verdicts import verdict

@@ -10,12 +10,12 @@ from aiosmtpd.smtp import MISSING, AuthResult, LoginPassword
 from mail2fax import log
 from mail2fax.model import User
 from mail2fax.smtp import answers
-from mail2fax.smtp.connection import Wire
+from mail2fax.smtp.connection import Connection
 
 _FREE_FAILURES = 3  # wrong passwords of a client before each one more costs it a pause
 
 
-class Login(Wire):
+class Login(Connection):
     """The part of a session that may end with a user."""
 
     login_pause = 1.0  # seconds
@@ -69,16 +69,16 @@ class Login(Wire):
     async def _verify(self, given: LoginPassword) -> None:
         name = given.login.decode("utf-8", "replace")
         password = given.password.decode("utf-8", "surrogateescape")
-        door = self.lobby.door
-        if not door.may_log_in(self.client, name):
+        rates = self.context.rates
+        if not rates.may_log_in(self.client, name):
             log.login_refused(client=self.client, name=name)
             self.farewell = answers.AUTH_TOO_OFTEN
             return
-        self.user = await self.lobby.users.verify(name, password)
+        self.user = await self.context.users.verify(name, password)
         if self.user:
             self.say(answers.AUTH_OK)
             return
         log.login_failed(client=self.client, name=name)
-        if door.login_failed(self.client, name) > _FREE_FAILURES:
+        if rates.login_failed(self.client, name) > _FREE_FAILURES:
             await asyncio.sleep(self.login_pause)
         self.refuse(answers.AUTH_FAILED)

@@ -2,15 +2,15 @@
 
 import time
 
-from mail2fax.config.settings import Smtp
+from mail2fax.config import Smtp
 from mail2fax.smtp import answers
-from mail2fax.spool.spool import Spool
+from mail2fax.spool import Spool
 
 _LOOK = 1.0  # seconds between two looks at the disk and at the spool
 _SPARE = 1.5  # times the largest mail, as Postfix keeps it free
 
 
-class Room:
+class Capacity:
     """Asked at MAIL, before a byte of the mail is on its way."""
 
     def __init__(self, settings: Smtp, spool: Spool) -> None:

@@ -14,7 +14,7 @@ from aiosmtpd.smtp import SMTP
 
 from mail2fax import log
 from mail2fax.smtp import answers, proxy_protocol
-from mail2fax.smtp.context import Lobby
+from mail2fax.smtp.context import Context
 from mail2fax.smtp.data import Reception
 from mail2fax.smtp.line_reader import Reader
 from mail2fax.spool.contents.incoming import Incoming
@@ -26,7 +26,7 @@ _HANDSHAKE, _TLS_SHUTDOWN = 30.0, 5.0
 GONE = (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError)  # what it looks like when a client leaves
 
 
-class Wire(SMTP):
+class Connection(SMTP):
     """One connection."""
 
     _drain_helper: Callable[[], Awaitable[None]]  # asyncio's own: back once the transport wants more
@@ -34,7 +34,7 @@ class Wire(SMTP):
     linger = 1.0  # seconds a client has to read our last word before the connection is closed
     grace = 60.0  # seconds before min_rate counts
 
-    def __init__(self, lobby: Lobby, *, tls_first: bool = False) -> None:
+    def __init__(self, context: Context, *, tls_first: bool = False) -> None:
         loop = asyncio.get_running_loop()
         # Not SMTP.__init__: it inspects each member of itself, 0.28 ms a connection, as much as a small mail costs.
         # tests/smtp/test_listener.py holds the attributes set here against those that it sets.
@@ -49,7 +49,7 @@ class Wire(SMTP):
         self._timeout_handle: asyncio.TimerHandle | None = None
         self._handle_hooks: dict[str, Any] = {}
 
-        self.lobby = lobby
+        self.context = context
         self.client = ""
         self.secure = False
         self.farewell = ""  # the 421 with which the session ends after the present command
@@ -62,7 +62,7 @@ class Wire(SMTP):
         self._client_left = False
         self._out = bytearray()
         self._errors = 0
-        self._patience = lobby.settings.smtp.timeout
+        self._patience = context.settings.smtp.timeout
         self._deadline = 0.0
         self._reception: Reception | None = None
 
@@ -74,7 +74,7 @@ class Wire(SMTP):
             transport.max_size = _CHUNK
         super().connection_made(transport)
         assert self._handler_coroutine is not None
-        self.lobby.guests[self] = self._handler_coroutine
+        self.context.sessions[self] = self._handler_coroutine
         self._handler_coroutine.add_done_callback(self._departed)
 
     def data_received(self, data: bytes) -> None:
@@ -96,11 +96,11 @@ class Wire(SMTP):
     def _wait_for_disk(self, content: Incoming) -> None:
         """Read no more of a mail that comes faster than it is written: the client waits, memory stays flat."""
         self.transport.pause_reading()
-        self.lobby.pauses.add(pause := asyncio.create_task(content.drain()))
+        self.context.pauses.add(pause := asyncio.create_task(content.drain()))
         pause.add_done_callback(self._go_on_reading)
 
     def _go_on_reading(self, pause: "asyncio.Task[None]") -> None:
-        self.lobby.pauses.discard(pause)
+        self.context.pauses.discard(pause)
         if self.transport:
             self.transport.resume_reading()
 
@@ -124,9 +124,9 @@ class Wire(SMTP):
             self._handler_coroutine.cancel()
 
     def _departed(self, task: "asyncio.Task[None]") -> None:
-        del self.lobby.guests[self]
+        del self.context.sessions[self]
         if self._arrived:
-            self.lobby.door.leave(self._introduced)
+            self.context.rates.leave(self._introduced)
         if self.transport:
             self.transport.close()
         if not task.cancelled() and (error := task.exception()):
@@ -137,7 +137,7 @@ class Wire(SMTP):
     async def _handle_client(self) -> None:
         try:
             if await self._enter():
-                self.say(answers.greeting(self.lobby.settings.smtp.hostname))
+                self.say(answers.greeting(self.context.settings.smtp.hostname))
                 while not self.leaving:
                     await self.obey(await self.read_line())
                     if self.farewell:
@@ -156,15 +156,15 @@ class Wire(SMTP):
         if not self.session.peer:  # gone before we looked
             return False
         self.client = proxy_protocol.plain(self.session.peer[0])
-        self._arrived = not self.lobby.closing and self.lobby.door.arrive()
+        self._arrived = not self.context.closing and self.context.rates.arrive()
         if not self._arrived:
-            return self._turn_away(answers.SHUTTING_DOWN if self.lobby.closing else answers.TOO_MANY_CONNECTIONS)
-        if proxy_protocol.is_balancer(self.client, self.lobby.balancers):
+            return self._turn_away(answers.SHUTTING_DOWN if self.context.closing else answers.TOO_MANY_CONNECTIONS)
+        if proxy_protocol.is_balancer(self.client, self.context.balancers):
             client = await proxy_protocol.client(self._reader, self.client)
             if client is None:
                 return self._turn_away(answers.BAD_PROXY)
             self.client = client
-        if not self.lobby.door.introduce(self.client):
+        if not self.context.rates.introduce(self.client):
             return self._turn_away(answers.TOO_MANY_CONNECTIONS)
         self._introduced = self.client
         if self._tls_first:
@@ -208,7 +208,7 @@ class Wire(SMTP):
         self.say(answer)
         if answer.startswith("5"):
             self._errors += 1
-            if self._errors >= self.lobby.settings.smtp.max_errors:
+            if self._errors >= self.context.settings.smtp.max_errors:
                 self.farewell = answers.TOO_MANY_ERRORS
 
     def forgive(self) -> None:
@@ -254,7 +254,7 @@ class Wire(SMTP):
     async def start_tls(self, early: bytes = b"") -> None:
         """Go on in TLS. `early` are its first bytes, if some were read already; all other unread ones are forgotten."""
         self._shaking_hands = True
-        raw, certificate = self.transport, self.lobby.certificate
+        raw, certificate = self.transport, self.context.certificate
         assert certificate is not None
         # CVE-2024-34083: what was sent in plain with STARTTLS must not be read as said in TLS.
         self._lines.take_all()
@@ -296,7 +296,7 @@ class Wire(SMTP):
         if self._reception is None:
             return False
         seconds, rate = self._reception.rate()
-        return seconds > self.grace and rate < self.lobby.settings.smtp.min_rate
+        return seconds > self.grace and rate < self.context.settings.smtp.min_rate
 
     def hang_up(self) -> None:
         """Say 421 as soon as nothing is being promised, and close."""

@@ -5,17 +5,17 @@ import ssl
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp import proxy_protocol, tls
-from mail2fax.smtp.capacity import Room
-from mail2fax.smtp.rates import Door
-from mail2fax.smtp.reply_commands import Answering
+from mail2fax.smtp.capacity import Capacity
+from mail2fax.smtp.rates import Rates
+from mail2fax.smtp.reply_commands import ReplyCommands
 from mail2fax.smtp.users import Users
-from mail2fax.spool.spool import Spool
+from mail2fax.spool import Spool
 
 
-class Guest(Protocol):
+class OpenSession(Protocol):
     """A session, as the listener sees it."""
 
     def hang_up(self) -> None:
@@ -26,34 +26,34 @@ class Guest(Protocol):
 
 
 @dataclass(slots=True)
-class Lobby:
+class Context:
     """Made once a listener; users and certificate may be replaced while it stands."""
 
     settings: Settings
     spool: Spool
     policy: Policy
     users: Users
-    door: Door
-    room: Room
+    rates: Rates
+    capacity: Capacity
     balancers: tuple[proxy_protocol.Network, ...]
     certificate: ssl.SSLContext | None
-    answering: Answering | None
+    answering: ReplyCommands | None
     has_budgets: bool  # whether any of [limits] is set: else nobody need count
     closing: bool = False
-    guests: dict[Guest, asyncio.Task[None]] = field(default_factory=dict)
+    sessions: dict[OpenSession, asyncio.Task[None]] = field(default_factory=dict)
     pauses: set[asyncio.Task[None]] = field(default_factory=set)  # sessions that wait for the disk
 
 
-def open_lobby(settings: Settings, spool: Spool, policy: Policy, answering: Answering | None) -> Lobby:
+def open_context(settings: Settings, spool: Spool, policy: Policy, answering: ReplyCommands | None) -> Context:
     """Read the users and the certificate. Raises ConfigError and OSError."""
     smtp = settings.smtp
-    return Lobby(
+    return Context(
         settings=settings,
         spool=spool,
         policy=policy,
         users=Users(smtp.users_file),
-        door=Door(smtp),
-        room=Room(smtp, spool),
+        rates=Rates(smtp),
+        capacity=Capacity(smtp, spool),
         balancers=proxy_protocol.networks(smtp),
         certificate=tls.open_context(smtp),
         answering=answering,

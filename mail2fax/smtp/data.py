@@ -5,7 +5,7 @@ import errno
 from collections.abc import Callable
 
 from mail2fax.smtp import answers, loops
-from mail2fax.smtp.capacity import Room
+from mail2fax.smtp.capacity import Capacity
 from mail2fax.smtp.dotstuff import Decoder
 from mail2fax.spool.contents.incoming import Incoming
 
@@ -21,11 +21,11 @@ def answer_to(error: BaseException) -> str:
 class Reception:
     """Fed by the connection; `ended` tells whether the mail came to its end (True) or the client left (False)."""
 
-    def __init__(self, content: Incoming, room: Room, limit: int, clock: Callable[[], float]) -> None:
+    def __init__(self, content: Incoming, capacity: Capacity, limit: int, clock: Callable[[], float]) -> None:
         self.content = content
         self.ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.error: Exception | None = None  # why the bytes could not be kept
-        self._room = room
+        self._capacity = capacity
         self._decoder = Decoder(self._take, limit)
         self._head = b""
         self._in_header = True
@@ -41,7 +41,7 @@ class Reception:
         rest = self._decoder.feed(data)
         if self._kept and (self._decoder.fault or self._overflow or self.error):
             # Refused, but not yet read to its end: that may take long, and must not take anything from others.
-            self._leave_room()
+            self._leave_capacity()
             self.content.discard()
         if rest is not None:
             self.end(complete=True)
@@ -50,7 +50,7 @@ class Reception:
     def end(self, *, complete: bool) -> None:
         """No more bytes come."""
         if not self.ended.done():
-            self._leave_room()
+            self._leave_capacity()
             self.ended.set_result(complete)
 
     def rate(self) -> tuple[float, float]:
@@ -74,14 +74,14 @@ class Reception:
         if self._in_header:
             self._look_at_head(block)
         self._kept += len(block)
-        self._overflow = not self._room.receive(len(block))
+        self._overflow = not self._capacity.receive(len(block))
         try:
             self.content.write(block)
         except Exception as error:  # noqa: BLE001 -- a full disk must not let the mail be read as commands
             self.error = error
 
-    def _leave_room(self) -> None:
-        self._room.received(self._kept)
+    def _leave_capacity(self) -> None:
+        self._capacity.received(self._kept)
         self._kept = 0
 
     def _look_at_head(self, block: bytes) -> None:

@@ -9,14 +9,13 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from mail2fax import log
-from mail2fax.config.loader import ConfigError
-from mail2fax.config.settings import Settings
+from mail2fax.config import ConfigError, Settings
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp import tls
-from mail2fax.smtp.context import open_lobby
-from mail2fax.smtp.reply_commands import Answering
-from mail2fax.smtp.session import Dialogue
-from mail2fax.spool.spool import Spool
+from mail2fax.smtp.context import open_context
+from mail2fax.smtp.reply_commands import ReplyCommands
+from mail2fax.smtp.session import Session
+from mail2fax.spool import Spool
 
 _BACKLOG = 512  # connections that wait to be accepted
 
@@ -24,14 +23,16 @@ _BACKLOG = 512  # connections that wait to be accepted
 class Listener:
     """The SMTP server of one node."""
 
-    def __init__(self, settings: Settings, spool: Spool, policy: Policy, answering: Answering | None = None) -> None:
+    def __init__(
+        self, settings: Settings, spool: Spool, policy: Policy, answering: ReplyCommands | None = None
+    ) -> None:
         """Without `answering` there are no addresses for sending again."""
-        self._lobby = open_lobby(settings, spool, policy, answering)
+        self._context = open_context(settings, spool, policy, answering)
         self._servers: list[asyncio.Server] = []
 
     async def start(self) -> list[str]:
         """Begin to accept. The addresses as bound, such as "127.0.0.1:2525". Raises OSError."""
-        smtp = self._lobby.settings.smtp
+        smtp = self._context.settings.smtp
         for addresses, tls_first in ((smtp.listen, False), (smtp.listen_tls, True)):
             for address in addresses:
                 await self._listen(address, tls_first=tls_first)
@@ -41,21 +42,21 @@ class Listener:
     async def _listen(self, address: str, *, tls_first: bool) -> None:
         where = urlsplit(f"//{address}")
         # TLS is begun by the session itself, also where it comes first: one way for both, and behind PROXY headers.
-        session = partial(Dialogue, self._lobby, tls_first=tls_first)
+        session = partial(Session, self._context, tls_first=tls_first)
         loop = asyncio.get_running_loop()
         self._servers.append(await loop.create_server(session, where.hostname, where.port or 0, backlog=_BACKLOG))
 
     def reload(self) -> None:
         """Read the certificate and the users file anew; what cannot be read stays as it was."""
-        lobby, whole = self._lobby, True
+        context, whole = self._context, True
         try:
-            lobby.certificate = tls.open_context(lobby.settings.smtp)
+            context.certificate = tls.open_context(context.settings.smtp)
         except OSError as error:
             log.not_reloaded(what="certificate", problem=error.strerror or type(error).__name__)
             whole = False
         # On its own: a login that was taken back must not stay good because of a certificate.
         try:
-            lobby.users.reload()
+            context.users.reload()
         except ConfigError as error:
             log.not_reloaded(what="users file", problem=str(error))
             whole = False
@@ -64,17 +65,17 @@ class Listener:
 
     async def close(self) -> None:
         """Accept nobody more, say 421 to open sessions, wait for the mails that are being made durable."""
-        lobby = self._lobby
-        lobby.closing = True
+        context = self._context
+        context.closing = True
         for server in self._servers:
             server.close()
-        for guest in list(lobby.guests):
-            guest.hang_up()
-        if lobby.guests:
-            await asyncio.wait(lobby.guests.values(), timeout=lobby.settings.spool.drain)
-        for guest in list(lobby.guests):
-            guest.abort()
-        lobby.users.close()
+        for session in list(context.sessions):
+            session.hang_up()
+        if context.sessions:
+            await asyncio.wait(context.sessions.values(), timeout=context.settings.spool.drain)
+        for session in list(context.sessions):
+            session.abort()
+        context.users.close()
 
 
 def _shown(name: tuple[str, int]) -> str:

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from aiosmtpd.proxy_protocol import V2_CMD, get_proxy
 
-from mail2fax.config.settings import Smtp
+from mail2fax.config import Smtp
 
 _WAIT = 10.0  # seconds for the header
 Network = IPv4Network | IPv6Network

@@ -4,7 +4,7 @@ import time
 from collections import Counter, deque
 from itertools import islice
 
-from mail2fax.config.settings import Smtp
+from mail2fax.config import Smtp
 
 _KEYS = 10_000  # clients remembered at once
 _LOGIN_SECONDS = 600.0
@@ -41,7 +41,7 @@ class Window:
         self._times.setdefault(key, deque()).append(time.monotonic())
 
 
-class Door:
+class Rates:
     """The counts of one listener."""
 
     def __init__(self, settings: Smtp) -> None:

@@ -9,27 +9,26 @@ import asyncio
 import hashlib
 
 from mail2fax import log
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.documents.orders import Task
-from mail2fax.documents.pool import Workshop
+from mail2fax.documents.pool import Pool
 from mail2fax.model import Envelope, Permanent, Reason, Refused
 from mail2fax.rules import signed_address
 from mail2fax.rules.address import AddressError
 from mail2fax.rules.policy import Policy
 from mail2fax.rules.signed_address import Action, Wish
 from mail2fax.smtp import answers, loops
-from mail2fax.spool import operator, questions
+from mail2fax.spool import REPLY, SUBMIT, Spool, operator, questions
 from mail2fax.spool.contents.incoming import Incoming
-from mail2fax.spool.spool import REPLY, SUBMIT, Spool
 
 
-class Answering:
+class ReplyCommands:
     """What `resend+…@` and `cancel+…@` do."""
 
-    def __init__(self, settings: Settings, spool: Spool, workshop: Workshop, key: bytes) -> None:
+    def __init__(self, settings: Settings, spool: Spool, pool: Pool, key: bytes) -> None:
         self._settings = settings
         self._spool = spool
-        self._workshop = workshop
+        self._pool = pool
         self._policy = Policy(settings)
         self._key = key
 
@@ -102,7 +101,7 @@ class Answering:
             source = folder / "answer"
             await asyncio.to_thread(source.write_bytes, content.inline)
             try:
-                return (await self._workshop.make(Task(source, folder, convert=()))).text
+                return (await self._pool.make(Task(source, folder, convert=()))).text
             except Permanent:
                 raise Refused("the answer could not be read: answer with plain text") from None
 

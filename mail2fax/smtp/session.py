@@ -14,7 +14,7 @@ from mail2fax.smtp import answers, parameters, paths
 from mail2fax.smtp.accept import accept
 from mail2fax.smtp.auth import Login
 from mail2fax.smtp.connection import GONE
-from mail2fax.smtp.context import Lobby
+from mail2fax.smtp.context import Context
 from mail2fax.smtp.data import Reception, answer_to
 from mail2fax.smtp.parameters import OfMail
 from mail2fax.smtp.paths import Malformed
@@ -34,14 +34,14 @@ class Transaction:
     besides: str = ""  # the one recipient of a mail that is no fax: postmaster, or an answer to a reply
 
 
-class Dialogue(Login):
+class Session(Login):
     """One session: the commands, in the order a client says them."""
 
     helo = ""
     _mails = 0
 
-    def __init__(self, lobby: Lobby, *, tls_first: bool = False) -> None:
-        super().__init__(lobby, tls_first=tls_first)
+    def __init__(self, context: Context, *, tls_first: bool = False) -> None:
+        super().__init__(context, tls_first=tls_first)
         self.mail = Transaction()
 
     async def obey(self, line: bytes | None) -> None:
@@ -92,17 +92,17 @@ class Dialogue(Login):
             return
         self.mail = Transaction()
         self.helo = argument
-        self.say(answers.hello(self.lobby.settings.smtp.hostname, extensions))
+        self.say(answers.hello(self.context.settings.smtp.hostname, extensions))
 
     async def _say_helo(self, argument: str) -> None:
         await self._hello(argument, [])
 
     async def _say_ehlo(self, argument: str) -> None:
-        smtp = self.lobby.settings.smtp
+        smtp = self.context.settings.smtp
         extensions = [f"SIZE {smtp.max_message_size}", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES"]
         if smtp.dsn:
             extensions.append("DSN")
-        if self.lobby.certificate and not self.secure:
+        if self.context.certificate and not self.secure:
             extensions.append("STARTTLS")
         # RFC 4954 section 4 and RFC 8314: no password over a plain connection.
         if self.secure and smtp.users_file:
@@ -114,7 +114,7 @@ class Dialogue(Login):
             self.refuse(answers.NO_ARGUMENT)
         elif self.secure:
             self.refuse(answers.TLS_ALREADY)
-        elif not self.lobby.certificate:
+        elif not self.context.certificate:
             self.refuse(answers.NO_TLS)
         else:
             self.say(answers.READY_FOR_TLS)
@@ -126,7 +126,7 @@ class Dialogue(Login):
     # -- a mail
 
     async def _mail(self, argument: str) -> None:
-        if self._mails >= self.lobby.settings.smtp.max_messages_per_connection:
+        if self._mails >= self.context.settings.smtp.max_messages_per_connection:
             self.farewell = answers.TOO_MANY_MESSAGES
             return
         if refusal := self._out_of_turn():
@@ -136,9 +136,9 @@ class Dialogue(Login):
             raise Malformed(answers.MAIL_SYNTAX)
         reverse_path, rest = paths.reverse(argument[5:].lstrip(" "))
         of_mail = parameters.of_mail(rest)
-        if refusal := await self.lobby.room.refusal(of_mail.size):
+        if refusal := await self.context.capacity.refusal(of_mail.size):
             self.refuse(refusal)
-        elif not self.lobby.door.mail(self.client):
+        elif not self.context.rates.mail(self.client):
             self.refuse(answers.TOO_MANY_A_MINUTE)
         else:
             self.mail = Transaction(reverse_path, of_mail)
@@ -150,7 +150,7 @@ class Dialogue(Login):
             return answers.SAY_HELLO
         if self.mail.reverse_path is not None:
             return answers.MAIL_TWICE
-        return self.lobby.policy.client(self.client, self.user.name if self.user else "", self.secure)
+        return self.context.policy.client(self.client, self.user.name if self.user else "", self.secure)
 
     async def _rcpt(self, argument: str) -> None:
         mail = self.mail
@@ -178,16 +178,16 @@ class Dialogue(Login):
             return await self._no_fax(forward_path, reverse_path)
         if besides:
             return answers.ANSWER_ALONE if self._is_answer(besides) else answers.POSTMASTER_ALONE
-        if len(recipients) >= self.lobby.settings.smtp.max_recipients:
+        if len(recipients) >= self.context.settings.smtp.max_recipients:
             return answers.TOO_MANY_RECIPIENTS
-        policy = self.lobby.policy
+        policy = self.context.policy
         found = policy.sender(reverse_path, self.user) or policy.recipient(forward_path)
         if isinstance(found, str):
             return found
         return await self._over_budget(found.number, reverse_path) or found
 
     def _is_answer(self, forward_path: str) -> bool:
-        return self.lobby.answering is not None and self.lobby.answering.meant(forward_path)
+        return self.context.answering is not None and self.context.answering.meant(forward_path)
 
     async def _no_fax(self, forward_path: str, reverse_path: str) -> str | None:
         is_answer = self._is_answer(forward_path)
@@ -195,26 +195,26 @@ class Dialogue(Login):
             return answers.ANSWER_ALONE if is_answer else answers.POSTMASTER_ALONE
         if is_answer:
             return await self._answer_refusal(forward_path, reverse_path)
-        return None if self.lobby.settings.smtp.postmaster else answers.NO_POSTMASTER
+        return None if self.context.settings.smtp.postmaster else answers.NO_POSTMASTER
 
     async def _answer_refusal(self, forward_path: str, reverse_path: str) -> str | None:
-        refused = self.lobby.policy.sender(reverse_path, self.user)
-        if refused or self.lobby.answering is None:
+        refused = self.context.policy.sender(reverse_path, self.user)
+        if refused or self.context.answering is None:
             return refused
-        return await self.lobby.answering.refusal(forward_path, reverse_path)
+        return await self.context.answering.refusal(forward_path, reverse_path)
 
     def _is_postmaster(self, forward_path: str) -> bool:
         """RFC 5321 section 4.5.1: in any case of letters, with one of our domains or with none."""
         local_part, at, domain = forward_path.rpartition("@")
         if not at:
             return True
-        return local_part.lower() == paths.POSTMASTER and domain.lower() in self.lobby.settings.smtp.domains
+        return local_part.lower() == paths.POSTMASTER and domain.lower() in self.context.settings.smtp.domains
 
     async def _over_budget(self, number: str, reverse_path: str) -> str | None:
-        if not self.lobby.has_budgets:
+        if not self.context.has_budgets:
             return None
-        spool, taken = self.lobby.spool, self.mail.recipients
-        return self.lobby.policy.budget(
+        spool, taken = self.context.spool, self.mail.recipients
+        return self.context.policy.budget(
             _plus(await spool.usage(reverse_path), len(taken)),
             _plus(await spool.usage(None), len(taken)),
             await spool.number_today(number) + sum(one.number == number for one in taken),
@@ -232,9 +232,9 @@ class Dialogue(Login):
             await self._receive_mail(mail, mail.reverse_path)
 
     async def _receive_mail(self, mail: Transaction, reverse_path: str) -> None:
-        content = self.lobby.spool.incoming()
-        limit = self.lobby.settings.smtp.max_message_size
-        reception = Reception(content, self.lobby.room, limit, self.loop.time)
+        content = self.context.spool.incoming()
+        limit = self.context.settings.smtp.max_message_size
+        reception = Reception(content, self.context.capacity, limit, self.loop.time)
         ours = False
         try:
             self.say(answers.GO_AHEAD)
@@ -259,7 +259,7 @@ class Dialogue(Login):
             client=self.client,
             helo=self.helo,
             user=self.user.name if self.user else "",
-            line=self.lobby.policy.line(reverse_path),
+            line=self.context.policy.line(reverse_path),
             ret=mail.of_mail.ret,
             envid=mail.of_mail.envid,
         )
@@ -268,7 +268,7 @@ class Dialogue(Login):
         """Make the mail durable, then promise. A client that leaves meanwhile does not undo it."""
         self.committing = True
         try:
-            answer = await accept(self.lobby, envelope, content, besides)
+            answer = await accept(self.context, envelope, content, besides)
         finally:
             self.committing = False
             self._reset_timeout()
@@ -280,7 +280,7 @@ class Dialogue(Login):
     # -- the rest
 
     async def _auth(self, argument: str) -> None:
-        if not self.lobby.settings.smtp.users_file:
+        if not self.context.settings.smtp.users_file:
             self.refuse(answers.NO_AUTH)
         elif not self.helo:
             self.refuse(answers.SAY_HELLO)
@@ -316,7 +316,7 @@ class Dialogue(Login):
     async def _not_implemented(self, argument: str) -> None:  # noqa: ARG002 -- whatever it is
         self.refuse(answers.NOT_IMPLEMENTED)
 
-    _commands: ClassVar[Mapping[str, Callable[["Dialogue", str], Awaitable[None]]]] = {
+    _commands: ClassVar[Mapping[str, Callable[["Session", str], Awaitable[None]]]] = {
         "EHLO": _say_ehlo,
         "HELO": _say_helo,
         "STARTTLS": _starttls,

@@ -2,7 +2,7 @@
 
 import ssl
 
-from mail2fax.config.settings import Smtp
+from mail2fax.config import Smtp
 
 
 def open_context(settings: Smtp) -> ssl.SSLContext | None:

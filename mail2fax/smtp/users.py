@@ -13,8 +13,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from mail2fax import log
-from mail2fax.config import types
-from mail2fax.config.loader import ConfigError
+from mail2fax.config import ConfigError, types
 from mail2fax.model import User
 
 # OWASP's smallest advice for argon2id, 19 MiB and two passes: mail programs log in for every mail, and two logins

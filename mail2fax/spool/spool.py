@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine, Table, select
 
 from mail2fax import log
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import FINAL, Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
 from mail2fax.rules.backoff import Backoff
 from mail2fax.spool import filing, intake, moves, purge, questions
@@ -198,7 +198,7 @@ class Spool(Database):
         log.ended(fax=fax.id, number=fax.number, state=ended.state, reason=ended.reason or "", seconds=seconds)
         return ended
 
-    async def retry(
+    async def postpone(
         self, fax: Fax, due_in: float, *, what: str = "retry", event: Mapping[str, Any] | None = None, **columns: Any
     ) -> Fax:
         """Keep the state and act again later. Raises LeaseLost."""
@@ -207,7 +207,7 @@ class Spool(Database):
         self._wakeups.wake_in(WORK[fax.state], due_in)
         return stayed
 
-    async def release(self, fax: Fax) -> None:
+    async def put_back(self, fax: Fax) -> None:
         """Give a claimed fax back as it was."""
         await self.change(moves.release, fax)
 

@@ -3,8 +3,7 @@
 from email.utils import parseaddr
 
 from mail2fax.model import Fax
-from mail2fax.spool import moves
-from mail2fax.spool.spool import NOTICE, Spool
+from mail2fax.spool import NOTICE, Spool, moves
 
 
 async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "") -> None:

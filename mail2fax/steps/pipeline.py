@@ -8,14 +8,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from mail2fax.config.settings import Settings
-from mail2fax.documents.pool import Workshop
+from mail2fax.config import Settings
+from mail2fax.documents.pool import Pool
 from mail2fax.model import Line
 from mail2fax.providers import open_provider
 from mail2fax.providers.measured import Watched
 from mail2fax.replies.letters import Letters
 from mail2fax.smarthost.smarthost import Smarthost
-from mail2fax.spool.spool import NOTICE, POLL, PREPARE, RECOVER, REPLY, SUBMIT, Spool
+from mail2fax.spool import NOTICE, POLL, PREPARE, RECOVER, REPLY, SUBMIT, Spool
 from mail2fax.steps.poll import Poll
 from mail2fax.steps.prepare import Prepare
 from mail2fax.steps.reply import Remind, Reply
@@ -31,7 +31,7 @@ class Pipeline:
     letters: Letters
 
 
-Builder = Callable[[Settings, Spool, Workshop, bytes, AsyncExitStack], Pipeline]
+Builder = Callable[[Settings, Spool, Pool, bytes, AsyncExitStack], Pipeline]
 
 
 def lines(settings: Settings) -> dict[str, Line]:
@@ -40,7 +40,7 @@ def lines(settings: Settings) -> dict[str, Line]:
     return {"": Line("", settings.provider.token.get_secret_value()), **named}
 
 
-def build(settings: Settings, spool: Spool, workshop: Workshop, secret: bytes, stack: AsyncExitStack) -> Pipeline:
+def build(settings: Settings, spool: Spool, pool: Pool, secret: bytes, stack: AsyncExitStack) -> Pipeline:
     """Open what the steps need, and have the stack close it. `secret` signs the addresses in the replies."""
     provider = Watched(open_provider(settings))
     stack.push_async_callback(provider.close)
@@ -50,7 +50,7 @@ def build(settings: Settings, spool: Spool, workshop: Workshop, secret: bytes, s
     tokens = lines(settings)
     at_once = settings.provider.concurrency
     stations = {
-        PREPARE: Station(Prepare(settings, spool, workshop), workshop.places),
+        PREPARE: Station(Prepare(settings, spool, pool), pool.places),
         SUBMIT: Station(Submit(settings, spool, provider, tokens), at_once),
         RECOVER: Station(partial(recover, spool), 1),
         POLL: Station(Poll(settings, spool, provider, tokens), at_once),

@@ -4,11 +4,11 @@ import random
 from collections.abc import Mapping
 
 from mail2fax import log
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import Fax, Line, Outcome, Progress, Reason, State, Temporary, Verdict
 from mail2fax.providers import Provider
 from mail2fax.rules.backoff import poll_pause
-from mail2fax.spool.spool import Spool
+from mail2fax.spool import Spool
 
 
 class Poll:
@@ -63,7 +63,7 @@ class Poll:
         pause = poll_pause(age, self._rules.first, self._rules.longest, chance, fax.pages or 0)
         # The look at the deadline is the last one: it must not come later than that.
         pause = min(max(pause, at_least), max(self._rules.deadline - age, 0.0) + 0.1)
-        await self._spool.retry(fax, pause, what="poll", event=event, progress=word)
+        await self._spool.postpone(fax, pause, what="poll", event=event, progress=word)
 
     def _age(self, fax: Fax) -> float:
         return (fax.now - fax.submitted_at).total_seconds() if fax.now and fax.submitted_at else 0.0

@@ -8,22 +8,21 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from mail2fax import log
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.documents.orders import CoverSheet, MadeDocument, Task
-from mail2fax.documents.pool import Workshop
+from mail2fax.documents.pool import Pool
 from mail2fax.model import Document, Fax, Headers, Outcome, Permanent, Reason, State
-from mail2fax.spool import questions
+from mail2fax.spool import Spool, questions
 from mail2fax.spool.filing import Account
-from mail2fax.spool.spool import Spool
 
 
 class Prepare:
     """The step."""
 
-    def __init__(self, settings: Settings, spool: Spool, workshop: Workshop) -> None:
+    def __init__(self, settings: Settings, spool: Spool, pool: Pool) -> None:
         self._settings = settings
         self._spool = spool
-        self._workshop = workshop
+        self._pool = pool
         # Each lock is there as long as somebody has it or waits for it.
         self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -55,7 +54,7 @@ class Prepare:
         with self._spool.workplace() as folder:
             try:
                 async with self._spool.content(fax.message_id) as source:
-                    made = await self._workshop.make(await self._task(fax, source, folder))
+                    made = await self._pool.make(await self._task(fax, source, folder))
             except Permanent as verdict:
                 refusal = Outcome(State.FAILED, verdict.status, verdict.reason, verdict.detail)
                 await self._spool.file_refusal(fax.message_id, Account(Headers(), ()), refusal)

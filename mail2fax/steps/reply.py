@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from email.utils import format_datetime
 
 from mail2fax import log
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import Fax, Message, Notice, Permanent, Reason, Temporary, Verdict
 from mail2fax.replies.letters import Letters, wanted
 from mail2fax.rules.backoff import Backoff
 from mail2fax.smarthost.smarthost import Smarthost
-from mail2fax.spool import moves, operator, questions
-from mail2fax.spool.spool import REPLY, Spool
+from mail2fax.spool import REPLY, Spool, moves, operator, questions
 from mail2fax.steps.notices import alert
 
 _LONGEST = 3600.0  # seconds between two attempts at one reply
@@ -46,7 +45,7 @@ class Reply:
         if not any(wanted(one) for one in faxes):
             await self._suppress(fax, "NOTIFY")
         elif await self._flooded(fax):
-            await self._spool.retry(fax, _LONGEST / 4, event={"note": "[reply] max_per_hour is reached"})
+            await self._spool.postpone(fax, _LONGEST / 4, event={"note": "[reply] max_per_hour is reached"})
         else:
             await self._send(message, fax, faxes)
 
@@ -57,7 +56,7 @@ class Reply:
         if await self._corrected(fax):
             await self._tell(message, fax, [fax])
         elif not all(other.final for other in faxes):
-            await self._spool.retry(fax, _SIBLINGS)
+            await self._spool.postpone(fax, _SIBLINGS)
         elif leader.id != fax.id:
             await self._after(leader, fax)
         else:
@@ -76,7 +75,7 @@ class Reply:
             return
         if fax.attempts == 0:  # once: more would hurry it past its own pauses while the smarthost is away
             await self._spool.hand_on(REPLY, operator.hurry, leader.id)
-        await self._spool.retry(fax, _FOLLOW.pause(fax.attempts + 1, random.random()))  # noqa: S311 -- spreads load
+        await self._spool.postpone(fax, _FOLLOW.pause(fax.attempts + 1, random.random()))  # noqa: S311 -- spreads load
 
     async def _send(self, message: Message, fax: Fax, faxes: Sequence[Fax]) -> None:
         recipient = message.envelope.reverse_path
@@ -108,7 +107,7 @@ class Reply:
             await self._give_up(fax, recipient, verdict)
             return
         pause = self._backoff.pause(fax.attempts + 1, random.random())  # noqa: S311 -- spreads load
-        await self._spool.retry(fax, pause, what="reply", event={"note": verdict.note})
+        await self._spool.postpone(fax, pause, what="reply", event={"note": verdict.note})
         log.reply_postponed(fax=fax.id, note=verdict.note, seconds=pause)
 
     async def _give_up(self, fax: Fax, recipient: str, verdict: Verdict) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from mail2fax import log
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import (
     Fax,
     LeaseLost,
@@ -28,7 +28,7 @@ from mail2fax.model import (
 )
 from mail2fax.providers import Provider
 from mail2fax.rules.backoff import Backoff
-from mail2fax.spool.spool import Spool
+from mail2fax.spool import Spool
 from mail2fax.steps.notices import alert
 
 
@@ -107,7 +107,7 @@ class Submit:
         if fax.state is State.SUBMITTING:
             await self._spool.advance(fax, State.PREPARED, due_in=pause, event=event)
         else:
-            await self._spool.retry(fax, pause, event=event)
+            await self._spool.postpone(fax, pause, event=event)
 
     async def _shut(self, fax: Fax, kind: str, verdict: Verdict) -> None:
         if isinstance(verdict, Temporary | Unclear):

@@ -12,9 +12,8 @@ from typing import Any, Protocol
 from mail2fax import log
 from mail2fax.model import ERROR, Fax, LeaseLost, Notice, Outcome, Reason, State
 from mail2fax.rules.backoff import Backoff
-from mail2fax.spool import moves, questions
+from mail2fax.spool import NOTICE, Spool, moves, questions
 from mail2fax.spool.database.wakeup import LOOK_SECONDS
-from mail2fax.spool.spool import NOTICE, Spool
 from mail2fax.steps.notices import alert
 
 ATTEMPTS = 12  # of a step that ends in an error of our own
@@ -49,11 +48,11 @@ class Station:
     """One step of the way, and how many faxes it may have at once."""
 
     step: Step
-    places: int
+    at_once: int
 
 
 @dataclass(slots=True)
-class _Bench:
+class _Running:
     """A station at work."""
 
     work: str
@@ -64,7 +63,7 @@ class _Bench:
     @property
     def free(self) -> int:
         """Places left."""
-        return self.station.places - len(self.running)
+        return self.station.at_once - len(self.running)
 
 
 class Worker:
@@ -72,7 +71,7 @@ class Worker:
 
     def __init__(self, spool: Spool, pipeline: Mapping[str, Station]) -> None:
         self._spool = spool
-        self._benches = [_Bench(work, station) for work, station in pipeline.items()]
+        self._steps = [_Running(work, station) for work, station in pipeline.items()]
         self._stopping = asyncio.Event()
 
     async def run(self, drain_seconds: float) -> None:
@@ -80,8 +79,8 @@ class Worker:
         renewing = asyncio.create_task(self._renew())
         try:
             async with asyncio.TaskGroup() as group:
-                for bench in self._benches:
-                    group.create_task(self._serve(bench))
+                for step in self._steps:
+                    group.create_task(self._serve(step))
         finally:
             await self._drain(drain_seconds)
             renewing.cancel()
@@ -94,48 +93,48 @@ class Worker:
     @property
     def in_flight(self) -> int:
         """Steps at work."""
-        return sum(len(bench.running) for bench in self._benches)
+        return sum(len(step.running) for step in self._steps)
 
-    async def _serve(self, bench: _Bench) -> None:
+    async def _serve(self, step: _Running) -> None:
         stopped = asyncio.create_task(self._stopping.wait())
         try:
             while not self._stopping.is_set():
-                pause = await self._claim(bench)
-                waiting = asyncio.create_task(self._spool.wait(bench.work, pause))
+                pause = await self._claim(step)
+                waiting = asyncio.create_task(self._spool.wait(step.work, pause))
                 await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
         finally:
             stopped.cancel()
 
-    async def _claim(self, bench: _Bench) -> float:
+    async def _claim(self, step: _Running) -> float:
         """Fill the free places. Seconds until it is worth to look again."""
-        if not bench.free:
-            bench.hungry = True
+        if not step.free:
+            step.hungry = True
             return LOOK_SECONDS
-        limit = bench.free
+        limit = step.free
         try:
-            claimed, next_due = await self._take(bench.work, limit)
+            claimed, next_due = await self._take(step.work, limit)
         except Exception:  # noqa: BLE001 -- a database that is away comes back
-            log.spool_failed(work=bench.work)
+            log.spool_failed(work=step.work)
             return LOOK_SECONDS
-        bench.hungry = len(claimed) == limit
+        step.hungry = len(claimed) == limit
         for one in claimed:
-            task = asyncio.create_task(self._do(bench, one))
-            bench.running[task] = one
-            task.add_done_callback(lambda done: self._done(bench, done))
+            task = asyncio.create_task(self._do(step, one))
+            step.running[task] = one
+            task.add_done_callback(lambda done: self._done(step, done))
         return min(LOOK_SECONDS, max(next_due or LOOK_SECONDS, 0.005))
 
     async def _take(self, work: str, limit: int) -> tuple[Sequence[Claimed], float | None]:
         return await (self._spool.claim_notices(limit) if work == NOTICE else self._spool.claim(work, limit))
 
-    def _done(self, bench: _Bench, task: asyncio.Task[None]) -> None:
-        del bench.running[task]
-        if bench.hungry:
-            self._spool.wake(bench.work)
+    def _done(self, step: _Running, task: asyncio.Task[None]) -> None:
+        del step.running[task]
+        if step.hungry:
+            self._spool.wake(step.work)
 
-    async def _do(self, bench: _Bench, one: Claimed) -> None:
+    async def _do(self, step: _Running, one: Claimed) -> None:
         try:
-            await bench.station.step(one)
+            await step.station.step(one)
         except LeaseLost:
             log.lease_lost(fax=one.id)
         except asyncio.CancelledError:
@@ -147,7 +146,7 @@ class Worker:
         log.drained(fax=one.id)
         with contextlib.suppress(Exception):  # its lease ends by itself
             if isinstance(one, Fax):
-                await self._spool.release(one)
+                await self._spool.put_back(one)
             elif isinstance(one, Notice):
                 await self._spool.change(moves.noticed, one, "", 0.0)
 
@@ -162,7 +161,7 @@ class Worker:
                     moves.failed_notice, one, self._spool.node, pause if errors < ATTEMPTS else None
                 )
             elif isinstance(one, Fax) and errors < ATTEMPTS:
-                await self._spool.retry(one, pause, what=ERROR, event={"error": "internal"})
+                await self._spool.postpone(one, pause, what=ERROR, event={"error": "internal"})
             elif isinstance(one, Fax):
                 await self._give_up(one)
 
@@ -177,13 +176,13 @@ class Worker:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._spool.lease_seconds / 3)
-            leases = {one.lease for bench in self._benches for one in bench.running.values()}
+            leases = {one.lease for step in self._steps for one in step.running.values()}
             if leases:
                 with contextlib.suppress(Exception):  # a lease that is lost is noticed by the next write
                     await self._spool.renew(leases)
 
     async def _drain(self, seconds: float) -> None:
-        tasks = [task for bench in self._benches for task in bench.running]
+        tasks = [task for step in self._steps for task in step.running]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=seconds)
             for task in late:

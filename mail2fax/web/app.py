@@ -21,11 +21,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from mail2fax import __version__, httpd, log
-from mail2fax.config.settings import Settings
-from mail2fax.health import Condition
+from mail2fax.config import Settings
+from mail2fax.health import Health
 from mail2fax.model import Fax, Refused
-from mail2fax.spool import overview, questions
-from mail2fax.spool.spool import Spool
+from mail2fax.spool import Spool, overview, questions
 from mail2fax.web import metrics
 from mail2fax.web.host_guard import Guard
 from mail2fax.web.html import Itself, Page, Whole
@@ -43,10 +42,10 @@ Handler = Callable[["Pages", Request], Awaitable[Response]]
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, spool: Spool, condition: Condition) -> AsyncIterator[str]:
+async def serving(settings: Settings, spool: Spool, health: Health) -> AsyncIterator[str]:
     """Serve [web] listen as long as the context lasts. The address as bound."""
     counted = Metrics()
-    pages = Pages(settings, spool, condition, counted)
+    pages = Pages(settings, spool, health, counted)
     with log.observed(counted.note):
         async with httpd.serving(pages.application(), settings.web.listen) as address:
             yield address
@@ -69,10 +68,10 @@ def _or_sorry(handler: Handler) -> Handler:
 class Pages:
     """The handlers."""
 
-    def __init__(self, settings: Settings, spool: Spool, condition: Condition, counted: Metrics) -> None:
+    def __init__(self, settings: Settings, spool: Spool, health: Health, counted: Metrics) -> None:
         self._settings = settings
         self._spool = spool
-        self._condition = condition
+        self._condition = health
         self._metrics = counted
         self._page = Page(settings)
         self._started = datetime.now(UTC)

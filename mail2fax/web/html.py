@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from mail2fax import __version__, log, resources
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import Event, Fax, Part, State
 from mail2fax.rules.address import pretty
 from mail2fax.spool.overview import Hour, Overview

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from mail2fax import log
-from mail2fax.config.settings import Provider, Settings
+from mail2fax.config import Provider, Settings
 from mail2fax.model import Line, State, Verdict
 from mail2fax.providers import held_body
 from mail2fax.providers.rinble import Rinble

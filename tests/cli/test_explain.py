@@ -8,7 +8,7 @@ import pikepdf
 import pytest
 
 from mail2fax.cli.explain import explain
-from mail2fax.config.settings import FaxLine, Limits, Provider, Reply, Settings, Smtp
+from mail2fax.config import FaxLine, Limits, Provider, Reply, Settings, Smtp
 from mail2fax.model import Fate, Reason
 from mail2fax.smtp.users import hash_line
 

@@ -6,9 +6,8 @@ import tomllib
 import pytest
 
 from mail2fax import log
-from mail2fax.config import loader
+from mail2fax.config import Settings, loader
 from mail2fax.config.keys import BY_NAME, KEYS
-from mail2fax.config.settings import Settings
 
 CANARY = "canary-3f9a"
 

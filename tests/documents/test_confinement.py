@@ -12,13 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mail2fax.config.settings import Documents
+from mail2fax.config import Documents
 from mail2fax.documents import confinement, pool
 from mail2fax.documents.orders import Limits, Order
-from mail2fax.documents.pool import Workshop
+from mail2fax.documents.pool import Pool
 from mail2fax.model import Reason
 from tests.support import pdfs
-from tests.support.workers import PDF, at_work, begun, finish, one_page, until, workbenches, workers
+from tests.support.workers import PDF, at_work, begun, finish, forkservers, one_page, until, workers
 
 # -- bombs
 
@@ -38,7 +38,7 @@ BOMBS = {
 @pytest.mark.parametrize("kind", BOMBS)
 async def test_a_bomb_ends(task, kind):
     """Each ends in bounded time with a clear answer, also for the sound PDF beside it; the next mail is made."""
-    shop = Workshop(Documents(workers=1, cpu_seconds=4, wall_seconds=20.0, memory=700_000_000))
+    shop = Pool(Documents(workers=1, cpu_seconds=4, wall_seconds=20.0, memory=700_000_000))
     try:
         mail = pdfs.mail((pdfs.text("sound"), PDF, "sound.pdf"), (BOMBS[kind](), PDF, "bomb.pdf"))
         begin = time.monotonic()
@@ -63,11 +63,11 @@ async def test_a_bomb_ends(task, kind):
 async def test_the_server_s_secrets_stay_with_the_server(task, monkeypatch):
     """No variable of the server's reaches a worker, not even by way of /proc."""
     monkeypatch.setenv("MAIL2FAX_PROVIDER__TOKEN", "the token")
-    shop = Workshop(Documents(workers=1))
+    shop = Pool(Documents(workers=1))
     await shop.start()
     try:
         await until(workers)
-        for process in workbenches() + workers():
+        for process in forkservers() + workers():
             environment = Path(f"/proc/{process.pid}/environ").read_bytes()
             assert b"token" not in environment
             assert b"MAIL2FAX" not in environment
@@ -156,13 +156,13 @@ print(sum(libc.malloc(200) < blocks[2000] for _ in range(2000)))
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc has other gaps")
 def test_a_worker_s_memory_is_new():
-    """Once the workbench has settled, no gap between things that stay is given to anybody: a fork shares its page."""
+    """Once the forkserver has settled, no gap between things that stay is given to anybody: a fork shares its page."""
     ran = subprocess.run([sys.executable, "-c", SETTLED], capture_output=True, text=True, check=True)
     assert ran.stdout == "0\n"
 
 
 def test_the_server_s_libraries_are_not_in_a_worker():
-    """What a worker does not need is not copied for it: the workbench has neither pydantic nor Pillow's other parsers."""
-    listing = "import sys, mail2fax.workbench; print(*sys.modules)"
+    """What a worker does not need is not copied for it: the forkserver has neither pydantic nor Pillow's other parsers."""
+    listing = "import sys, mail2fax.forkserver; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
     assert not {"pydantic", "asyncio", "sqlalchemy", "PIL.AvifImagePlugin"} & set(ran.stdout.split())

@@ -1,4 +1,4 @@
-"""workshop and workbench: a fresh process for each document; whatever dies, the others go on."""
+"""pool and forkserver: a fresh process for each document; whatever dies, the others go on."""
 
 import asyncio
 import os
@@ -10,12 +10,12 @@ import time
 import psutil
 import pytest
 
-from mail2fax.config.settings import Documents
+from mail2fax.config import Documents
 from mail2fax.documents.orders import CoverSheet
-from mail2fax.documents.pool import WorkerError, Workshop
+from mail2fax.documents.pool import Pool, WorkerError
 from mail2fax.model import Fate, Permanent, Reason
 from tests.support import pdfs
-from tests.support.workers import PDF, at_work, begun, finish, gone, one_page, until, workbenches, workers
+from tests.support.workers import PDF, at_work, begun, finish, forkservers, gone, one_page, until, workers
 
 # -- documents are made
 
@@ -103,7 +103,7 @@ async def test_the_workbench_may_die(shop, task):
     work = task()
     making = asyncio.create_task(shop.make(work))
     door = await begun(work)
-    (bench,) = workbenches()
+    (bench,) = forkservers()
     old = workers()
     bench.kill()
     await gone(*old)
@@ -111,7 +111,7 @@ async def test_the_workbench_may_die(shop, task):
     finish(door, one_page())
     assert (await making).documents
     assert (await shop.make(task(one_page()))).documents
-    assert [new.pid for new in workbenches()] != [bench.pid]
+    assert [new.pid for new in forkservers()] != [bench.pid]
 
 
 async def test_workers_that_are_always_killed_are_no_fault_of_the_mail(shop, task):
@@ -130,7 +130,7 @@ async def test_workers_that_are_always_killed_are_no_fault_of_the_mail(shop, tas
 
 async def test_a_hang_ends(task):
     """A document that never gets done is given up after its time, twice; then the next one is made."""
-    shop = Workshop(Documents(workers=1, wall_seconds=1.0))
+    shop = Pool(Documents(workers=1, wall_seconds=1.0))
     try:
         begin = time.monotonic()
         with pytest.raises(Permanent) as caught:
@@ -165,7 +165,7 @@ async def test_what_a_worker_started_ends_with_it(task, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{office.parent}{os.pathsep}{os.environ['PATH']}")
     word = b"PK\x03\x04" + b"\0" * 26 + b"word/document.xml" + b"\0" * 100
     kind = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-    shop = Workshop(Documents(workers=1))
+    shop = Pool(Documents(workers=1))
     try:
         work = task(pdfs.mail((word, kind, "letter.docx")), convert=("office",))
         making = asyncio.create_task(shop.make(work))
@@ -188,15 +188,15 @@ async def test_our_own_fault_is_told_with_its_place(shop, task, tmp_path):
 
 async def test_closing_leaves_nothing(task):
     """After close there is no process and no open socket; starting takes no time, and closing unused is fine."""
-    shop = Workshop(Documents(workers=2))
+    shop = Pool(Documents(workers=2))
     await shop.start()
     await shop.make(task(one_page()))
-    benches, busy = workbenches(), workers()
+    benches, busy = forkservers(), workers()
     await shop.close()
-    assert workbenches() == []
+    assert forkservers() == []
     await gone(*benches, *busy)
     await shop.close()
-    await Workshop(Documents()).close()
+    await Pool(Documents()).close()
 
 
 SCRIPT = """
@@ -204,10 +204,10 @@ import asyncio, sys
 from pathlib import Path
 from mail2fax.document import Task
 from mail2fax.settings import Documents
-from mail2fax.workshop import Workshop
+from mail2fax.pool import Pool
 print("main is read")
 async def main():
-    shop = Workshop(Documents(workers=1))
+    shop = Pool(Documents(workers=1))
     made = await shop.make(Task(Path(sys.argv[1]), Path(sys.argv[2])))
     await shop.close()
     print(made.documents[0].pages)

@@ -11,7 +11,7 @@ import pikepdf
 import pytest
 
 from benchmarks import mails, peers, polling
-from mail2fax.config.settings import Poll
+from mail2fax.config import Poll
 
 TINY = {
     "accept": ["--size", "10000", "--connections", "2", "--rounds", "1", "--seconds", "0.2"],

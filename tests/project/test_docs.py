@@ -9,11 +9,10 @@ from typer.main import get_command
 
 from docs import generate
 from mail2fax.cli.main import app
-from mail2fax.config import loader
+from mail2fax.config import Settings, loader
 from mail2fax.config.keys import BY_VARIABLE, KEYS
-from mail2fax.config.settings import Settings
 from mail2fax.model import FINAL, NEXT, State
-from mail2fax.spool.spool import WORK
+from mail2fax.spool import WORK
 
 ROOT = Path(__file__).parents[2]
 FLOW = (ROOT / "docs" / "flow.md").read_text("utf-8")

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 
 import pytest
 
-from mail2fax.config.settings import Provider, Settings
+from mail2fax.config import Provider, Settings
 from mail2fax.model import Line, LineHeld, Permanent, State, Temporary, Unclear, Verdict
 from mail2fax.providers import SANDBOX_LISTEN, UnusableProvider, open_provider
 from mail2fax.sandbox import server

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 import trustme
 
-from mail2fax.config.settings import Provider
+from mail2fax.config import Provider
 from mail2fax.model import Permanent, Temporary
 from mail2fax.providers import UnusableProvider
 from mail2fax.providers.rinble import Rinble

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
 
-from mail2fax.config.settings import FaxLine, Provider, Reply, Settings, Smtp
+from mail2fax.config import FaxLine, Provider, Reply, Settings, Smtp
 from mail2fax.model import Envelope, Fate, Headers, Part, Reason, State
 from mail2fax.replies import bodies, samples
 from mail2fax.replies.headers import clean, message_id, open_letter, verbatim, written

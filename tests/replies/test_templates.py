@@ -16,7 +16,7 @@ from babel.dates import format_datetime
 from babel.messages.pofile import read_po
 
 from mail2fax import log, resources
-from mail2fax.config.settings import Reply, Settings
+from mail2fax.config import Reply, Settings
 from mail2fax.model import Reason
 from mail2fax.replies import samples
 from mail2fax.replies.facts import Draft

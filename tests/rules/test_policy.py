@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mail2fax.config.settings import Cover, FaxLine, Limits, Numbers, Reply, Settings, Smtp
+from mail2fax.config import Cover, FaxLine, Limits, Numbers, Reply, Settings, Smtp
 from mail2fax.model import Recipient, Usage
 from mail2fax.rules import numbers
 from mail2fax.rules.patterns import Patterns

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings, strategies
 
-from mail2fax.config.settings import Reply
+from mail2fax.config import Reply
 from mail2fax.rules import signed_address
 from mail2fax.rules.address import AddressError
 from mail2fax.rules.signed_address import Action, Wish

@@ -9,7 +9,7 @@ import httpx
 import pikepdf
 import pytest
 
-from mail2fax.config.settings import Provider, Settings
+from mail2fax.config import Provider, Settings
 from mail2fax.model import Line, Verdict
 from mail2fax.providers.rinble import Rinble
 from mail2fax.rules import address

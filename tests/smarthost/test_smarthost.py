@@ -11,7 +11,7 @@ from aiosmtplib.protocol import normalize_message_line_endings
 from hypothesis import given, settings, strategies
 
 from mail2fax import log
-from mail2fax.config.settings import Reply
+from mail2fax.config import Reply
 from mail2fax.model import Permanent, Reason, Temporary, Verdict
 from mail2fax.smarthost import smarthost
 from mail2fax.smarthost.relay import Relay

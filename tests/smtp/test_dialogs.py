@@ -18,7 +18,7 @@ import pytest
 import trustme
 
 from mail2fax.smtp import answers
-from mail2fax.smtp.session import Dialogue
+from mail2fax.smtp.session import Session
 from mail2fax.smtp.users import hash_line
 from tests.support.frontdoor import Client, Door, opened
 
@@ -42,7 +42,7 @@ def users():
 def files(tmp_path, authority, users, monkeypatch):
     """Where a case finds `cert.pem` and `users`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Dialogue, "login_pause", 0.0)
+    monkeypatch.setattr(Session, "login_pause", 0.0)
     authority.issue_cert("fax.local").private_key_and_cert_chain_pem.write_to_path("cert.pem")
     Path("users").write_text(users)
     Path("users").chmod(0o600)
@@ -110,7 +110,7 @@ class Play:
 def test_every_command_has_a_dialog():
     """No command without a case that says it."""
     said = {line.split(" ")[0].upper() for case in CASES for line in lines(case, "C:")}
-    assert set(Dialogue._commands) <= said
+    assert set(Session._commands) <= said
 
 
 def test_every_answer_is_heard():

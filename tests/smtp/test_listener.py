@@ -16,12 +16,12 @@ import structlog
 from aiosmtpd.smtp import SMTP
 
 from mail2fax import log
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp import answers
-from mail2fax.smtp.connection import Wire
+from mail2fax.smtp.connection import Connection
 from mail2fax.smtp.listener import Listener
-from mail2fax.smtp.session import Dialogue
+from mail2fax.smtp.session import Session
 from mail2fax.spool import questions
 from tests.smtp.test_dotstuff import FALSE_ENDS
 from tests.support.frontdoor import NUMBER, SENDER, opened
@@ -45,9 +45,9 @@ def test_the_version_whose_private_names_are_overridden():
 
 
 async def test_our_short_init_sets_what_the_long_one_sets(tmp_path):
-    """Wire skips SMTP.__init__: each attribute it would set is there, or is used only by methods we override."""
+    """Connection skips SMTP.__init__: each attribute it would set is there, or is used only by methods we override."""
     stock = SMTP(None, hostname="x", loop=asyncio.get_running_loop())
-    ours = Dialogue(Listener(Settings(), None, None)._lobby)
+    ours = Session(Listener(Settings(), None, None)._context)
     replaced = {
         "_SMTP__ident__", "__ident__", "data_size_limit", "enable_SMTPUTF8", "_decode_data", "hostname", "tls_context",
         "require_starttls", "_timeout_duration", "_tls_handshake_okay", "_tls_protocol", "_auth_require_tls",
@@ -128,11 +128,11 @@ async def test_a_client_that_vanishes_after_the_dot_has_one_mail(door, how):
     client.writer.transport.abort()
     with contextlib.suppress(ConnectionError):
         await mail
-    (guest, session), *_ = door.listener._lobby.guests.items()
-    while how == "reset" and guest.transport:
+    (open_session, task), *_ = door.listener._context.sessions.items()
+    while how == "reset" and open_session.transport:
         await asyncio.sleep(0.01)
     door.shelf.gate.set()
-    await asyncio.wait({session})
+    await asyncio.wait({task})
     assert len(door.shelf.mails) == 1
     assert door.shelf.discarded == 0
 
@@ -146,11 +146,11 @@ async def test_a_client_that_vanishes_in_the_middle_leaves_nothing(door):
         client.send(b"half\r\n.\r")
         await client.writer.drain()
         getattr(client.writer.transport, end)()
-        while door.listener._lobby.guests:
+        while door.listener._context.sessions:
             await asyncio.sleep(0.01)
         assert not door.shelf.mails
     assert door.shelf.discarded == 2
-    assert door.listener._lobby.room.in_flight == 0
+    assert door.listener._context.room.in_flight == 0
 
 
 async def test_the_same_mail_on_two_connections_at_once_is_one_fax(tmp_path, spool):
@@ -201,10 +201,10 @@ async def test_too_large_a_mail_is_read_to_its_end(tmp_path):
         for command in (f"MAIL FROM:<{SENDER}> SIZE=1000", f"RCPT TO:<{NUMBER}>", "DATA"):
             await client.ask(command)
         client.send(b"x" * 600 + b"\r\n")
-        while not door.listener._lobby.room.in_flight:
+        while not door.listener._context.room.in_flight:
             await asyncio.sleep(0.01)
         client.send(b"NOOP\r\n" * 100_000)
-        while door.listener._lobby.room.in_flight:
+        while door.listener._context.room.in_flight:
             await asyncio.sleep(0.01)
         assert door.shelf.discarded == 1
         client.send(b".\r\n")
@@ -388,7 +388,7 @@ async def test_a_mail_may_take_longer_than_the_timeout(tmp_path):
 
 async def test_dribbling_a_mail_ends_the_session(tmp_path, monkeypatch):
     """Less than min_rate on average, after the first minute: 421 4.4.2, and the place is given up."""
-    monkeypatch.setattr(Wire, "grace", 0.5)
+    monkeypatch.setattr(Connection, "grace", 0.5)
     async with opened(tmp_path, {"timeout": 2.0, "min_rate": 1000}) as door:
         client = await door.client()
         for command in (f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{NUMBER}>", "DATA"):
@@ -408,10 +408,10 @@ async def test_a_client_that_does_not_read_is_cut_off(tmp_path):
         client.reader._transport.pause_reading()
         client.send(b"HELP\r\n" * 2_000_000)
         for _ in range(500):
-            if not door.listener._lobby.guests:
+            if not door.listener._context.sessions:
                 break
             await asyncio.sleep(0.02)
-        assert not door.listener._lobby.guests
+        assert not door.listener._context.sessions
         client.writer.transport.abort()
 
 

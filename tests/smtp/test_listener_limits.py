@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from mail2fax.config.settings import Smtp
+from mail2fax.config import Smtp
 from mail2fax.model import Usage
 from mail2fax.smtp import answers
-from mail2fax.smtp.rates import Door, Window
+from mail2fax.smtp.rates import Rates, Window
 from tests.support.frontdoor import NUMBER, SENDER, opened
 
 
@@ -30,7 +30,7 @@ async def test_connections(tmp_path, limit):
         assert (await one.ask("QUIT")) == answers.BYE
         await one.close()
         await third.close()
-        while len(door.listener._lobby.guests) > 1:
+        while len(door.listener._context.sessions) > 1:
             await asyncio.sleep(0.01)
         assert (await (await door.client()).mail()).startswith("250 2.0.0")
 
@@ -99,14 +99,14 @@ async def test_bytes_in_flight(tmp_path):
         assert await one.ask(f"MAIL FROM:<{SENDER}> SIZE=10001") == answers.NO_ROOM
         await sending(one)
         one.send(b"x" * 6000 + b"\r\n")
-        while not door.listener._lobby.room.in_flight:
+        while not door.listener._context.room.in_flight:
             await asyncio.sleep(0.01)
         assert await two.ask(f"MAIL FROM:<{SENDER}> SIZE=6000") == answers.NO_ROOM
         assert await two.mail(b"y" * 6000 + b"\r\n") == answers.NO_ROOM
         one.send(b".\r\n")
         assert (await one.answer()).startswith("250 2.0.0")
         assert (await two.mail(b"y" * 6000 + b"\r\n")).startswith("250 2.0.0")
-        assert door.listener._lobby.room.in_flight == 0
+        assert door.listener._context.room.in_flight == 0
 
 
 async def test_a_full_disk_is_seen_before_a_byte_comes(tmp_path):
@@ -214,16 +214,16 @@ async def test_postmaster_without_a_mailbox_is_told_so(tmp_path):
 
 def test_the_door_counts_out_what_it_counted_in():
     """Nothing is kept of a client that left, and no place stays taken."""
-    door = Door(Smtp(max_connections=2, max_connections_per_client=1))
+    rates = Rates(Smtp(max_connections=2, max_connections_per_client=1))
     for client in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
-        assert door.arrive()
-        assert door.introduce(client)
-        assert door.arrive()
-        assert not door.introduce(client)
-        assert not door.arrive()
-        door.leave(None)
-        door.leave(client)
-    assert (door._in_all, door._of_client) == (0, {})
+        assert rates.arrive()
+        assert rates.introduce(client)
+        assert rates.arrive()
+        assert not rates.introduce(client)
+        assert not rates.arrive()
+        rates.leave(None)
+        rates.leave(client)
+    assert (rates._in_all, rates._of_client) == (0, {})
 
 
 def test_a_window_forgets(monkeypatch):

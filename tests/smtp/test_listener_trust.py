@@ -10,7 +10,7 @@ import pytest
 import trustme
 
 from mail2fax.smtp import answers
-from mail2fax.smtp.session import Dialogue
+from mail2fax.smtp.session import Session
 from mail2fax.smtp.users import hash_line
 from tests.support.frontdoor import SENDER, opened
 
@@ -60,7 +60,7 @@ def plain(name: str = "bob", password: str = PASSWORD) -> str:
 @pytest.fixture
 def no_pause(monkeypatch):
     """Wrong passwords cost no seconds in tests."""
-    monkeypatch.setattr(Dialogue, "login_pause", 0.0)
+    monkeypatch.setattr(Session, "login_pause", 0.0)
 
 
 # -- STARTTLS and implicit TLS
@@ -116,7 +116,7 @@ async def test_old_tls_is_refused(tmp_path, secured):
         client.send(b"EHLO plain\r\n")
         with pytest.raises((ssl.SSLError, ConnectionError, AssertionError, UnicodeDecodeError)):
             assert (await client.answer()).startswith("250")
-        while door.listener._lobby.guests:
+        while door.listener._context.sessions:
             await asyncio.sleep(0.01)
 
 

@@ -152,7 +152,7 @@ async def test_a_waiting_fax_is_cancelled_by_answering(bridge, faxapi, outbox):
 
 
 async def test_budgets_hold_for_answers_too(bridge, faxapi, outbox):
-    """Answering is no way around [limits]."""
+    """ReplyCommands is no way around [limits]."""
     running = await bridge(limits={"sender_faxes_per_day": 1})
     _, address = await failed(running, faxapi, outbox)
     code, text = await say(running, address, answer("please"))

@@ -8,12 +8,12 @@ import ssl
 import pytest
 import trustme
 
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp.listener import Listener
 from mail2fax.smtp.users import hash_line
+from mail2fax.spool import open_spool
 from mail2fax.spool.questions import named
-from mail2fax.spool.spool import open_spool
 from tests.support.frontdoor import NUMBER, SENDER, opened
 from tests.support.outbox import Outbox
 
@@ -235,7 +235,7 @@ async def test_postfix_that_lost_our_250_has_one_fax(tmp_path, postfix):
         async def put_and_cut(envelope, content):
             receipts.append(await put(envelope, content))
             if len(receipts) == 1:
-                for guest in list(listener._lobby.guests):
+                for guest in list(listener._context.sessions):
                     guest.abort()
             return receipts[-1]
 

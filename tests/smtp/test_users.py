@@ -9,7 +9,7 @@ import argon2
 import pytest
 
 from mail2fax import log
-from mail2fax.config.loader import ConfigError
+from mail2fax.config import ConfigError
 from mail2fax.smtp.users import Users, hash_line
 
 

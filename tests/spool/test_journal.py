@@ -11,11 +11,10 @@ import threading
 import pytest
 from sqlalchemy import text
 
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import LeaseLost
-from mail2fax.spool import questions
+from mail2fax.spool import open_spool, questions
 from mail2fax.spool.database import checkpoint, journal
-from mail2fax.spool.spool import open_spool
 from tests.support import spooling
 from tests.support.spooling import put
 

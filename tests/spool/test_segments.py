@@ -6,12 +6,11 @@ import threading
 import pytest
 from sqlalchemy import select, text
 
-from mail2fax.config.settings import Settings
-from mail2fax.spool import purge
+from mail2fax.config import Settings
+from mail2fax.spool import open_spool, purge
 from mail2fax.spool.contents import segments
 from mail2fax.spool.contents.segments import Place, Segments
 from mail2fax.spool.database.schema import messages
-from mail2fax.spool.spool import open_spool
 from tests.support import spooling
 from tests.support.spooling import put
 

@@ -11,14 +11,12 @@ import pytest
 from sqlalchemy import insert, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import FINAL, NEXT, LeaseLost, Outcome, Reason, Refused, State
-from mail2fax.spool import leases, moves, operator, questions
+from mail2fax.spool import POLL, PREPARE, RECOVER, REPLY, SUBMIT, Busy, leases, moves, open_spool, operator, questions
 from mail2fax.spool.contents.incoming import INLINE
 from mail2fax.spool.database import migrations
-from mail2fax.spool.database.lock import Busy
 from mail2fax.spool.database.schema import faxes, now, open_engine
-from mail2fax.spool.spool import POLL, PREPARE, RECOVER, REPLY, SUBMIT, open_spool
 from tests.support import spooling
 from tests.support.spooling import SENDER, claim, put
 
@@ -98,10 +96,10 @@ async def test_a_dead_lease_is_claimed_again_and_its_old_owner_writes_nothing(sp
     with pytest.raises(LeaseLost):
         await spool.advance(sleeper, State.FAILED)
     with pytest.raises(LeaseLost):
-        await spool.retry(sleeper, 1.0)
+        await spool.postpone(sleeper, 1.0)
     with pytest.raises(LeaseLost):
         await spool.replied(sleeper, "sent")
-    await spool.release(sleeper)
+    await spool.put_back(sleeper)
     assert (await spool.advance(heir, State.FAILED)).state is State.FAILED
 
 
@@ -159,7 +157,7 @@ async def test_attempts_grow_while_a_document_is_offered(spool):
 async def test_a_retry_is_due_later(spool):
     """A retry keeps the state and moves the due time."""
     await put(spool)
-    await spool.retry(await claim(spool, PREPARE), 60.0, event={"note": "later"})
+    await spool.postpone(await claim(spool, PREPARE), 60.0, event={"note": "later"})
     claimed, next_due = await spool.claim(PREPARE, 1)
     assert claimed == []
     assert next_due == pytest.approx(60, abs=1)
@@ -248,7 +246,7 @@ async def test_a_held_line_lets_one_probe_out(spool):
     (probe,), _ = await spool.claim(SUBMIT, 10)
     assert (await spool.claim(SUBMIT, 10))[0] == []
     assert await spool.trouble("a", "held", None, "HTTP 401") == 2
-    await spool.retry(probe, 0.0)
+    await spool.postpone(probe, 0.0)
     assert await spool.calm("a")
     assert len((await spool.claim(SUBMIT, 10))[0]) == 3
     assert not await spool.calm("a")
@@ -260,7 +258,7 @@ async def test_a_line_without_answers_is_left_alone_after_some_failures(spool):
     for _ in range(leases.BREAKER - 1):
         await spool.trouble("", "unreachable", None, "refused")
     fax = await claim(spool, SUBMIT)
-    await spool.release(fax)
+    await spool.put_back(fax)
     await spool.trouble("", "unreachable", None, "refused")
     claimed, pause = await spool.claim(SUBMIT, 10)
     assert claimed == []
@@ -289,7 +287,7 @@ async def test_nothing_is_bounced_for_a_bad_token(spool):
     (trouble,) = await spool.read(questions.trouble_list)
     assert trouble.kind == "held"
     probe = await claim(spool, SUBMIT)
-    await spool.release(probe)
+    await spool.put_back(probe)
     await spool.calm("")
     again = await claim(spool, SUBMIT)
     assert again.id == fax.id
@@ -489,7 +487,7 @@ async def test_a_second_node_on_one_sqlite_file_refuses_to_start(tmp_path):
     """It says who serves it; when that one dies, even by kill -9, the next may start."""
     url = f"sqlite:///{tmp_path}/spool.db"
     code = (
-        "import asyncio, sys; from mail2fax.config.settings import Settings; from mail2fax.spool.spool import open_spool\n"
+        "import asyncio, sys; from mail2fax.config import Settings; from mail2fax.spool import open_spool\n"
         "async def main():\n"
         f"  async with open_spool(Settings.model_validate({{'spool': {{'url': {url!r}}}}}), serving=True):\n"
         "    print('up', flush=True); await asyncio.sleep(60)\n"

@@ -21,11 +21,10 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import delete, text
 
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import FINAL, NEXT, WAITING, LeaseLost, Reason, Refused, State
-from mail2fax.spool import operator, questions
+from mail2fax.spool import WORK, Spool, open_spool, operator, questions
 from mail2fax.spool.database.schema import metadata
-from mail2fax.spool.spool import WORK, Spool, open_spool
 from tests.support import spooling
 
 LEASE = 1000.0  # never ends by itself here
@@ -188,7 +187,7 @@ class SpoolMachine(RuleBasedStateMachine):
     def retry(self, data, due_in):
         name = self.some(data, owned)
         known = self.known[name]
-        self.do(self.spool.retry(known.owner, due_in, event={"note": "later"}))
+        self.do(self.spool.postpone(known.owner, due_in, event={"note": "later"}))
         self.free(name, due=not due_in, held=known.held and known.state in WAITING)
 
     @there_is(owned)
@@ -196,7 +195,7 @@ class SpoolMachine(RuleBasedStateMachine):
     def release_claim(self, data):
         name = self.some(data, owned)
         known = self.known[name]
-        self.do(self.spool.release(known.owner))
+        self.do(self.spool.put_back(known.owner))
         self.free(name, due=True, held=known.held and known.state in WAITING)
 
     @there_is(tellable)
@@ -214,13 +213,13 @@ class SpoolMachine(RuleBasedStateMachine):
         current = self.known[late.id]
         if current.owner is not None and (current.owner.lease, current.owner.state) == (late.lease, late.state):
             return
-        writes = [self.spool.retry(late, 0.0), self.spool.replied(late, "sent")]
+        writes = [self.spool.postpone(late, 0.0), self.spool.replied(late, "sent")]
         if state in NEXT[late.state]:
             writes.append(self.spool.advance(late, state, provider_ref="late"))
         for write in writes:
             with pytest.raises(LeaseLost):
                 self.do(write)
-        self.do(self.spool.release(late))
+        self.do(self.spool.put_back(late))
 
     # -- time
 

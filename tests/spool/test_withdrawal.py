@@ -11,13 +11,12 @@ import threading
 import pytest
 from sqlalchemy import func, select, text
 
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import State
-from mail2fax.spool import intake, questions, withdrawal
+from mail2fax.spool import PREPARE, intake, open_spool, questions, withdrawal
 from mail2fax.spool.contents import incoming, segments
 from mail2fax.spool.database.journal import NotOnDisk
 from mail2fax.spool.database.schema import deliveries, events, faxes, messages
-from mail2fax.spool.spool import PREPARE, open_spool
 from tests.support import spooling
 from tests.support.spooling import claim, put
 
@@ -435,7 +434,7 @@ async def test_what_was_tried_in_vain_is_not_withdrawn(settings, tmp_path):
     """A node that went on after the mail came has told its client so."""
     async with open_spool(settings, serving=True) as spool:
         receipt = await put(spool, content=MIDDLING)
-        await spool.retry(await claim(spool, PREPARE), 0.0, what="error")
+        await spool.postpone(await claim(spool, PREPARE), 0.0, what="error")
     content_file(tmp_path / "spool.db.contents", MIDDLING)[0].unlink()
     async with open_spool(settings, serving=True) as spool:
         assert (await spool.message(receipt.queue_id)).id == receipt.queue_id

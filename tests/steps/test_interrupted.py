@@ -13,12 +13,11 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import OperationalError
 
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import LeaseLost, Line, Reason, State, Temporary
-from mail2fax.spool import moves, operator, purge, questions
+from mail2fax.spool import POLL, PREPARE, RECOVER, REPLY, SUBMIT, moves, open_spool, operator, purge, questions
 from mail2fax.spool.contents.incoming import INLINE
 from mail2fax.spool.database.schema import faxes, now
-from mail2fax.spool.spool import POLL, PREPARE, RECOVER, REPLY, SUBMIT, open_spool
 from mail2fax.steps.submit import Submit
 from mail2fax.steps.worker import ATTEMPTS, Station, Worker
 from tests.support import spooling
@@ -233,7 +232,7 @@ async def test_faxes_that_fail_together_count_once(spool):
     failures = await asyncio.gather(*(spool.trouble("", "held", None, "401") for _ in claimed))
     assert set(failures) == {1}
     for fax in claimed:
-        await spool.retry(fax, 0.0)
+        await spool.postpone(fax, 0.0)
     assert (await spool.claim(SUBMIT, 4))[0] == []
     await asyncio.sleep(0.6)
     assert len((await spool.claim(SUBMIT, 4))[0]) == 1

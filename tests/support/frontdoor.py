@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mail2fax.config.settings import Settings
+from mail2fax.config import Settings
 from mail2fax.model import Envelope, Receipt, Usage
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp.listener import Listener
+from mail2fax.spool import Spool
 from mail2fax.spool.contents.incoming import Incoming
-from mail2fax.spool.spool import Spool
 
 SENDER, NUMBER = "me@office.example", "6135550123@fax.local"
 WAIT = 10.0

@@ -8,7 +8,7 @@ from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 
-from mail2fax.config.settings import Reply, Settings
+from mail2fax.config import Reply, Settings
 from mail2fax.model import Reason
 from mail2fax.replies import samples
 from mail2fax.replies.letters import Letters

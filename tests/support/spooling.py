@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from mail2fax.model import Document, Envelope, Fax, Headers, Receipt, Recipient, State
+from mail2fax.spool import POLL, PREPARE, REPLY, SUBMIT, Spool
 from mail2fax.spool.filing import Account
-from mail2fax.spool.spool import POLL, PREPARE, REPLY, SUBMIT, Spool
 
 SENDER = "Anna@office.example"
 

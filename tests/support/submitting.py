@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from mail2fax.config.settings import Provider
+from mail2fax.config import Provider
 from mail2fax.model import Line, Verdict
 from mail2fax.providers.rinble import Rinble
 from tests.support.faxapi import Reply

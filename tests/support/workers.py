@@ -1,4 +1,4 @@
-"""A workshop, tasks for it, and ways to see and wait for its processes."""
+"""A pool, tasks for it, and ways to see and wait for its processes."""
 
 import asyncio
 import itertools
@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mail2fax.config.settings import Documents
+from mail2fax.config import Documents
 from mail2fax.documents.orders import Task
-from mail2fax.documents.pool import Workshop
+from mail2fax.documents.pool import Pool
 from tests.support import pdfs
 
 PDF = "application/pdf"
@@ -19,8 +19,8 @@ _numbers = itertools.count()
 
 @pytest.fixture
 async def shop():
-    """A workshop of two workers."""
-    opened = Workshop(Documents(workers=2))
+    """A pool of two workers."""
+    opened = Pool(Documents(workers=2))
     await opened.start()
     yield opened
     await opened.close()
@@ -48,7 +48,7 @@ def one_page(text: str = "page") -> bytes:
     return pdfs.mail((pdfs.text(text), PDF, "a.pdf"))
 
 
-def workbenches() -> list[psutil.Process]:
+def forkservers() -> list[psutil.Process]:
     return [
         process
         for process in psutil.Process().children()
@@ -57,7 +57,7 @@ def workbenches() -> list[psutil.Process]:
 
 
 def workers() -> list[psutil.Process]:
-    return [worker for bench in workbenches() for worker in bench.children()]
+    return [worker for bench in forkservers() for worker in bench.children()]
 
 
 async def until(true, seconds: float = 10.0) -> None:

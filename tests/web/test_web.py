@@ -15,8 +15,8 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from mail2fax import httpd, log, node
-from mail2fax.config.settings import Settings
-from mail2fax.health import Condition
+from mail2fax.config import Settings
+from mail2fax.health import Health
 from mail2fax.model import Envelope, Receipt, Recipient, State
 from mail2fax.spool import operator
 from mail2fax.spool.database.schema import faxes
@@ -64,9 +64,9 @@ class Page(HTMLParser):
 class Site:
     """A served page and a client for it."""
 
-    def __init__(self, client: httpx.AsyncClient, condition: Condition, address: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, health: Health, address: str) -> None:
         self.client = client
-        self.condition = condition
+        self.health = health
         self.address = address
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
@@ -98,11 +98,11 @@ async def serving(spool: Any, **sections: Any):
     settings = Settings.model_validate({"web": {"listen": "127.0.0.1:0"}, **sections})
     log.configure("console", "info", io.StringIO())
     working = asyncio.create_task(asyncio.Event().wait())
-    condition = Condition(("127.0.0.1:2525",), working)
+    health = Health(("127.0.0.1:2525",), working)
     try:
-        async with app.serving(settings, spool, condition) as address:
+        async with app.serving(settings, spool, health) as address:
             async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
-                yield Site(client, condition, address)
+                yield Site(client, health, address)
     finally:
         working.cancel()
 
@@ -120,8 +120,8 @@ async def site(spool):
 async def test_healthy_while_the_worker_runs(site):
     """/healthz is 200 as long as a restart would not help, 503 once the worker's loop ended by a fault of its own."""
     assert (await site.get("/healthz")).json()["alive"] is True
-    site.condition.working.cancel()
-    await asyncio.wait({site.condition.working})
+    site.health.working.cancel()
+    await asyncio.wait({site.health.working})
     answer = await site.get("/healthz")
     assert (answer.status_code, answer.json()["alive"]) == (503, False)
     assert "worker not running" in (await site.get("/readyz")).json()["reasons"]
@@ -131,12 +131,12 @@ async def test_healthy_while_the_worker_runs(site):
 async def test_ready_or_the_reasons(site):
     """/readyz is 200 only when mail may be brought; else 503 with each reason, and the page says it too."""
     assert (await site.get("/readyz")).json() == {"ready": True, "reasons": []}
-    site.condition.draining, site.condition.addresses = True, ()
+    site.health.draining, site.health.addresses = True, ()
     answer = await site.get("/readyz")
     assert (answer.status_code, answer.json()["reasons"]) == (503, ["draining", "not listening"])
     assert "Not ready: draining, not listening" in (await site.page()).text
     assert (await site.samples())["mail2fax_ready"] == 0
-    site.condition.working = None  # not started yet: no reason to restart it
+    site.health.working = None  # not started yet: no reason to restart it
     assert "worker not running" in (await site.get("/readyz")).json()["reasons"]
     assert (await site.get("/healthz")).status_code == 200
 
@@ -398,7 +398,7 @@ async def test_a_hostile_sender_is_only_text(site, spool):
         envelope = Envelope(sender, (Recipient(sender, "6474959659"),), sender, helo=sender, line=sender)
         receipt = await spool.put(envelope, incoming)
         fax = await spooling.claim(spool, "prepare")
-        await spool.retry(fax, 60.0, event={"note": sender, sender: sender})
+        await spool.postpone(fax, 60.0, event={"note": sender, sender: sender})
         await spool.trouble(sender, "held", 300.0, sender)
         for path in ("/", f"/fax/{receipt.queue_id}", f"/find?q={quote(sender)}"):
             page = Page((await site.get(path)).text)

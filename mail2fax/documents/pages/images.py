@@ -30,7 +30,7 @@ _SCANNER_DPI = (97.0, 2400.0)  # cameras and screenshots claim 72 or 96 whatever
 _DRAWING = 300_000  # bytes; what is larger when packed without loss is a photograph
 _QUALITY = 85
 
-# Load these parsers now, in the workbench, rather than in every worker; no others, for a fork copies what is loaded.
+# Load these parsers now, in the forkserver, rather than in every worker; no others, for a fork copies what is loaded.
 Image.preinit()
 for parser in ("Tiff", "WebP"):
     importlib.import_module(f"PIL.{parser}ImagePlugin")

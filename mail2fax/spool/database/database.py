@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from mail2fax.spool.database.checkpoint import Checkpoints
 from mail2fax.spool.database.journal import FileJournal, Journal, ServerJournal
 from mail2fax.spool.database.schema import sqlite_path
-from mail2fax.spool.database.wakeup import Ear, Wakeups, announce
+from mail2fax.spool.database.wakeup import Listener, Wakeups, announce
 from mail2fax.spool.database.writer import Bulk, Writer
 
 _READERS = 3  # connections that read; the pool has more for those that write
@@ -40,7 +40,7 @@ class Database:
         self._writer = Writer(self._journal, _WRITERS)
         self._readers = ThreadPoolExecutor(_READERS, "reader")
         self._wakeups = Wakeups()
-        self._ear: Ear | None = None
+        self._ear: Listener | None = None
         self._checkpoints: Checkpoints | None = None
 
     def keep_log_short(self) -> None:
@@ -56,7 +56,7 @@ class Database:
     def listen(self) -> None:
         """Hear what other nodes of a PostgreSQL announce."""
         loop = asyncio.get_running_loop()
-        self._ear = Ear(self._engine, lambda work: loop.call_soon_threadsafe(self._wakeups.wake, work))
+        self._ear = Listener(self._engine, lambda work: loop.call_soon_threadsafe(self._wakeups.wake, work))
 
     def close(self) -> None:
         """Write what was asked for, then end the threads."""

@@ -48,7 +48,7 @@ def announce(connection: Connection, kind: str) -> None:
         connection.execute(text("SELECT pg_notify(:channel, :kind)"), {"channel": CHANNEL, "kind": kind})
 
 
-class Ear:
+class Listener:
     """A thread that hears what other nodes on one PostgreSQL announce, and connects again when it was cut off."""
 
     def __init__(self, engine: Engine, hear: Callable[[str], object]) -> None:

@@ -1,4 +1,4 @@
-"""The corpus of real and nasty PDFs: verdicts, page counts, clean letter pages, and looks, over the workshop's processes."""
+"""The corpus of real and nasty PDFs: verdicts, page counts, clean letter pages, and looks, over the pool's processes."""
 
 import asyncio
 import json
@@ -10,9 +10,9 @@ import pikepdf
 import pytest
 
 from benchmarks import fidelity
-from mail2fax.config.settings import Documents
+from mail2fax.config import Documents
 from mail2fax.documents.orders import Task
-from mail2fax.documents.pool import Workshop
+from mail2fax.documents.pool import Pool
 from mail2fax.model import Reason
 from tests.support import pdfs
 
@@ -26,7 +26,7 @@ def made_corpus(corpus, tmp_path_factory):
     place = tmp_path_factory.mktemp("corpus")
 
     async def make_all():
-        shop = Workshop(Documents(wall_seconds=120.0))
+        shop = Pool(Documents(wall_seconds=120.0))
         # Bombs of every kind are above; what those of the corpus cost is measured by benchmarks/documents.py.
         sound = (name for name, expectation in expected.items() if not expectation["verdict"].startswith("BOMB"))
         try:
@@ -34,7 +34,7 @@ def made_corpus(corpus, tmp_path_factory):
         finally:
             await shop.close()
 
-    async def make(shop: Workshop, name: str):
+    async def make(shop: Pool, name: str):
         folder = place / name.replace("/", "_")
         folder.mkdir()
         source = folder / "mail"
