@@ -1,7 +1,6 @@
 """The main job over real sockets: a mail goes in by SMTP, the fax out over HTTP, the reply back by SMTP."""
 
 import asyncio
-import json
 import smtplib
 import time
 
@@ -76,31 +75,6 @@ async def test_a_lost_answer_is_unknown_and_never_sent_again(bridge, faxapi, out
     assert len(faxapi.uploads) == 1
 
 
-async def test_unknown_words_and_errors_only_delay_the_news(bridge, faxapi, outbox):
-    """Polls survive what no document names."""
-    faxapi.words = ["Loading", "Loading", "Loading", "Loading", "Dancing", "Success"]
-    faxapi.on_poll(
-        Reply(status=500), Reply(body=b"<html>"), Reply(body={"error_code": 401, "message": f"Invalid {TOKEN}"})
-    )
-    running = await bridge()
-    queue_id = await running.send(mail(pdf()))
-    await outbox.next()
-    fax = await running.until(queue_id, State.DELIVERED)
-    history = await running.node.spool.read(questions.history, fax.id)
-    assert "Dancing" in json.dumps([dict(event.detail) for event in history])
-    assert TOKEN not in json.dumps([dict(event.detail) for event in history])
-
-
-async def test_the_deadline_makes_it_unknown(bridge, faxapi, outbox):
-    """No last word until [poll] deadline: nobody knows, and the sender is told so."""
-    faxapi.words = ["Sending"]
-    running = await bridge(poll={"deadline": 0.6})
-    queue_id = await running.send(mail(pdf()))
-    await outbox.next()
-    fax = await running.until(queue_id, State.UNKNOWN)
-    assert (fax.reason, fax.status) == (Reason.NO_FINAL_WORD, "4.4.7")
-
-
 async def test_not_processed_is_tried_again(bridge, faxapi, outbox):
     """429 and 503 with Retry-After were not taken: one fax in the end."""
     faxapi.on_post(Reply(status=429), Reply(status=503, headers={"Retry-After": "0"}))
@@ -132,28 +106,6 @@ async def test_giving_up_is_told(bridge, faxapi, outbox):
     await outbox.next()
     fax = await running.until(queue_id, State.FAILED)
     assert (fax.status, fax.reason) == ("4.4.7", Reason.GAVE_UP)
-
-
-async def test_a_reply_relay_that_is_down_is_waited_for(bridge, faxapi, outbox):
-    """The outcome is known, the sender is told when his server is back."""
-    await outbox.down()
-    running = await bridge()
-    queue_id = await running.send(mail(pdf()))
-    await running.until(queue_id, State.DELIVERED)
-    await asyncio.sleep(0.5)
-    await outbox.up()
-    await outbox.next()
-    assert len(faxapi.posts) == 1
-
-
-async def test_a_reply_refused_for_good_is_undeliverable(bridge, outbox):
-    """5yz ends it: visible, and told to the administrator."""
-    outbox.fault("rcpt", "550 5.1.1 no such user")
-    running = await bridge(reply={"admin": "Fax admin <admin@office.example>"})
-    queue_id = await running.send(mail(pdf()))
-    told = await outbox.next()
-    assert told.recipient == "admin@office.example"
-    assert (await running.faxes(queue_id))[0].reply == "undeliverable"
 
 
 @pytest.mark.parametrize(
@@ -231,18 +183,6 @@ async def test_a_bad_token_holds_the_line_and_bounces_nothing(bridge, faxapi, ou
     assert len({(await running.faxes(queue_id))[0].provider_ref for queue_id in ids}) == 3
 
 
-async def test_the_administrator_is_told_of_a_held_line_once(bridge, faxapi, outbox):
-    """Several faxes find out at the same moment: one mail, whatever went wrong before."""
-    faxapi.tokens = {"other"}
-    running = await bridge(reply={"admin": "Fax admin <admin@office.example>"})
-    await asyncio.gather(*(running.send(mail(pdf(), subject=str(n))) for n in range(4)))
-    told = await outbox.next()
-    assert told.recipient == "admin@office.example"
-    assert TOKEN not in told.content.decode()
-    await asyncio.sleep(1.0)
-    assert len(outbox.mails) == 1
-
-
 async def test_several_pdfs_are_merged_or_sent_apart(bridge, faxapi, outbox):
     """[documents] several decides: one fax of all in order, or one each."""
     running = await bridge(documents={"several": "separate"})
@@ -250,55 +190,6 @@ async def test_several_pdfs_are_merged_or_sent_apart(bridge, faxapi, outbox):
     await outbox.wait(2)
     assert len(faxapi.posts) == 2
     assert len({post.document for post in faxapi.posts}) == 2
-
-
-async def test_a_group_gets_one_summary(bridge, faxapi, outbox):
-    """[reply] group: one mail tells of all numbers."""
-    running = await bridge(reply={"group": True})
-    queue_id = await running.send(mail(pdf()), "6474959659@fax.local", "4165550100@fax.local", "4165550101@fax.local")
-    reply = await outbox.next()
-    for number in ("(647) 495-9659", "(416) 555-0100", "(416) 555-0101"):
-        assert number in reply.text
-    async with asyncio.timeout(20):
-        while not all(fax.replied_at for fax in await running.faxes(queue_id)):
-            await asyncio.sleep(0.05)
-    assert len(outbox.mails) == 1
-
-
-async def test_a_late_fax_earns_one_word(bridge, faxapi, outbox):
-    """[reply] delay_notice: "still trying", once."""
-    await faxapi.stop()
-    running = await bridge(reply={"delay_notice": 4})  # longer than preparing takes: until then no subject is known
-    await running.send(mail(pdf(), subject="Lab results"))
-    notice = await outbox.next()
-    assert "Lab results" in notice.subject
-    await faxapi.start()
-    await outbox.next()
-    assert len(outbox.mails) == 2
-
-
-async def test_nobody_is_told_of_a_delay_who_does_not_want_to_be(bridge, faxapi, outbox):
-    """RFC 3461: NOTIFY=NEVER holds for the "still trying" mail as well."""
-    await faxapi.stop()
-    running = await bridge(reply={"delay_notice": 1})
-
-    def send():
-        with smtplib.SMTP(*running.address, timeout=30) as client:
-            client.ehlo("client.example")
-            client.mail("anna@office.example")
-            client.rcpt("6474959659@fax.local", ["NOTIFY=NEVER"])
-            return client.data(mail(pdf()))[1].decode().split()[-1]
-
-    queue_id = await asyncio.to_thread(send)
-    async with asyncio.timeout(20):
-        while (await running.faxes(queue_id))[0].noticed_at is None:
-            await asyncio.sleep(0.05)
-    await faxapi.start()
-    await running.until(queue_id, State.DELIVERED)
-    async with asyncio.timeout(20):
-        while (await running.faxes(queue_id))[0].reply != "suppressed":
-            await asyncio.sleep(0.05)
-    assert outbox.mails == []
 
 
 async def test_it_is_quick_on_an_idle_machine(bridge, faxapi, outbox):

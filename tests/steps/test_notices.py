@@ -1,0 +1,57 @@
+"""Mails owed besides the reply: a late fax, a held line."""
+
+import asyncio
+import smtplib
+
+from mail2fax.model import State
+from tests.support.samples import mail, pdf
+
+TOKEN = "canary-token-7391"
+
+
+async def test_the_administrator_is_told_of_a_held_line_once(bridge, faxapi, outbox):
+    """Several faxes find out at the same moment: one mail, whatever went wrong before."""
+    faxapi.tokens = {"other"}
+    running = await bridge(reply={"admin": "Fax admin <admin@office.example>"})
+    await asyncio.gather(*(running.send(mail(pdf(), subject=str(n))) for n in range(4)))
+    told = await outbox.next()
+    assert told.recipient == "admin@office.example"
+    assert TOKEN not in told.content.decode()
+    await asyncio.sleep(1.0)
+    assert len(outbox.mails) == 1
+
+
+async def test_a_late_fax_earns_one_word(bridge, faxapi, outbox):
+    """[reply] delay_notice: "still trying", once."""
+    await faxapi.stop()
+    running = await bridge(reply={"delay_notice": 4})  # longer than preparing takes: until then no subject is known
+    await running.send(mail(pdf(), subject="Lab results"))
+    notice = await outbox.next()
+    assert "Lab results" in notice.subject
+    await faxapi.start()
+    await outbox.next()
+    assert len(outbox.mails) == 2
+
+
+async def test_nobody_is_told_of_a_delay_who_does_not_want_to_be(bridge, faxapi, outbox):
+    """RFC 3461: NOTIFY=NEVER holds for the "still trying" mail as well."""
+    await faxapi.stop()
+    running = await bridge(reply={"delay_notice": 1})
+
+    def send():
+        with smtplib.SMTP(*running.address, timeout=30) as client:
+            client.ehlo("client.example")
+            client.mail("anna@office.example")
+            client.rcpt("6474959659@fax.local", ["NOTIFY=NEVER"])
+            return client.data(mail(pdf()))[1].decode().split()[-1]
+
+    queue_id = await asyncio.to_thread(send)
+    async with asyncio.timeout(20):
+        while (await running.faxes(queue_id))[0].noticed_at is None:
+            await asyncio.sleep(0.05)
+    await faxapi.start()
+    await running.until(queue_id, State.DELIVERED)
+    async with asyncio.timeout(20):
+        while (await running.faxes(queue_id))[0].reply != "suppressed":
+            await asyncio.sleep(0.05)
+    assert outbox.mails == []

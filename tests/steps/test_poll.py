@@ -1,0 +1,49 @@
+"""Step 4: errors only delay the next look."""
+
+import json
+
+from sqlalchemy import update
+
+from mail2fax.model import Reason, State
+from mail2fax.spool import POLL, questions
+from mail2fax.spool.database.schema import faxes
+from tests.support import spooling
+from tests.support.faxapi import Reply
+from tests.support.samples import mail, pdf
+from tests.support.scripted import _fail_once
+
+TOKEN = "canary-token-7391"
+
+
+async def test_many_polls_are_no_errors(spool):
+    """One hiccup of ours does not end a fax that was polled a hundred times, or waited long for a provider."""
+    await spooling.submitted(spool)
+    await spool.change(lambda connection: connection.execute(update(faxes).values(attempts=100)))
+    await _fail_once(spool, POLL)
+    (fax,) = await spool.read(questions.fax_list, questions.Wanted())
+    assert fax.state is State.SUBMITTED
+
+
+async def test_unknown_words_and_errors_only_delay_the_news(bridge, faxapi, outbox):
+    """Polls survive what no document names."""
+    faxapi.words = ["Loading", "Loading", "Loading", "Loading", "Dancing", "Success"]
+    faxapi.on_poll(
+        Reply(status=500), Reply(body=b"<html>"), Reply(body={"error_code": 401, "message": f"Invalid {TOKEN}"})
+    )
+    running = await bridge()
+    queue_id = await running.send(mail(pdf()))
+    await outbox.next()
+    fax = await running.until(queue_id, State.DELIVERED)
+    history = await running.node.spool.read(questions.history, fax.id)
+    assert "Dancing" in json.dumps([dict(event.detail) for event in history])
+    assert TOKEN not in json.dumps([dict(event.detail) for event in history])
+
+
+async def test_the_deadline_makes_it_unknown(bridge, faxapi, outbox):
+    """No last word until [poll] deadline: nobody knows, and the sender is told so."""
+    faxapi.words = ["Sending"]
+    running = await bridge(poll={"deadline": 0.6})
+    queue_id = await running.send(mail(pdf()))
+    await outbox.next()
+    fax = await running.until(queue_id, State.UNKNOWN)
+    assert (fax.reason, fax.status) == (Reason.NO_FINAL_WORD, "4.4.7")

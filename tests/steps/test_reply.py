@@ -1,0 +1,73 @@
+"""Step 5: one summary, once, and what comes after it."""
+
+import asyncio
+
+from mail2fax.model import State
+from mail2fax.spool import REPLY, operator
+from tests.support.faxapi import LOST
+from tests.support.samples import mail, pdf
+
+
+async def test_one_summary_is_not_hurried_past_its_pauses(bridge, outbox):
+    """Those that wait for it leave the smarthost alone while it is away."""
+    outbox.fault("mail", "451 4.3.0 later", times=-1)
+    running = await bridge(reply={"group": True, "retry_first": 1.5})
+    await running.send(mail(pdf()), *(f"41655501{n:02}@fax.local" for n in range(6)))
+    await outbox.seen("MAIL")
+    before = sum(command.upper().startswith("MAIL") for command in outbox.commands)
+    await asyncio.sleep(4.0)
+    tried = sum(command.upper().startswith("MAIL") for command in outbox.commands) - before
+    assert tried <= 8  # each of the five others hurries the first once; it has three turns of its own
+    outbox.heal()
+    await outbox.next()
+
+
+async def test_a_person_s_word_is_told_after_the_summary(bridge, faxapi, outbox):
+    """An unknown fax of a group is resolved: its sender hears of it, whichever of the group it was."""
+    faxapi.before_post = lambda _: LOST
+    running = await bridge(reply={"group": True})
+    queue_id = await running.send(mail(pdf()), "4165550101@fax.local", "4165550102@fax.local")
+    await outbox.next()
+    spool = running.node.spool
+    async with asyncio.timeout(20):
+        while not all(fax.replied_at for fax in await running.faxes(queue_id)):
+            await asyncio.sleep(0.05)
+    for n, fax in enumerate(await running.faxes(queue_id)):
+        await spool.hand_on(REPLY, operator.resolve, fax.id, State.DELIVERED, "kim")
+        await outbox.wait(2 + n)
+    assert len({reply.message["Message-ID"] for reply in outbox.mails}) == 3
+
+
+async def test_a_reply_relay_that_is_down_is_waited_for(bridge, faxapi, outbox):
+    """The outcome is known, the sender is told when his server is back."""
+    await outbox.down()
+    running = await bridge()
+    queue_id = await running.send(mail(pdf()))
+    await running.until(queue_id, State.DELIVERED)
+    await asyncio.sleep(0.5)
+    await outbox.up()
+    await outbox.next()
+    assert len(faxapi.posts) == 1
+
+
+async def test_a_reply_refused_for_good_is_undeliverable(bridge, outbox):
+    """5yz ends it: visible, and told to the administrator."""
+    outbox.fault("rcpt", "550 5.1.1 no such user")
+    running = await bridge(reply={"admin": "Fax admin <admin@office.example>"})
+    queue_id = await running.send(mail(pdf()))
+    told = await outbox.next()
+    assert told.recipient == "admin@office.example"
+    assert (await running.faxes(queue_id))[0].reply == "undeliverable"
+
+
+async def test_a_group_gets_one_summary(bridge, faxapi, outbox):
+    """[reply] group: one mail tells of all numbers."""
+    running = await bridge(reply={"group": True})
+    queue_id = await running.send(mail(pdf()), "6474959659@fax.local", "4165550100@fax.local", "4165550101@fax.local")
+    reply = await outbox.next()
+    for number in ("(647) 495-9659", "(416) 555-0100", "(416) 555-0101"):
+        assert number in reply.text
+    async with asyncio.timeout(20):
+        while not all(fax.replied_at for fax in await running.faxes(queue_id)):
+            await asyncio.sleep(0.05)
+    assert len(outbox.mails) == 1

@@ -1,0 +1,156 @@
+"""Step 3 around its commit: a stop, a lost answer, a database that is away, a lease that is gone."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import update
+
+from mail2fax.model import LeaseLost, Reason, State, Temporary
+from mail2fax.spool import RECOVER, REPLY, SUBMIT, questions
+from mail2fax.spool.database.schema import faxes, now
+from tests.support import spooling
+from tests.support.scripted import Scripted, away, state, step
+from tests.support.spooling import claim
+
+
+async def test_a_stop_during_the_commit_leaves_no_doubt(spool, monkeypatch):
+    """The write goes on though nobody waits for it: as the end has not left, it is taken back."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, SUBMIT)
+    gate, real = asyncio.Event(), spool.advance
+
+    async def slow(fax, state, **how):
+        if state is State.SUBMITTING:
+            gate.set()
+            await asyncio.sleep(0.3)
+        return await real(fax, state, **how)
+
+    monkeypatch.setattr(spool, "advance", slow)
+    provider = Scripted()
+    working = asyncio.create_task(step(spool, provider)(fax))
+    await gate.wait()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert provider.ended == 0
+    assert await state(spool, fax) is State.PREPARED
+    assert (await claim(spool, SUBMIT)).id == fax.id
+
+
+async def test_a_stop_after_the_commit_is_a_doubt(spool):
+    """The end may have left: unknown, and told so."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, SUBMIT)
+    waits = asyncio.Event()
+
+    async def forever():
+        waits.set()
+        await asyncio.Event().wait()
+
+    working = asyncio.create_task(step(spool, Scripted(after=forever))(fax))
+    await waits.wait()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert (await claim(spool, REPLY)).reason is Reason.INTERRUPTED
+
+
+async def test_a_stop_while_the_answer_is_written_down_loses_nothing(spool, monkeypatch):
+    """What the provider said is known: it stays known."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, SUBMIT)
+    begun, real = asyncio.Event(), spool.taken
+
+    async def slow(fax, ref, due_in):
+        begun.set()
+        await asyncio.sleep(0.3)
+        return await real(fax, ref, due_in)
+
+    monkeypatch.setattr(spool, "taken", slow)
+    working = asyncio.create_task(step(spool, Scripted())(fax))
+    await begun.wait()
+    working.cancel()
+    await working
+    assert await state(spool, fax) is State.SUBMITTED
+
+
+@pytest.mark.parametrize("carried_out", [False, True], ids=["not made", "made, and its answer lost"])
+async def test_a_database_away_during_the_commit_leaves_no_doubt(spool, monkeypatch, carried_out):
+    """It is asked again; a commit that was made after all is known again by its lease."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, SUBMIT)
+
+    async def breaks():
+        away(spool, monkeypatch, 2, carried_out=carried_out)
+
+    provider = Scripted(before=breaks)
+    await step(spool, provider)(fax)
+    assert (await state(spool, fax), provider.ended) == (State.SUBMITTED, 1)
+    history = await spool.read(questions.history, fax.id)
+    assert [event.what for event in history].count("submitting") == 1
+
+
+async def test_a_database_away_when_the_answer_comes_loses_nothing(spool, monkeypatch):
+    """The reference is written down as soon as that is possible."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, SUBMIT)
+
+    async def breaks():
+        away(spool, monkeypatch, 2)
+
+    await step(spool, Scripted(after=breaks))(fax)
+    assert await state(spool, fax) is State.SUBMITTED
+
+
+async def test_what_was_surely_not_taken_goes_on_though_the_database_was_away(spool, monkeypatch):
+    """A 429 after the end of the request is no doubt, and does not become one."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, SUBMIT)
+
+    async def breaks():
+        away(spool, monkeypatch, 2)
+        raise Temporary(Reason.PROVIDER_BUSY, retry_after=0.0)
+
+    await step(spool, Scripted(after=breaks))(fax)
+    assert await state(spool, fax) is State.PREPARED
+
+
+async def test_a_lease_lost_before_the_commit_sends_nothing(spool):
+    """Somebody else has the fax by now."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, SUBMIT)
+
+    async def overslept():
+        await spool.change(lambda connection: connection.execute(update(faxes).values(lease="other")))
+
+    provider = Scripted(before=overslept)
+    with pytest.raises(LeaseLost):
+        await step(spool, provider)(fax)
+    assert provider.ended == 0
+
+
+async def test_a_lease_lost_after_the_commit_writes_nothing(spool):
+    """The heir has called it unknown: the late answer does not change what the sender was told."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, SUBMIT)
+
+    async def overslept():
+        await spool.change(lambda connection: connection.execute(update(faxes).values(due_at=now())))
+        heir = await claim(spool, RECOVER)
+        await spool.advance(heir, State.UNKNOWN, status="4.4.2", reason=Reason.INTERRUPTED)
+
+    with pytest.raises(LeaseLost):
+        await step(spool, Scripted(after=overslept))(fax)
+    assert await state(spool, fax) is State.UNKNOWN
+
+
+async def test_only_who_goes_on_acting_may_repeat_a_move(spool):
+    """A move that gave its lease back cannot be told from somebody else's."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, SUBMIT)
+    await spool.advance(fax, State.SUBMITTING, keep=True)
+    again = await spool.advance(fax, State.SUBMITTING, keep=True)
+    assert (again.state, again.submissions) == (State.SUBMITTING, 1)
+    await spool.advance(again, State.SUBMITTED, provider_ref="ref-1")
+    with pytest.raises(LeaseLost):
+        await spool.advance(again, State.SUBMITTED, provider_ref="ref-2")
