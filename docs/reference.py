@@ -1,4 +1,4 @@
-"""docs/configuration.md, made of the settings themselves: `python -m mail2fax.reference > docs/configuration.md`.
+"""docs/configuration.md, made of the settings themselves: `make docs`.
 
 A test holds the file against this, so a key without its line of explanation, or with an old default, fails the build.
 """
@@ -16,7 +16,7 @@ from mail2fax.config.keys import KEYS, Key, sections
 OPENING = """\
 # Settings
 
-<!-- Made by `python -m mail2fax.reference > docs/configuration.md`. Change mail2fax/config/settings.py instead. -->
+<!-- Made by `make docs`. Change mail2fax/config/settings.py instead. -->
 
 mail2fax reads one TOML file, named by `--config` or by `MAIL2FAX_CONFIG`, and then the environment. Without a file the
 defaults below hold. `mail2fax check` prints the settings in force, without secrets, and tries everything they name.

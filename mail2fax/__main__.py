@@ -1,4 +1,4 @@
-"""The way into the program: what `mail2fax` on the command line calls."""
+"""The entry point: `mail2fax` on the command line, and `python -m mail2fax`."""
 
 import gc
 
@@ -13,3 +13,7 @@ def main() -> None:
     spare_the_collector()
     gc.enable()
     cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""When garbage is looked for: it takes time, and what was loaded is none."""
+"""Python's garbage collector, set up for a server: what was loaded at the start never becomes garbage."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""How a node is: `node` writes it, `web` reads it. A node without a page need not load `web` for it."""
+"""The health of this node: `node` writes it, `web` reads it. A node without a page need not load `web` for it."""
 
 import asyncio
 from dataclasses import dataclass

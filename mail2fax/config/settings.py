@@ -257,13 +257,13 @@ class Reply(Section):
     envelope_sender: Address = ""
     """MAIL FROM of the replies. Empty is the null reverse-path (RFC 3834); some smarthosts insist on an address."""
     admin: Mailbox = ""
-    """Is told what nobody else can be told: replies that could not be delivered, a held line."""
+    """Gets the alerts: replies that could not be delivered, a held line."""
     retry_first: Seconds = 30.0
     """Seconds before a reply is offered again; doubled each time up to an hour."""
     give_up: Seconds = 432_000.0
     """Seconds after which a reply is given up as undeliverable."""
     delay_notice: Limit = 900
-    """Seconds after which a waiting fax earns one "still trying" mail; 0 sends none."""
+    """Seconds after which the sender of a waiting fax gets one "still trying" mail; 0 sends none."""
     templates: File = ""
     """A folder whose files replace the shipped ones one by one."""
     group: bool = False

@@ -1,4 +1,4 @@
-"""What the administrator is told by mail: what nobody else can be told, or can mend."""
+"""Mails to the administrator: the alerts that no sender can be told, or can mend."""
 
 from email.utils import parseaddr
 

@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 
 def test_the_page_is_up_to_date():
-    """The page is the one that the settings make: `python -m mail2fax.reference > docs/configuration.md`."""
+    """The page is the one that the settings make: `make docs`."""
     assert PAGE.read_text("utf-8") == reference.configuration()
 
 

@@ -36,7 +36,7 @@ def fields(letter):
     return letter.get_payload(1).get_payload()
 
 
-WANTED = {  # RFC 3461 section 4.1, and standards.md D1, D2
+WANTED = {  # RFC 3461 section 4.1
     None: {"delivered", "failed", "unknown", "cancelled", "delayed"},
     frozenset({"NEVER"}): set(),
     frozenset({"SUCCESS"}): {"delivered", "unknown"},

@@ -222,7 +222,7 @@ async def test_too_large_a_mail_is_read_to_its_end(tmp_path):
 )
 @pytest.mark.parametrize("when", ["write_fault", "fault"])
 async def test_errors_of_ours_are_4yz_and_tell_nothing(door, when, fault, answer):
-    """T4, T5: ENOSPC, EIO or a bug, while the mail arrives or when it is committed: 4yz, a fixed text, no lost step."""
+    """ENOSPC, EIO or a bug, while the mail arrives or when it is committed: 4yz, a fixed text, no lost step."""
     setattr(door.shelf, when, fault)
     client = await door.client()
     assert await client.mail(b"NOOP\r\nQUIT\r\n" * 20_000) == answer
