@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import DBAPIError
 
-from mail2fax import log
+from mail2fax import log, timezones
 from mail2fax.cli.console import out
 from mail2fax.config import Settings, loader
 from mail2fax.model import Verdict
@@ -149,6 +149,10 @@ async def _users(settings: Settings) -> str:
         raise Wrong(str(error), "Make its lines with `mail2fax passwd NAME`.") from None
 
 
+async def _times(settings: Settings) -> str:
+    return f"{settings.reply.time_zone} by {timezones.source()}"
+
+
 _TRIES: Mapping[str, Try] = {
     "spool": _spool,
     "templates": _templates,
@@ -157,6 +161,7 @@ _TRIES: Mapping[str, Try] = {
     "tokens": _tokens,
     "certificate": _certificate,
     "users": _users,
+    "time zone": _times,
 }
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import email_validator
 from pydantic import AfterValidator, Field
+
+from mail2fax import timezones
 
 HOST = r"([^\s:@/\[\]]+|\[[0-9A-Fa-f:.]+\])"
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
@@ -126,7 +127,7 @@ HttpUrl = Annotated[
     AfterValidator(lambda text: text.rstrip("/")),
 ]
 ProviderName = Annotated[str, _written(r"rinble|sandbox|[\w.]+:\w+", 'rinble, sandbox or "package.module:Class"')]
-Zone = Annotated[str, _said(ZoneInfo, "a time zone name, such as America/Toronto")]
+Zone = Annotated[str, _said(timezones.zone, "a time zone name, such as America/Toronto")]
 Count = Annotated[int, Field(ge=1)]
 Limit = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0)]

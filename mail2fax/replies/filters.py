@@ -3,12 +3,13 @@
 import re
 from datetime import date, datetime
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_time, get_datetime_format
 from babel.numbers import format_decimal
 from babel.units import format_unit
+
+from mail2fax import timezones
 
 _WIDTH = 72
 _BLANKS = re.compile(r"[ \n]+")
@@ -22,13 +23,14 @@ class Wording:
 
     def __init__(self, locale: Locale, zone: str) -> None:
         self._locale = locale
-        self._zone = ZoneInfo(zone)
+        self._zone = timezones.zone(zone)
         self._both = str(get_datetime_format("long", locale=locale)).replace("'", "")
 
     def when(self, moment: datetime) -> str:
-        """November 23, 2026, 2:05:14 p.m. EST."""
+        """November 23, 2026, 2:05 p.m. UTC-05:00."""
         there = moment.astimezone(self._zone)
-        time = format_time(there, "long", tzinfo=self._zone, locale=self._locale)
+        # Not Babel's own name of the zone: it goes by the season, and is wrong where clocks are no longer changed.
+        time = f"{format_time(there, 'short', locale=self._locale)} {timezones.offset(there)}"
         text = self._both.replace("{0}", time).replace("{1}", _day(there.date(), self._locale))
         return text.replace("\u202f", " ")  # a narrow space that some mail programs show as a box
 

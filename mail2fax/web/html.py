@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import jinja2
 from markupsafe import Markup
@@ -53,7 +52,7 @@ class Page:
 
     def __init__(self, settings: Settings) -> None:
         folder = resources.templates() / "web"
-        self._zone = ZoneInfo(settings.reply.time_zone)
+        self._zone = timezones.zone(settings.reply.time_zone)
         self._late = settings.reply.delay_notice or _LATE
         style = (folder / "style.css").read_text("utf-8")
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -106,7 +105,7 @@ class Page:
         """The time, and the day if it is another one; in full for who points at it."""
         local, today = moment.astimezone(self._zone), now.astimezone(self._zone).date()
         shown = f"{local:%H:%M:%S}" if local.date() == today else f"{local:%b} {local.day}, {local:%H:%M}"
-        full = f"{local:%Y-%m-%d %H:%M:%S %Z}"
+        full = f"{local:%Y-%m-%d %H:%M:%S} {timezones.offset(local)}"
         return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(), full, shown)
 
     def _day(self, moment: datetime) -> str:

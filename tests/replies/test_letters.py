@@ -212,7 +212,7 @@ def test_all_that_is_known_is_told():
     ):
         for fact in (
             *("(647) 495-9659", "Lab results", "all 3 pages", "1 min 19 secs", fax.id, fax.provider_ref, fax.retry_of),
-            *("November 23, 2026, 11:03:55 a.m. PST", "November 23, 2026, 11:05:14 a.m. PST"),
+            *("November 23, 2026, 12:03 p.m. UTC-07:00", "November 23, 2026, 12:05 p.m. UTC-07:00"),
         ):
             assert fact in said
     assert re.search(r"Attempts +2\n", text(ENGLISH.outcome(MESSAGE, [fax])))
@@ -266,7 +266,7 @@ def test_an_unknown_outcome_is_told_honestly():
 def test_a_delayed_fax_says_when_it_is_tried_next():
     """The next attempt's time, and how to cancel."""
     said = words(goldens.letter("delayed", "en"))
-    assert "next attempt is at November 23, 2026, 2:19:55 p.m. EST" in said and "To cancel this fax" in said
+    assert "next attempt is at November 23, 2026, 2:19 p.m. UTC-05:00" in said and "To cancel this fax" in said
 
 
 def test_a_summary_tells_each_number_and_its_way_back():

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from babel import Locale
-from babel.dates import format_datetime
+from babel.dates import format_datetime, format_time
 from babel.messages.pofile import read_po
 
 from mail2fax import log, resources
@@ -348,5 +348,10 @@ def test_times_are_written_as_babel_writes_them(locale):
     wording = Wording(Locale.parse(locale), "America/Toronto")
     for hours in range(0, 24 * 366, 37):
         moment = datetime(2026, 1, 1, 0, 30, 7, tzinfo=UTC) + timedelta(hours=hours)
-        expected = format_datetime(moment, "long", tzinfo=ZoneInfo("America/Toronto"), locale=locale)
+        there = moment.astimezone(ZoneInfo("America/Toronto"))
+        long = format_datetime(there, "long", tzinfo=there.tzinfo, locale=locale)
+        time = format_time(there, "long", tzinfo=there.tzinfo, locale=locale)
+        short = format_time(there, "short", locale=locale)
+        assert time in long
+        expected = long.replace(time, f"{short} UTC{there:%z}"[:-2] + ":00")
         assert wording.when(moment) == expected.replace("\u202f", " ")
