@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from mail2fax import __version__, log, resources
+from mail2fax import __version__, log, resources, timezones
 from mail2fax.config import Settings
 from mail2fax.model import Event, Fax, Part, State
 from mail2fax.rules.address import pretty
