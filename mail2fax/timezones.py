@@ -7,12 +7,12 @@ import zoneinfo
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import tzdata
-
 _VERSION = "# version "  # how the first line of tzdata.zi begins
+_PACKAGE = files("tzdata") / "zoneinfo"
 
 
 @cache
@@ -21,26 +21,28 @@ def zone(name: str) -> ZoneInfo:
     known = ZoneInfo(name)  # refuses what is no name of a zone, before it becomes a path
     if system_version() >= package_version():
         return known
-    source = files("tzdata").joinpath("zoneinfo", *name.split("/"))
-    if not source.is_file():
+    file_in_package = _PACKAGE.joinpath(*name.split("/"))
+    if not file_in_package.is_file():
         return known
-    with source.open("rb") as file:
+    with file_in_package.open("rb") as file:
         return ZoneInfo.from_file(file, key=name)
 
 
 def package_version() -> str:
-    """Such as 2026f: of the data that was installed with mail2fax."""
-    return tzdata.IANA_VERSION
+    """Such as 2026f: of the data that were installed with mail2fax."""
+    return _version(_PACKAGE / "tzdata.zi")
 
 
 def system_version() -> str:
     """Such as 2025b; "" where the system has no data, or does not say how old they are."""
-    for folder in map(Path, zoneinfo.TZPATH):
-        if (folder / "tzdata.zi").is_file():
-            with (folder / "tzdata.zi").open(encoding="ascii", errors="replace") as file:
-                line = file.readline()
-            return line.removeprefix(_VERSION).strip() if line.startswith(_VERSION) else ""
-    return ""
+    found = (Path(folder) / "tzdata.zi" for folder in zoneinfo.TZPATH)
+    return next((_version(file) for file in found if file.is_file()), "")
+
+
+def _version(file: Traversable) -> str:
+    with file.open(encoding="ascii", errors="replace") as lines:
+        line: str = lines.readline()
+    return line.removeprefix(_VERSION).strip() if line.startswith(_VERSION) else ""
 
 
 def source() -> str:
