@@ -1,24 +1,14 @@
-"""The status page as HTML: the facts of `overview` put into templates/web.
+"""The status page as HTML: the facts of `overview` put into templates/web."""
 
-Whatever came from outside is escaped, made printable and free of secrets, in one place, before it reaches a page.
-"""
-
-import base64
-import hashlib
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
-from mail2fax import __version__, log, resources, timezones
 from mail2fax.config import Settings
 from mail2fax.model import Event, Fax, Part, State
-from mail2fax.rules.address import pretty
 from mail2fax.spool.overview import Hour, Overview
+from mail2fax.web.templates import Templates
 
 _CHART_HEIGHT = 100.0
 _LATE = 900.0  # seconds a fax may wait before the page points at it, where [reply] delay_notice says nothing
@@ -51,29 +41,14 @@ class Page:
     """Makes the pages."""
 
     def __init__(self, settings: Settings) -> None:
-        folder = resources.templates() / "web"
-        self._zone = timezones.zone(settings.reply.time_zone)
+        self._templates = Templates(settings, "web")
+        self.policy = self._templates.policy
         self._late = settings.reply.delay_notice or _LATE
-        style = (folder / "style.css").read_text("utf-8")
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        self.policy = (
-            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'; base-uri 'none'; "
-            "frame-ancestors 'none'"
-        )
-        self._templates = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(folder),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            finalize=_clean,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals.update(version=__version__, style=Markup(style), host=socket.gethostname())  # noqa: S704 -- our own file
-        self._templates.filters.update(pretty=pretty, span=span, size=size, clock=self._clock, day=self._day)
 
     def overview(self, itself: Itself, seen: Overview, *, refresh: bool) -> str:
         """The front page."""
-        return self._templates.get_template("overview.html").render(
+        return self._templates.render(
+            "overview.html",
             itself=itself,
             seen=seen,
             now=seen.standing.clock,
@@ -86,57 +61,20 @@ class Page:
     def faxes(self, asked: str, found: Sequence[Fax]) -> str:
         """The faxes that were asked for."""
         now = found[0].now if found else datetime.now(UTC)
-        return self._templates.get_template("faxes.html").render(asked=asked, found=found, now=now, refresh=0)
+        return self._templates.render("faxes.html", asked=asked, found=found, now=now, refresh=0)
 
     def fax(self, whole: Whole, siblings: Sequence[Fax]) -> str:
         """One fax and its history. `siblings` are the other faxes of the same mail."""
         fax = whole.fax
         over = fax.final and fax.replied_at
-        return self._templates.get_template("fax.html").render(
-            fax=fax, whole=whole, siblings=siblings, now=fax.now, late=self._late, refresh=0 if over else 5
+        return self._templates.render(
+            "fax.html", fax=fax, whole=whole, siblings=siblings, now=fax.now, late=self._late, refresh=0 if over else 5
         )
 
     def sorry(self, why: str, asked: str) -> str:
         """A page that says why there is none: "no-answer", "nothing-found", "no-fax" or "no-page"."""
         now = datetime.now(UTC)
-        return self._templates.get_template("sorry.html").render(why=why, asked=asked, now=now, refresh=0)
-
-    def _clock(self, moment: datetime, now: datetime) -> Markup:
-        """The time, and the day if it is another one; in full for who points at it."""
-        local, today = moment.astimezone(self._zone), now.astimezone(self._zone).date()
-        shown = f"{local:%H:%M:%S}" if local.date() == today else f"{local:%b} {local.day}, {local:%H:%M}"
-        full = f"{local:%Y-%m-%d %H:%M:%S} {timezones.offset(local)}"
-        return Markup('<time datetime="{}" title="{}">{}</time>').format(moment.isoformat(), full, shown)
-
-    def _day(self, moment: datetime) -> str:
-        return f"{moment.astimezone(self._zone):%H:%M}"
-
-
-def span(seconds: float) -> str:
-    """A length of time as people say it."""
-    if seconds < 9.95:
-        return f"{max(seconds, 0):.1f} s"
-    for size_, unit, limit in ((1, "s", 120), (60, "min", 7200), (3600, "h", 172_800)):
-        if seconds < limit:
-            return f"{seconds / size_:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} days"
-
-
-def size(count: int) -> str:
-    """Bytes as people say them."""
-    amount = float(count)
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
-
-
-def _clean(value: Any) -> Any:
-    """A text from wherever it came, without secrets and without characters that play tricks; not our own markup."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in log.redact(value))
+        return self._templates.render("sorry.html", why=why, asked=asked, now=now, refresh=0)
 
 
 def _totals(hours: Sequence[Hour]) -> Mapping[str, int]:
