@@ -34,6 +34,11 @@ def submitted(*, fax: str, number: str, ref: str, line: str) -> None:
     setup.event.info("submitted", fax=fax, number=number, ref=ref, line=line or "default")
 
 
+def same_ref(*, fax: str, ref: str, other: str) -> None:
+    """The provider gave a reference that another fax has: their polls cannot be told apart."""
+    setup.event.warning("the provider gave one reference twice", fax=fax, ref=ref, other=other)
+
+
 def postponed(*, fax: str, note: str, seconds: float) -> None:
     """The provider did not take the fax; it is offered again."""
     setup.event.warning("not taken, trying again", fax=fax, note=note, seconds=round(seconds, 1))

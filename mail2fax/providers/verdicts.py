@@ -3,13 +3,15 @@
     HTTP status, or error_code in a 2xx     before the commit   after it
     2xx with a uuid                         the provider ref    the provider ref
     2xx without one                         Temporary           Unclear
-    401 403 407                             LineHeld            LineHeld
+    401 402 403 407                         LineHeld            LineHeld
+    404 405 410 411, as HTTP status         LineHeld            LineHeld
+    307 308                                 Temporary           Temporary
     408 421 425 429, 503 with Retry-After   Temporary           Temporary
-    3xx 409, other 5xx, anything odd        Temporary           Unclear
+    other 3xx, 409, other 5xx, anything odd        Temporary           Unclear
     other 4xx                               Permanent           Permanent
     no answer                               Temporary           Unclear
 
-A poll knows two verdicts only: LineHeld for 401 403 407, Temporary for all else that is no status.
+A poll knows two verdicts only: LineHeld for 401 402 403 407, Temporary for all else that is no status.
 """
 
 import json
@@ -23,6 +25,7 @@ from typing import Any
 from mail2fax.model import LineHeld, Permanent, Progress, Reason, State, Temporary, Unclear, Verdict
 
 LONGEST_REF = 255
+LONGEST_NUMBER = 40  # digits of a uuid that is a number
 LONGEST_WORD = 40
 LONGEST_MESSAGE = 120
 LONGEST_PAUSE = 3600.0  # seconds: who asks for more is asked again after an hour
@@ -42,7 +45,15 @@ Redact = Callable[[str], str]
 """Blanks secrets in a text of the provider's: its messages repeat the token."""
 
 _BUSY = "4.4.5"  # RFC 3463: mail system congestion
-_LINE = frozenset({401, 403, 407})
+_NOT_LET_IN = "the provider refuses the line's token"
+_ADDRESS = "nothing takes faxes at this address: see [provider] url"
+# What cannot be about one fax: no other fax of the line would fare better.
+_LINE = MappingProxyType(
+    {401: _NOT_LET_IN, 402: "the line's account has no credit", 403: _NOT_LET_IN, 407: _NOT_LET_IN}
+)
+# Of the fixed address only where the web server itself says so: an error_code comes from the API, which is there.
+_NOWHERE = frozenset({404, 405, 410, 411})
+_MOVED = frozenset({307, 308})  # RFC 9110 sections 15.4.8 and 15.4.9: to be sent elsewhere, so not taken here
 _NOT_PROCESSED = frozenset({408, 421, 425, 429})
 # RFC 3463: 5.3.4 message too big for system, 5.6.1 media not supported. No other code tells what was wrong.
 _REFUSED_STATUS = MappingProxyType({413: "5.3.4", 415: "5.6.1"})
@@ -68,6 +79,11 @@ def submission(answer: Answer, *, committed: bool, redact: Redact = str) -> str:
         raise _in_doubt(f"HTTP {answer.status} without a uuid", committed=committed)
     if code in _LINE:
         raise _held(code)
+    if answer.status in _NOWHERE:
+        raise LineHeld(Reason.LINE_HELD, note=f"HTTP {code}: {_ADDRESS}")
+    if answer.status in _MOVED:
+        note = f"HTTP {code}: the API is at another address now: see [provider] url"
+        raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=note, retry_after=answer.retry_after)
     note = _note(code, data, redact)
     if code in _NOT_PROCESSED or (code == 503 and answer.retry_after is not None):
         raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=note, retry_after=answer.retry_after)
@@ -123,7 +139,7 @@ def _in_doubt(note: str, *, committed: bool, retry_after: float | None = None) -
 
 def _held(code: int) -> LineHeld:
     # The provider's message is left out: here it repeats the token.
-    return LineHeld(Reason.LINE_HELD, note=f"HTTP {code}: the provider refuses the line's token")
+    return LineHeld(Reason.LINE_HELD, note=f"HTTP {code}: {_LINE[code]}")
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
@@ -153,8 +169,10 @@ def _whole(value: Any) -> int:
 
 
 def _ref(data: Mapping[str, Any]) -> str:
-    """The uuid: opaque, but a text that can be kept and asked for. Empty if it is none."""
+    """The uuid: opaque, but a text (or a whole number) that can be kept and asked for. Empty if it is none."""
     uuid = data.get("uuid")
+    if isinstance(uuid, int) and not isinstance(uuid, bool):
+        uuid = str(uuid) if abs(uuid) < 10**LONGEST_NUMBER else ""
     if not isinstance(uuid, str) or not uuid.strip() or len(uuid) > LONGEST_REF or not uuid.isprintable():
         return ""
     return uuid

@@ -60,6 +60,12 @@ def message(connection: Connection, message_id: str) -> Message:
     return rows.message(row)
 
 
+def others_of_ref(connection: Connection, ref: str, fax_id: str) -> list[str]:
+    """Other faxes to which the provider gave this reference, too: three at the most."""
+    query = select(faxes.c.id).where(faxes.c.provider_ref == ref, faxes.c.id != fax_id).limit(3)
+    return list(connection.scalars(query))
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which faxes a list shows."""

@@ -1,7 +1,7 @@
 """Step 5 of 5: tell the sender how it went. One reply a fax, or one summary a mail; never to a null reverse-path."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from email.utils import format_datetime
 
 from mail2fax import log
@@ -21,7 +21,16 @@ _FOLLOW = Backoff(1.0, _SIBLINGS)  # until one that is told of by another looks 
 class Reply:
     """The step."""
 
-    def __init__(self, settings: Settings, spool: Spool, letters: Letters, smarthost: Smarthost) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        letters: Letters,
+        smarthost: Smarthost,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`chance`, in [0, 1), spreads the load of many that wait."""
+        self._chance = chance
         self._rules = settings.reply
         self._preview = settings.reply.preview == "first"
         self._spool = spool
@@ -75,7 +84,7 @@ class Reply:
             return
         if fax.attempts == 0:  # once: more would hurry it past its own pauses while the smarthost is away
             await self._spool.hand_on(REPLY, operator.hurry, leader.id)
-        await self._spool.postpone(fax, _FOLLOW.pause(fax.attempts + 1, random.random()))  # noqa: S311 -- spreads load
+        await self._spool.postpone(fax, _FOLLOW.pause(fax.attempts + 1, self._chance()))
 
     async def _send(self, message: Message, fax: Fax, faxes: Sequence[Fax]) -> None:
         recipient = message.envelope.reverse_path
@@ -106,7 +115,7 @@ class Reply:
         if owed_for > self._rules.give_up:
             await self._give_up(fax, recipient, verdict)
             return
-        pause = self._backoff.pause(fax.attempts + 1, random.random())  # noqa: S311 -- spreads load
+        pause = self._backoff.pause(fax.attempts + 1, self._chance())
         await self._spool.postpone(fax, pause, what="reply", event={"note": verdict.note})
         log.reply_postponed(fax=fax.id, note=verdict.note, seconds=pause)
 
@@ -119,7 +128,16 @@ class Reply:
 class Remind:
     """The step for mails owed besides outcomes: "still trying", postmaster's mail, a word to the administrator."""
 
-    def __init__(self, settings: Settings, spool: Spool, letters: Letters, smarthost: Smarthost) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        letters: Letters,
+        smarthost: Smarthost,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`chance`, in [0, 1), spreads the load of many that wait."""
+        self._chance = chance
         self._rules = settings.reply
         self._hostname = settings.smtp.hostname
         self._spool = spool
@@ -172,7 +190,7 @@ class Remind:
         if age > self._rules.give_up:
             await self._give_up(owed, verdict)
             return
-        pause = self._backoff.pause(owed.attempts + 1, random.random())  # noqa: S311 -- spreads load
+        pause = self._backoff.pause(owed.attempts + 1, self._chance())
         await self._spool.change(moves.noticed, owed, "", pause)
         log.reply_postponed(fax=owed.id, note=verdict.note, seconds=pause)
 

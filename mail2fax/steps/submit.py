@@ -7,7 +7,7 @@ so every failure before that is safe to try again, and every doubt after it stay
 import asyncio
 import contextlib
 import random
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,15 +28,24 @@ from mail2fax.model import (
 )
 from mail2fax.providers import Provider
 from mail2fax.rules.backoff import Backoff
-from mail2fax.spool import Spool
+from mail2fax.spool import Spool, questions
 from mail2fax.steps.notices import alert
 
 
 class Submit:
     """The step."""
 
-    def __init__(self, settings: Settings, spool: Spool, provider: Provider, lines: Mapping[str, Line]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        provider: Provider,
+        lines: Mapping[str, Line],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`chance`, in [0, 1), spreads the load of many that wait."""
         self._settings = settings
+        self._chance = chance
         self._spool = spool
         self._provider = provider
         self._lines = lines
@@ -72,6 +81,8 @@ class Submit:
         _, calmed = await self._spool.taken(fax, ref, self._settings.poll.first)
         if calmed:
             log.line_open(line=fax.line)
+        for other in await self._spool.read(questions.others_of_ref, ref, fax.id):
+            log.same_ref(fax=fax.id, ref=ref, other=other)
 
     async def _judge(self, fax: Fax, verdict: Verdict) -> None:
         """The provider's answer, or its silence, turned into the fax's next state."""
@@ -94,7 +105,7 @@ class Submit:
             hours = round(self._settings.retry.give_up / 3600, 1)
             await self._end(fax, State.FAILED, Temporary(Reason.GAVE_UP, "4.4.7", note=verdict.note, hours=hours))
             return
-        pause = self._backoff.pause(fax.attempts + 1, random.random())  # noqa: S311 -- spreads load, guards nothing
+        pause = self._backoff.pause(fax.attempts + 1, self._chance())
         await self._again(fax, max(pause, verdict.retry_after or 0.0), verdict)
 
     def _overdue(self, fax: Fax) -> bool:

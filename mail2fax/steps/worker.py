@@ -69,8 +69,12 @@ class _Running:
 class Worker:
     """Serves every station of the pipeline until it is told to stop."""
 
-    def __init__(self, spool: Spool, pipeline: Mapping[str, Station]) -> None:
+    def __init__(
+        self, spool: Spool, pipeline: Mapping[str, Station], chance: Callable[[], float] = random.random
+    ) -> None:
+        """`chance`, in [0, 1), spreads the load of steps that failed together."""
         self._spool = spool
+        self._chance = chance
         self._steps = [_Running(work, station) for work, station in pipeline.items()]
         self._stopping = asyncio.Event()
 
@@ -155,7 +159,7 @@ class Worker:
         with contextlib.suppress(Exception):  # the database itself may be away: the lease ends by itself
             # Not the attempts: those of a fax that is polled, or waits for a provider, are many and no errors.
             errors = await self._spool.read(questions.errors, one.id) + 1
-            pause = _AGAIN.pause(errors, random.random())  # noqa: S311 -- spreads load, guards nothing
+            pause = _AGAIN.pause(errors, self._chance())
             if isinstance(one, Notice):
                 await self._spool.change(
                     moves.failed_notice, one, self._spool.node, pause if errors < ATTEMPTS else None

@@ -14,10 +14,31 @@ from mail2fax.providers.verdicts import Answer
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
-UNCLEAR_AFTER = [*range(300, 309), 399, 409, 500, 501, 502, 503, 504, 505, 507, 511, 520, 599, 100, 101, 199, 600, 999]
-NOT_PROCESSED = [408, 421, 425, 429]
-HELD = [401, 403, 407]
-REFUSED = sorted(set(range(400, 500)) - {409, *NOT_PROCESSED, *HELD})
+UNCLEAR_AFTER = [
+    *range(300, 307),
+    309,
+    399,
+    409,
+    500,
+    501,
+    502,
+    503,
+    504,
+    505,
+    507,
+    511,
+    520,
+    599,
+    100,
+    101,
+    199,
+    600,
+    999,
+]
+NOT_PROCESSED = [307, 308, 408, 421, 425, 429]
+HELD = [401, 402, 403, 407]
+NOWHERE = [404, 405, 410, 411]
+REFUSED = sorted(set(range(400, 500)) - {409, *NOT_PROCESSED, *HELD, *NOWHERE})
 
 
 def verdict(answer, *, committed):
@@ -63,6 +84,21 @@ def test_a_refused_token_holds_the_line(status, committed):
     sure(verdict(Answer(200, json.dumps({"error_code": status}).encode()), committed=committed), LineHeld)
 
 
+@pytest.mark.parametrize("status", NOWHERE)
+@pytest.mark.parametrize("committed", [False, True])
+def test_an_address_where_nothing_takes_faxes_holds_the_line(status, committed):
+    """No other fax would fare better there; but an error_code comes from the API, which is there: it is about the fax."""
+    raised = verdict(Answer(status), committed=committed)
+    sure(raised, LineHeld)
+    assert "[provider] url" in raised.note
+    sure(verdict(Answer(200, json.dumps({"error_code": status}).encode()), committed=committed), Permanent)
+
+
+def test_no_credit_has_its_own_word():
+    """The token is right, and an operator who reads of it would look in the wrong place."""
+    assert verdict(Answer(402), committed=True).note == "HTTP 402: the line's account has no credit"
+
+
 @pytest.mark.parametrize("status", REFUSED)
 @pytest.mark.parametrize("committed", [False, True])
 def test_other_4xx_refuse_this_fax_for_good(status, committed):
@@ -79,7 +115,7 @@ def test_the_enhanced_status_code_says_no_more_than_is_known(status, code):
     assert verdict(Answer(status), committed=True).status == code
 
 
-@pytest.mark.parametrize("status", [*range(300, 308), *range(400, 432), 451, 500, 503, 505])
+@pytest.mark.parametrize("status", [*range(300, 307), *(set(range(400, 432)) - set(NOWHERE)), 451, 500, 503, 505])
 @pytest.mark.parametrize("write", [int, str, lambda code: f" {code} ", lambda code: {"error_code": code}])
 def test_error_code_in_a_200_counts_as_that_status(status, write):
     """Also as a text, and inside one more object."""
@@ -96,6 +132,12 @@ def test_error_code_in_a_200_counts_as_that_status(status, write):
 def test_a_uuid_is_opaque(uuid, status):
     """Any text in any 2xx is a provider ref, with or without a status beside it."""
     assert verdict(Answer(status, json.dumps({"uuid": uuid}).encode()), committed=True) == uuid
+
+
+@pytest.mark.parametrize("number", [0, 7, 17, 2**63, 10**30])
+def test_a_whole_number_as_uuid_is_its_digits(number):
+    """The fax was taken: an unknown one would be told to a person for nothing."""
+    assert verdict(Answer(200, json.dumps({"uuid": number}).encode()), committed=True) == str(number)
 
 
 @pytest.mark.parametrize(
@@ -119,10 +161,11 @@ ODD = [
     b"{}",
     b'{"status": "Loading"}',
     b'{"uuid": null}',
-    b'{"uuid": 17}',
     b'{"uuid": ["4f"]}',
     b'{"uuid": {"a": 1}}',
     b'{"uuid": true}',
+    b'{"uuid": 1.5}',
+    b'{"uuid": ' + b"9" * 4_000 + b"}",
     b'{"uuid": ""}',
     b'{"uuid": "  "}',
     b'{"uuid": "a\\u0000b"}',

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from mail2fax import log
 from mail2fax.model import Reason, State
 from mail2fax.spool import questions
 from tests.support.faxapi import LOST, Reply
@@ -73,6 +74,17 @@ async def test_a_lost_answer_is_unknown_and_never_sent_again(bridge, faxapi, out
     assert fax.reason is Reason.NO_ANSWER
     await asyncio.sleep(1.0)  # longer than every pause of these settings
     assert len(faxapi.uploads) == 1
+
+
+async def test_a_reference_that_is_given_twice_is_told(bridge, faxapi, outbox, monkeypatch):
+    """Both faxes are polled under it; the log says that their outcomes cannot be told apart."""
+    faxapi.on_post(*[Reply(body={"uuid": "the-same"})] * 2)
+    told = []
+    monkeypatch.setattr(log, "same_ref", lambda **facts: told.append(facts))
+    running = await bridge()
+    await running.send(mail(pdf()), "6474959659@fax.local", "4165550100@fax.local")
+    await outbox.wait(2)
+    assert [(facts["ref"], facts["fax"] != facts["other"]) for facts in told] == [("the-same", True)]
 
 
 async def test_not_processed_is_tried_again(bridge, faxapi, outbox):

@@ -1,12 +1,13 @@
 """Step 4: errors only delay the next look."""
 
+import asyncio
 import json
 
 from sqlalchemy import update
 
 from mail2fax.model import Reason, State
 from mail2fax.spool import POLL, questions
-from mail2fax.spool.database.schema import faxes
+from mail2fax.spool.database.schema import faxes, now
 from tests.support import spooling
 from tests.support.faxapi import Reply
 from tests.support.samples import mail, pdf
@@ -47,3 +48,37 @@ async def test_the_deadline_makes_it_unknown(bridge, faxapi, outbox):
     await outbox.next()
     fax = await running.until(queue_id, State.UNKNOWN)
     assert (fax.reason, fax.status) == (Reason.NO_FINAL_WORD, "4.4.7")
+
+
+async def test_one_failed_look_after_the_deadline_ends_nothing(bridge, faxapi, outbox):
+    """A machine that slept through [poll] deadline wakes to a network that is not up yet: the fax had arrived."""
+    faxapi.words = ["Sending"]
+    running = await bridge(poll={"deadline": 2.0})
+    queue_id = await running.send(mail(pdf()))
+    await running.until(queue_id, State.SUBMITTED)
+    await faxapi.stop()
+    await running.node.spool.change(_submitted_long_ago, queue_id)
+    attempts = (await running.faxes(queue_id))[0].attempts
+    async with asyncio.timeout(10):
+        while (await running.faxes(queue_id))[0].attempts < attempts + 3:
+            await asyncio.sleep(0.05)
+    assert (await running.faxes(queue_id))[0].state is State.SUBMITTED
+    faxapi.words = ["Success"]
+    await faxapi.start()
+    await outbox.next()
+    assert (await running.until(queue_id, State.DELIVERED)).reason is None
+
+
+def _submitted_long_ago(connection, queue_id):
+    connection.execute(update(faxes).where(faxes.c.message_id == queue_id).values(submitted_at=now() - 30_000))
+
+
+async def test_failing_looks_end_it_when_they_go_on(bridge, faxapi, outbox):
+    """The provider answers, and only with errors: after a while nobody will know more."""
+    faxapi.on_poll(*[Reply(status=500)] * 100)
+    running = await bridge(poll={"deadline": 0.6})
+    queue_id = await running.send(mail(pdf()))
+    await outbox.next()
+    fax = await running.until(queue_id, State.UNKNOWN)
+    assert fax.reason is Reason.NO_FINAL_WORD
+    assert len(faxapi.polls) > 3

@@ -143,6 +143,7 @@ faxes = Table(
     Index("faxes_sender", "sender", "received_at"),
     Index("faxes_number", "number", "received_at"),
     Index("faxes_received", "received_at"),
+    Index("faxes_ref", "provider_ref"),
     # Few of many: the status page counts them at every look. The migration says which, WHERE reply = 'undeliverable':
     # to be told here, it would load PostgreSQL's dialect into every node, a twentieth of the start.
     Index("faxes_undeliverable", "received_at"),
