@@ -1,6 +1,6 @@
 """The servers that are compared, each started on a free port of the loopback, in a folder that goes with it.
 
-mail2fax is `smtp/rates.py`, the baseline `stock.py`. Postfix is Debian's own binary with a private configuration: every mail
+mail2fax is `door.py`, the baseline `stock.py`. Postfix is Debian's own binary with a private configuration: every mail
 goes to the hold queue, fsynced before its 250; name look-ups and connection limits are off. It needs the package
 `postfix` and root; without them it is left out, and the tables say so.
 """

@@ -52,8 +52,9 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
         secret = await spool.secret("resend")
         pool = Pool(settings.documents)
         stack.push_async_callback(pool.close)
-        answering = ReplyCommands(settings, spool, pool, signed_address.key(settings.reply, secret))
-        listener = Listener(settings, spool, Policy(settings), answering)
+        policy = Policy(settings)
+        answering = ReplyCommands(settings, spool, policy, pool, signed_address.key(settings.reply, secret))
+        listener = Listener(settings, spool, policy, answering)
         health.addresses = addresses = tuple(await listener.start())
         stack.push_async_callback(listener.close)
         await pool.start()  # its process loads its own libraries while we load ours

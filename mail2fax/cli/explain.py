@@ -67,11 +67,10 @@ def explain(
     login = Users(settings.smtp.users_file).named(user) if user else None
     sender = sender.removeprefix("<").removesuffix(">")
     recipient = recipient.removeprefix("<").removesuffix(">")
-    found = policy.recipient(recipient)
-    fax = found if isinstance(found, Recipient) else None
+    fax = policy.recipient(recipient).recipient
     steps = [
         *_envelope(settings, policy, client, user, login),
-        _ruled("sender", policy.judge_sender(sender, login), sender),
+        _ruled("sender", policy.sender(sender, login), sender),
     ]
     steps += [_number(policy, recipient, fax), *_budget(settings), _line(settings, policy, sender)]
     made = None
@@ -89,7 +88,7 @@ def _ruled(what: str, ruling: Ruling, said: str) -> Step:
 
 def _envelope(settings: Settings, policy: Policy, client: str, user: str, login: User | None) -> Iterator[Step]:
     tls = " over TLS" if settings.smtp.require_tls else ""
-    yield _ruled("client", policy.judge_client(client, user, tls=True), f"{client} may send{tls}")
+    yield _ruled("client", policy.client(client, user, tls=True), f"{client} may send{tls}")
     if user:
         rule = f"[smtp] users_file {settings.smtp.users_file}".rstrip()
         said = f"{user} may log in over TLS" if login else f"535 5.7.8 there is no login {address.shown(user)}"
@@ -100,7 +99,7 @@ def _number(policy: Policy, path: str, fax: Recipient | None) -> Step:
     said = ""
     if fax:
         said = f"{address.pretty(fax.number)}, dialled as {fax.number}{', with a cover page' if fax.cover else ''}"
-    return _ruled("number", policy.judge_recipient(path), said)
+    return _ruled("number", policy.recipient(path), said)
 
 
 def _budget(settings: Settings) -> Iterator[Step]:

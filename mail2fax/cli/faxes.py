@@ -90,10 +90,11 @@ def retry(
 ) -> None:
     """Send a failed, unknown or cancelled fax again: a new fax of the same document, linked to the old one."""
     from mail2fax.cli import send as shell  # noqa: PLC0415
+    from mail2fax.rules.policy import Policy  # noqa: PLC0415
 
     async def ask() -> str:
         async with the_spool(config_file) as spool:
-            digits = shell.allowed(spool.settings, number).number if number else ""
+            digits = shell.allowed(spool.settings, Policy(spool.settings), number).number if number else ""
             return await spool.hand_on(SUBMIT, operator.retry, fax_id, who(), digits)
 
     fresh = asyncio.run(ask())

@@ -11,6 +11,7 @@ from mail2fax.config import Settings
 from mail2fax.model import Envelope, Receipt, Recipient, Refused
 from mail2fax.rules import address
 from mail2fax.rules.policy import Policy
+from mail2fax.smtp import limits
 from mail2fax.spool import Spool
 
 CLIENT = "command line"
@@ -40,23 +41,20 @@ async def send(
     if not sender:
         raise Refused("say who gets the reply: --sender you@office.example, or set [reply] admin")
     policy = Policy(settings)
-    refused = policy.sender(sender, None)
-    if refused:
-        raise Refused(refused)
-    recipient = allowed(settings, number)
-    mine, everyone = await spool.usage(sender), await spool.usage(None)
-    refused = policy.budget(mine, everyone, await spool.number_today(recipient.number))
-    if refused:
-        raise Refused(refused)
+    if refusal := policy.sender(sender, None).refusal:
+        raise Refused(refusal)
+    recipient = allowed(settings, policy, number)
+    if refusal := await limits.over_budget(policy, spool, sender, recipient.number):
+        raise Refused(refusal)
     content = spool.incoming()
     content.write(letter(sender, recipient.address, subject, files))
     return await spool.put(Envelope(sender, (recipient,), CLIENT, line=policy.line(sender)), content)
 
 
-def allowed(settings: Settings, number: str) -> Recipient:
+def allowed(settings: Settings, policy: Policy, number: str) -> Recipient:
     """The recipient of this number. Raises Refused, or AddressError, when it may not be faxed."""
     digits = address.parse(number, settings.numbers.country).number
-    recipient = Policy(settings).recipient(f"{digits}@{settings.smtp.domains[0]}")
-    if not isinstance(recipient, Recipient):
-        raise Refused(recipient)
-    return recipient
+    ruling = policy.recipient(f"{digits}@{settings.smtp.domains[0]}")
+    if ruling.recipient is None:
+        raise Refused(ruling.refusal)
+    return ruling.recipient

@@ -1,4 +1,4 @@
-"""Step 1's conscience: may this client, with this reverse-path, fax this number?
+"""May this client, with this reverse-path, fax this number? Asked in step 1, and by the command line.
 
 Promise: what is not allowed by a setting is refused, in words that repeat what was seen and say what to do.
 A refusal is an SMTP reply, one ASCII line; every answer can be traced to the setting that decides it.
@@ -6,7 +6,7 @@ A refusal is an SMTP reply, one ASCII line; every answer can be traced to the se
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from mail2fax.config import Limits, Settings, types
@@ -26,6 +26,7 @@ class Ruling:
 
     rule: str  # '[smtp] trusted_networks "127.0.0.0/8"'
     refusal: str | None = None  # the SMTP reply; None allows
+    recipient: Recipient | None = None  # the fax that a forward-path asks for, when it is allowed
 
 
 class Policy:
@@ -43,37 +44,12 @@ class Policy:
         self._budgets = list(_budgets(settings.limits))
         self._ask = f"ask {settings.smtp.postmaster}" if settings.smtp.postmaster else "ask the administrator"
         self._network = lru_cache(REMEMBERED)(self._trusting)
-        self._sender = lru_cache(REMEMBERED)(self._judge_sender)
-        self._recipient = lru_cache(REMEMBERED)(self._judge_recipient)
+        self.sender = lru_cache(REMEMBERED)(self._sender)
+        self.recipient = lru_cache(REMEMBERED)(self._recipient)
         numbers.destination("6135550100")  # loads libphonenumber's tables now, not in somebody's first RCPT
 
-    # -- the answers
-
-    def client(self, peer: str, user: str, tls: bool) -> str | None:
+    def client(self, peer: str, user: str, *, tls: bool) -> Ruling:
         """May this client send at all? `user` is the login, "" without one."""
-        return self.judge_client(peer, user, tls=tls).refusal
-
-    def sender(self, reverse_path: str, user: User | None) -> str | None:
-        """May this reverse-path fax, and can it get a reply?"""
-        return self.judge_sender(reverse_path, user).refusal
-
-    def recipient(self, path: str) -> Recipient | str:
-        """The fax that this forward-path asks for, or the refusal."""
-        recipient, ruling = self._recipient(path)
-        return recipient or str(ruling.refusal)
-
-    def line(self, reverse_path: str) -> str:
-        """The name of the [[line]] for this sender; "" is [provider].token."""
-        return next((name for name, senders in self._lines if senders.fitting(reverse_path)), "")
-
-    def budget(self, sender_usage: Usage, total_usage: Usage, number_today: int) -> str | None:
-        """Is one more fax within [limits]? What this mail has already asked for is to be counted in."""
-        return self.judge_budget(sender_usage, total_usage, number_today).refusal
-
-    # -- and the settings behind them
-
-    def judge_client(self, peer: str, user: str, *, tls: bool) -> Ruling:
-        """As `client`, with the rule."""
         if self._smtp.require_tls and not tls:
             # RFC 3207 section 4: 530 is the code for a server that insists.
             return Ruling("[smtp] require_tls", "530 5.7.0 Must issue a STARTTLS command first")
@@ -88,15 +64,11 @@ class Policy:
             f"530 5.7.0 Authentication required: {_ascii(peer)} is not in a trusted network; {way} {self._ask}",
         )
 
-    def judge_sender(self, reverse_path: str, user: User | None) -> Ruling:
-        """As `sender`, with the rule."""
-        return self._sender(reverse_path, user)
+    def line(self, reverse_path: str) -> str:
+        """The name of the [[line]] for this sender; "" is [provider].token."""
+        return next((name for name, senders in self._lines if senders.fitting(reverse_path)), "")
 
-    def judge_recipient(self, path: str) -> Ruling:
-        """As `recipient`, with the rule."""
-        return self._recipient(path)[1]
-
-    def judge_number(self, number: str) -> Ruling:
+    def number(self, number: str) -> Ruling:
         """May these ten digits be dialled?"""
         for prefix in self._denied:
             if number.startswith(prefix):
@@ -109,8 +81,14 @@ class Policy:
             return Ruling(f'[numbers] allow "{place.kind}": {place.name}')
         return self._barred(number, f"is {place.name}", f"[numbers] allow, none fits: {place.name}")
 
-    def judge_budget(self, sender_usage: Usage, total_usage: Usage, number_today: int) -> Ruling:
-        """As `budget`, with the rule. What stays forbidden for today goes before what may be tried in an hour."""
+    @property
+    def has_budgets(self) -> bool:
+        """Whether any of [limits] is set: else nobody need count."""
+        return bool(self._budgets)
+
+    def budget(self, sender_usage: Usage, total_usage: Usage, number_today: int) -> Ruling:
+        """Is one more fax within [limits]? What this mail has already asked for is to be counted in."""
+        # What stays forbidden for today goes before what may be tried again in an hour.
         used = {"sender": sender_usage, "total": total_usage, "number": Usage(faxes_day=number_today)}
         for key, limit, whose, span in self._budgets:
             count: int = getattr(used[whose], span)
@@ -133,7 +111,8 @@ class Policy:
         client = getattr(client, "ipv4_mapped", None) or client
         return next((str(network) for network in self._networks if client in network), "")
 
-    def _judge_sender(self, reverse_path: str, user: User | None) -> Ruling:
+    def _sender(self, reverse_path: str, user: User | None) -> Ruling:
+        """May this reverse-path fax, and can it get a reply?"""
         if not reverse_path:
             return Ruling(
                 "the null reverse-path", "550 5.7.1 Mail from <> is not faxed: nobody could be told how it went"
@@ -162,25 +141,26 @@ class Policy:
             f"550 5.7.1 {seen} may not send faxes here: it fits none of [smtp] allowed_senders; {self._ask}",
         )
 
-    def _judge_recipient(self, path: str) -> tuple[Recipient | None, Ruling]:
+    def _recipient(self, path: str) -> Ruling:
+        """The fax that this forward-path asks for, or why there is none."""
         local_part, _, _ = path.rpartition("@")
         domain = self._domain(path)
         if not domain:
             home = self._smtp.domains[0]
             text = f"550 5.7.1 Relaying denied: {shown(path)} is not here; faxes go to <number>@{home}"
-            return None, Ruling("[smtp] domains, none fits", text)
+            return Ruling("[smtp] domains, none fits", text)
         try:
             found = address.parse(local_part, self._numbers.country)
         except AddressError as error:
-            return None, Ruling("the form of the address", f"{error}")
+            return Ruling("the form of the address", f"{error}")
         cover = found.cover or domain not in self._smtp.domains
         if cover and self._cover == "never":
             text = f"550 5.1.3 No cover pages are made here: write to {found.number}@{domain.removeprefix(COVER)}"
-            return None, Ruling('[cover] enabled "never"', text)
-        ruling = self.judge_number(found.number)
+            return Ruling('[cover] enabled "never"', text)
+        ruling = self.number(found.number)
         if ruling.refusal:
-            return None, ruling
-        return Recipient(path, found.number, cover=cover or self._cover == "always"), ruling
+            return ruling
+        return replace(ruling, recipient=Recipient(path, found.number, cover=cover or self._cover == "always"))
 
     def _domain(self, path: str) -> str:
         """The domain, if it is exactly one of ours or the cover. domain of one; "" for any other."""

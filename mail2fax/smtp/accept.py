@@ -9,21 +9,20 @@ from mail2fax import log
 from mail2fax.model import Envelope
 from mail2fax.smtp import answers
 from mail2fax.smtp.context import Context
-from mail2fax.smtp.data import answer_to
 from mail2fax.spool.contents.incoming import Incoming
 
 
-async def accept(context: Context, envelope: Envelope, content: Incoming, besides: str) -> str:
-    """Make a mail durable, or do what it asks for. `besides` is its recipient when it is no fax. The SMTP answer."""
+async def accept(context: Context, envelope: Envelope, content: Incoming, special: str) -> str:
+    """Make a mail durable, or do what it asks for. `special` is its recipient when it is no fax. The SMTP answer."""
     try:
-        if not besides:
+        if not special:
             return await _put(context, envelope, content)
-        if context.answering and context.answering.meant(besides):
-            return await _carry_out(context, envelope, content, besides)
+        if context.answering and context.answering.meant(special):
+            return await _carry_out(context, envelope, content, special)
         return await _forward(context, envelope, content)
     except Exception as error:  # noqa: BLE001 -- nothing was promised: the client keeps the mail and tries again
         log.not_accepted(client=envelope.client, sender=envelope.reverse_path, error=error)
-        return answer_to(error)
+        return answers.to_error(error)
 
 
 async def _put(context: Context, envelope: Envelope, content: Incoming) -> str:
@@ -35,11 +34,11 @@ async def _put(context: Context, envelope: Envelope, content: Incoming) -> str:
     return answers.accepted(receipt.queue_id, known=not fresh)
 
 
-async def _carry_out(context: Context, envelope: Envelope, content: Incoming, besides: str) -> str:
+async def _carry_out(context: Context, envelope: Envelope, content: Incoming, special: str) -> str:
     """An answer to one of our replies: of the mail itself nothing is kept."""
     assert context.answering is not None
     try:
-        return await context.answering.carry_out(besides, envelope, content)
+        return await context.answering.carry_out(special, envelope, content)
     finally:
         content.discard()
 

@@ -4,15 +4,19 @@ Fixed texts: no client gets to see a path, an exception or another one's address
 server and for the bounce it writes, so they say what to do where that is not plain.
 """
 
+import errno
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
 # -- a session
 BYE = "221 2.0.0 bye"
 READY_FOR_TLS = "220 2.0.0 ready to start TLS"
 DONE = "250 2.0.0 OK"
 HELP = "214 2.0.0 mail a PDF to <number>@ this host's domain; see RFC 5321 for the commands"
-WILL_NOT_VERIFY = "252 2.0.0 send a mail and see"
+WILL_NOT_VERIFY = "252 2.0.0 cannot verify an address, but will take a mail for it"
 TOO_MANY_CONNECTIONS = "421 4.7.0 too many connections, try again later"
 TOO_MANY_ERRORS = "421 4.7.0 too many errors, closing"
-TOO_MANY_MESSAGES = "421 4.7.0 enough mails on this connection, open a new one"
+TOO_MANY_MESSAGES = "421 4.7.0 too many mails on this connection, open a new one"
 NOT_HTTP = "421 4.7.0 this is not a web server"
 BAD_PROXY = "421 4.7.0 a PROXY header is required from here"
 IDLE = "421 4.4.2 silent for too long, closing"
@@ -48,7 +52,7 @@ UNKNOWN_PARAMETER = "555 5.5.4 parameter not supported"
 NO_POSTMASTER = "550 5.1.1 nobody reads postmaster here: ask whoever runs this fax gateway"
 POSTMASTER_ALONE = "452 4.5.3 postmaster's mail goes without other recipients"
 ANSWER_ALONE = "452 4.5.3 an answer to a reply goes without other recipients"
-NOT_OUR_ADDRESS = "550 5.1.1 this address for sending again is not one of ours: mail the document to <number>@ again"
+NOT_OUR_ADDRESS = "550 5.1.1 unknown or altered reply address: mail the document to <number>@ again"
 TOO_MANY_RECIPIENTS = "452 4.5.3 too many recipients in one mail"
 TOO_MANY_A_MINUTE = "452 4.7.1 too many mails a minute, try again later"
 TOO_BIG = "552 5.3.4 the mail is larger than this server takes"
@@ -57,7 +61,7 @@ SPOOL_FULL = "451 4.3.2 too many faxes are waiting, try again later"
 
 # -- DATA
 GO_AHEAD = "354 end with <CR LF>.<CR LF>"
-BARE_LINE_END = "550 5.5.2 the mail holds a CR or LF of its own; lines end in CR LF (RFC 5321 section 2.3.8)"
+BARE_LINE_END = "550 5.5.2 bare CR or LF in the mail: each line must end in CR LF (RFC 5321 section 2.3.8)"
 LOOP = "554 5.4.6 too many Received lines: a mail loop"
 AUTO_REPLIED = "550 5.7.1 an automatic reply is not faxed"
 
@@ -75,6 +79,8 @@ AUTH_FAILED = "535 5.7.8 user or password wrong"
 AUTH_TOO_OFTEN = "421 4.7.0 too many failed logins, try again later"
 AUTH_ABORTED = "501 5.7.0 login given up"
 AUTH_NOT_BASE64 = "501 5.5.2 not base64"
+AUTH_NOT_PLAIN = "501 5.5.2 AUTH PLAIN is a name and a password, each after a NUL"
+AUTH_AS_OTHER = "535 5.7.8 nobody may log in as one user and act as another"
 AUTH_TOO_LONG = "500 5.5.6 response too long"
 
 
@@ -98,3 +104,9 @@ def accepted(queue_id: str, *, known: bool) -> str:
 def refused_wish(why: str) -> str:
     """The answer to somebody who may not send again or cancel, or comes too late."""
     return why if why[:1] in "45" else f"550 5.7.1 {why}"
+
+
+def to_error(error: BaseException) -> str:
+    """What a client is told of an error of ours: always to try again, never what it was."""
+    full = isinstance(error, OSError) and error.errno in _DISK_FULL
+    return NO_ROOM if full else INTERNAL

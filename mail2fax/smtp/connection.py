@@ -1,4 +1,4 @@
-"""A session's wire: command lines in, answers out, TLS, silence and the end. What is said is `dialogue`'s.
+"""One connection: command lines in, answers out, TLS, silence and the end. What is said is up to `session`.
 
 aiosmtpd carries the connection; what it does a line at a time, with a timer a command, or by cancelling whoever is
 at work, is overridden here (docs/decisions.md says why). Its private names are used, so its version is pinned.
@@ -7,7 +7,7 @@ at work, is overridden here (docs/decisions.md says why). Its private names are 
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from aiosmtpd.smtp import SMTP
@@ -27,14 +27,16 @@ GONE = (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError)  # what it l
 
 
 class Connection(SMTP):
-    """One connection."""
+    """One connection. `converse` holds the conversation on it, once the client is let in."""
 
     _drain_helper: Callable[[], Awaitable[None]]  # asyncio's own: back once the transport wants more
     line_length_limit = 2048  # RFC 3461 section 5.4 asks for 1036
     linger = 1.0  # seconds a client has to read our last word before the connection is closed
     grace = 60.0  # seconds before min_rate counts
 
-    def __init__(self, context: Context, *, tls_first: bool = False) -> None:
+    def __init__(
+        self, context: Context, converse: "Callable[[Connection], Awaitable[None]]", *, tls_first: bool = False
+    ) -> None:
         loop = asyncio.get_running_loop()
         # Not SMTP.__init__: it inspects each member of itself, 0.28 ms a connection, as much as a small mail costs.
         # tests/smtp/test_listener.py holds the attributes set here against those that it sets.
@@ -50,6 +52,7 @@ class Connection(SMTP):
         self._handle_hooks: dict[str, Any] = {}
 
         self.context = context
+        self._converse = converse
         self.client = ""
         self.secure = False
         self.farewell = ""  # the 421 with which the session ends after the present command
@@ -137,19 +140,10 @@ class Connection(SMTP):
     async def _handle_client(self) -> None:
         try:
             if await self._enter():
-                self.say(answers.greeting(self.context.settings.smtp.hostname))
-                while not self.leaving:
-                    await self.obey(await self.read_line())
-                    if self.farewell:
-                        log.dismissed(client=self.client, answer=self.farewell)
-                        self._dismiss(self.farewell)
+                await self._converse(self)
             await self._part()
         except GONE:
             log.client_vanished(client=self.client)
-
-    async def obey(self, line: bytes | None) -> None:
-        """Carry out one command; None is a line that was too long."""
-        raise NotImplementedError
 
     async def _enter(self) -> bool:
         """Who is it, and may it come in?"""
@@ -215,13 +209,21 @@ class Connection(SMTP):
         """A mail was accepted: errors are counted anew."""
         self._errors = 0
 
-    async def push(self, status: str | bytes) -> None:
-        """As `say` and `refuse`, for aiosmtpd's own methods."""
-        text = status.decode("ascii") if isinstance(status, bytes) else status
-        if text.startswith(("4", "5")):
-            self.refuse(text)
-        else:
-            self.say(text)
+    def end_if_due(self) -> None:
+        """Say the farewell, if the present command asked for one."""
+        if self.farewell:
+            log.dismissed(client=self.client, answer=self.farewell)
+            self._dismiss(self.farewell)
+
+    @contextlib.contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """While a mail is being made durable: neither silence nor a shutdown, nor a client that leaves, may end it."""
+        self.committing = True
+        try:
+            yield
+        finally:
+            self.committing = False
+            self._reset_timeout()
 
     async def flush(self) -> None:
         """Send what was said."""

@@ -8,8 +8,7 @@ from typing import Protocol
 from mail2fax.config import Settings
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp import proxy_protocol, tls
-from mail2fax.smtp.capacity import Capacity
-from mail2fax.smtp.rates import Rates
+from mail2fax.smtp.limits import Capacity, Rates
 from mail2fax.smtp.reply_commands import ReplyCommands
 from mail2fax.smtp.users import Users
 from mail2fax.spool import Spool
@@ -38,7 +37,6 @@ class Context:
     balancers: tuple[proxy_protocol.Network, ...]
     certificate: ssl.SSLContext | None
     answering: ReplyCommands | None
-    has_budgets: bool  # whether any of [limits] is set: else nobody need count
     closing: bool = False
     sessions: dict[OpenSession, asyncio.Task[None]] = field(default_factory=dict)
     pauses: set[asyncio.Task[None]] = field(default_factory=set)  # sessions that wait for the disk
@@ -57,5 +55,4 @@ def open_context(settings: Settings, spool: Spool, policy: Policy, answering: Re
         balancers=proxy_protocol.networks(smtp),
         certificate=tls.open_context(smtp),
         answering=answering,
-        has_budgets=any(dict(settings.limits).values()),
     )

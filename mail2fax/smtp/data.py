@@ -1,21 +1,12 @@
 """One mail's bytes while they arrive: decoded, counted, written to the spool's place for them."""
 
 import asyncio
-import errno
 from collections.abc import Callable
 
 from mail2fax.smtp import answers, loops
-from mail2fax.smtp.capacity import Capacity
 from mail2fax.smtp.dotstuff import Decoder
+from mail2fax.smtp.limits import Capacity
 from mail2fax.spool.contents.incoming import Incoming
-
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-def answer_to(error: BaseException) -> str:
-    """What a client is told of an error of ours: always to try again, never what it was."""
-    full = isinstance(error, OSError) and error.errno in _DISK_FULL
-    return answers.NO_ROOM if full else answers.INTERNAL
 
 
 class Reception:
@@ -65,7 +56,7 @@ class Reception:
         if self._overflow:
             return answers.NO_ROOM
         if self.error:
-            return answer_to(self.error)
+            return answers.to_error(self.error)
         return loops.refusal(self._head)
 
     def _take(self, block: bytes) -> None:

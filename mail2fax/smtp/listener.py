@@ -12,9 +12,10 @@ from mail2fax import log
 from mail2fax.config import ConfigError, Settings
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp import tls
+from mail2fax.smtp.connection import Connection
 from mail2fax.smtp.context import open_context
 from mail2fax.smtp.reply_commands import ReplyCommands
-from mail2fax.smtp.session import Session
+from mail2fax.smtp.session import converse
 from mail2fax.spool import Spool
 
 _BACKLOG = 512  # connections that wait to be accepted
@@ -41,10 +42,10 @@ class Listener:
 
     async def _listen(self, address: str, *, tls_first: bool) -> None:
         where = urlsplit(f"//{address}")
-        # TLS is begun by the session itself, also where it comes first: one way for both, and behind PROXY headers.
-        session = partial(Session, self._context, tls_first=tls_first)
+        # TLS is begun by the connection itself, also where it comes first: one way for both, and behind PROXY headers.
+        connection = partial(Connection, self._context, converse, tls_first=tls_first)
         loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(session, where.hostname, where.port or 0, backlog=_BACKLOG))
+        self._servers.append(await loop.create_server(connection, where.hostname, where.port or 0, backlog=_BACKLOG))
 
     def reload(self) -> None:
         """Read the certificate and the users file anew; what cannot be read stays as it was."""

@@ -17,7 +17,7 @@ from mail2fax.rules import signed_address
 from mail2fax.rules.address import AddressError
 from mail2fax.rules.policy import Policy
 from mail2fax.rules.signed_address import Action, Wish
-from mail2fax.smtp import answers, loops
+from mail2fax.smtp import answers, limits, loops
 from mail2fax.spool import REPLY, SUBMIT, Spool, operator, questions
 from mail2fax.spool.contents.incoming import Incoming
 
@@ -25,11 +25,11 @@ from mail2fax.spool.contents.incoming import Incoming
 class ReplyCommands:
     """What `resend+…@` and `cancel+…@` do."""
 
-    def __init__(self, settings: Settings, spool: Spool, pool: Pool, key: bytes) -> None:
+    def __init__(self, settings: Settings, spool: Spool, policy: Policy, pool: Pool, key: bytes) -> None:
         self._settings = settings
         self._spool = spool
         self._pool = pool
-        self._policy = Policy(settings)
+        self._policy = policy
         self._key = key
 
     def meant(self, path: str) -> bool:
@@ -82,16 +82,12 @@ class ReplyCommands:
         number = (
             signed_address.new_number(await self._first_lines(content), self._settings.numbers.country) or fax.number
         )
-        allowed = self._policy.recipient(f"{number}@{self._domains[0]}")
-        if isinstance(allowed, str):
-            raise Refused(allowed)
-        spool, sender = self._spool, envelope.reverse_path
-        mine, everyone = await spool.usage(sender), await spool.usage(None)
-        refused = self._policy.budget(mine, everyone, await spool.number_today(number))
-        if refused:
-            raise Refused(refused)
+        refusal = self._policy.recipient(f"{number}@{self._domains[0]}").refusal
+        refusal = refusal or await limits.over_budget(self._policy, self._spool, envelope.reverse_path, number)
+        if refusal:
+            raise Refused(refusal)
         other = "" if number == fax.number else number
-        return await spool.hand_on(SUBMIT, operator.retry_once, key, fax.id, _who(envelope), other)
+        return await self._spool.hand_on(SUBMIT, operator.retry_once, key, fax.id, _who(envelope), other)
 
     async def _first_lines(self, content: Incoming) -> str:
         """Read in a process of its own, as every mail is."""

@@ -1,6 +1,6 @@
 """Step 1 of 5: the commands of SMTP. What can be refused cheaply is refused here; 250 after DATA means on disk.
 
-`wire` carries the lines, `policy` decides who and which number, `door` and `room` how much, `answers` has the words.
+`connection` carries the lines, `policy` decides who and which number, `limits` how much, `answers` has the words.
 """
 
 import re
@@ -9,13 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from mail2fax import log
-from mail2fax.model import Envelope, Recipient, Usage
-from mail2fax.smtp import answers, parameters, paths
+from mail2fax.model import Envelope, Recipient
+from mail2fax.smtp import answers, limits, parameters, paths
 from mail2fax.smtp.accept import accept
 from mail2fax.smtp.auth import Login
-from mail2fax.smtp.connection import GONE
-from mail2fax.smtp.context import Context
-from mail2fax.smtp.data import Reception, answer_to
+from mail2fax.smtp.connection import GONE, Connection
+from mail2fax.smtp.data import Reception
 from mail2fax.smtp.parameters import OfMail
 from mail2fax.smtp.paths import Malformed
 from mail2fax.spool.contents.incoming import Incoming
@@ -31,36 +30,47 @@ class Transaction:
     reverse_path: str | None = None  # None before MAIL
     of_mail: OfMail = field(default_factory=OfMail)
     recipients: list[Recipient] = field(default_factory=list)
-    besides: str = ""  # the one recipient of a mail that is no fax: postmaster, or an answer to a reply
+    special: str = ""  # the one recipient of a mail that is no fax: postmaster, or an answer to a reply
 
 
-class Session(Login):
+async def converse(connection: Connection) -> None:
+    """Hold a session on this connection, from the greeting until one of the two leaves."""
+    session = Session(connection)
+    connection.say(answers.greeting(connection.context.settings.smtp.hostname))
+    while not connection.leaving:
+        await session.obey(await connection.read_line())
+        connection.end_if_due()
+
+
+class Session:
     """One session: the commands, in the order a client says them."""
 
-    helo = ""
-    _mails = 0
-
-    def __init__(self, context: Context, *, tls_first: bool = False) -> None:
-        super().__init__(context, tls_first=tls_first)
-        self.mail = Transaction()
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._context = connection.context
+        self._say = connection.say
+        self._login = Login(connection)
+        self._transaction = Transaction()
+        self._helo = ""
+        self._mails = 0
 
     async def obey(self, line: bytes | None) -> None:
         """Carry out one command; None is a line that was too long. Errors of our own are 451, without a word more."""
         try:
             if line is None:
-                self.refuse(answers.LINE_TOO_LONG)
+                self._refuse(answers.LINE_TOO_LONG)
             elif not line.endswith(b"\r\n") or _CONTROL.search(line, 0, len(line) - 2):
-                self.refuse(answers.BAD_LINE)
+                self._refuse(answers.BAD_LINE)
             else:
                 verb, _, argument = line[:-2].decode("latin-1").partition(" ")
                 await self._command(verb.upper(), argument.strip(" "))
         except Malformed as malformed:
-            self.refuse(malformed.answer)
+            self._refuse(malformed.answer)
         except GONE:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever it is, the client is told to try again
-            log.session_failed(client=self.client, error=error)
-            self.say(answer_to(error))
+            log.session_failed(client=self._connection.client, error=error)
+            self._say(answers.to_error(error))
 
     async def _command(self, verb: str, argument: str) -> None:
         command = self._commands.get(verb)
@@ -68,94 +78,104 @@ class Session(Login):
             await command(self, argument)
         elif verb in _HTTP:
             # A browser was made to talk to us: nothing of its request is to be taken for a command (ALPACA).
-            self.farewell = answers.NOT_HTTP
+            self._connection.farewell = answers.NOT_HTTP
         else:
-            self.refuse(answers.UNKNOWN_COMMAND)
+            self._refuse(answers.UNKNOWN_COMMAND)
 
-    def refuse(self, answer: str, recipient: str = "") -> None:
+    def _refuse(self, answer: str, recipient: str = "") -> None:
         """Answer no, and tell the operator."""
         log.refused(
             answer=answer,
-            client=self.client,
-            user=self.user.name if self.user else "",
-            sender=self.mail.reverse_path,
+            client=self._connection.client,
+            user=self._login.name,
+            sender=self._transaction.reverse_path,
             recipient=recipient,
         )
-        super().refuse(answer)
+        self._connection.refuse(answer)
+
+    def _tell(self, answer: str) -> None:
+        """Say the answer, whatever its kind."""
+        if answer.startswith("421"):
+            self._connection.farewell = answer
+        elif answer.startswith(("4", "5")):
+            self._refuse(answer)
+        else:
+            self._say(answer)
 
     # -- hello
 
     async def _hello(self, argument: str, extensions: list[str]) -> None:
         # Whatever printable name: RFC 5321 section 4.1.4 forbids to refuse mail over it.
         if not argument or " " in argument or not argument.isascii() or len(argument) > 255:
-            self.refuse(answers.BAD_HELLO)
+            self._refuse(answers.BAD_HELLO)
             return
-        self.mail = Transaction()
-        self.helo = argument
-        self.say(answers.hello(self.context.settings.smtp.hostname, extensions))
+        self._transaction = Transaction()
+        self._helo = argument
+        self._say(answers.hello(self._context.settings.smtp.hostname, extensions))
 
     async def _say_helo(self, argument: str) -> None:
         await self._hello(argument, [])
 
     async def _say_ehlo(self, argument: str) -> None:
-        smtp = self.context.settings.smtp
+        smtp = self._context.settings.smtp
         extensions = [f"SIZE {smtp.max_message_size}", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES"]
         if smtp.dsn:
             extensions.append("DSN")
-        if self.context.certificate and not self.secure:
+        if self._context.certificate and not self._connection.secure:
             extensions.append("STARTTLS")
         # RFC 4954 section 4 and RFC 8314: no password over a plain connection.
-        if self.secure and smtp.users_file:
+        if self._connection.secure and smtp.users_file:
             extensions.append("AUTH PLAIN LOGIN")
         await self._hello(argument, extensions)
 
     async def _starttls(self, argument: str) -> None:
         if argument:
-            self.refuse(answers.NO_ARGUMENT)
-        elif self.secure:
-            self.refuse(answers.TLS_ALREADY)
-        elif not self.context.certificate:
-            self.refuse(answers.NO_TLS)
+            self._refuse(answers.NO_ARGUMENT)
+        elif self._connection.secure:
+            self._refuse(answers.TLS_ALREADY)
+        elif not self._context.certificate:
+            self._refuse(answers.NO_TLS)
         else:
-            self.say(answers.READY_FOR_TLS)
-            await self.flush()
-            await self.start_tls()
+            self._say(answers.READY_FOR_TLS)
+            await self._connection.flush()
+            await self._connection.start_tls()
             # RFC 3207 section 4.2: nothing said before counts.
-            self.helo, self.user, self.mail = "", None, Transaction()
+            self._helo, self._login.user, self._transaction = "", None, Transaction()
 
     # -- a mail
 
     async def _mail(self, argument: str) -> None:
-        if self._mails >= self.context.settings.smtp.max_messages_per_connection:
-            self.farewell = answers.TOO_MANY_MESSAGES
+        if self._mails >= self._context.settings.smtp.max_messages_per_connection:
+            self._connection.farewell = answers.TOO_MANY_MESSAGES
             return
         if refusal := self._out_of_turn():
-            self.refuse(refusal)
+            self._refuse(refusal)
             return
         if argument[:5].upper() != "FROM:":
             raise Malformed(answers.MAIL_SYNTAX)
         reverse_path, rest = paths.reverse(argument[5:].lstrip(" "))
         of_mail = parameters.of_mail(rest)
-        if refusal := await self.context.capacity.refusal(of_mail.size):
-            self.refuse(refusal)
-        elif not self.context.rates.mail(self.client):
-            self.refuse(answers.TOO_MANY_A_MINUTE)
+        if refusal := await self._context.capacity.refusal(of_mail.size):
+            self._refuse(refusal)
+        elif not self._context.rates.mail(self._connection.client):
+            self._refuse(answers.TOO_MANY_A_MINUTE)
         else:
-            self.mail = Transaction(reverse_path, of_mail)
-            self.say(answers.SENDER_OK)
+            self._transaction = Transaction(reverse_path, of_mail)
+            self._say(answers.SENDER_OK)
 
     def _out_of_turn(self) -> str | None:
         """Why there is no MAIL for this client now."""
-        if not self.helo:
+        if not self._helo:
             return answers.SAY_HELLO
-        if self.mail.reverse_path is not None:
+        if self._transaction.reverse_path is not None:
             return answers.MAIL_TWICE
-        return self.context.policy.client(self.client, self.user.name if self.user else "", self.secure)
+        connection = self._connection
+        return self._context.policy.client(connection.client, self._login.name, tls=connection.secure).refusal
 
     async def _rcpt(self, argument: str) -> None:
-        mail = self.mail
+        mail = self._transaction
         if mail.reverse_path is None:
-            self.refuse(answers.NEED_MAIL)
+            self._refuse(answers.NEED_MAIL)
             return
         if argument[:3].upper() != "TO:":
             raise Malformed(answers.RCPT_SYNTAX)
@@ -163,158 +183,147 @@ class Session(Login):
         of_rcpt = parameters.of_rcpt(rest)
         found = await self._recipient(forward_path, mail.reverse_path)
         if isinstance(found, str):
-            self.refuse(found, forward_path)
+            self._refuse(found, forward_path)
             return
         if found is None:
-            mail.besides = forward_path
+            mail.special = forward_path
         else:
             mail.recipients.append(replace(found, notify=of_rcpt.notify, orcpt=of_rcpt.orcpt) if rest else found)
-        self.say(answers.RECIPIENT_OK)
+        self._say(answers.RECIPIENT_OK)
 
     async def _recipient(self, forward_path: str, reverse_path: str) -> Recipient | str | None:
         """The fax that is asked for, the refusal, or None for postmaster and for addresses that ask to send again."""
-        recipients, besides = self.mail.recipients, self.mail.besides
+        recipients, special = self._transaction.recipients, self._transaction.special
         if self._is_postmaster(forward_path) or self._is_answer(forward_path):
             return await self._no_fax(forward_path, reverse_path)
-        if besides:
-            return answers.ANSWER_ALONE if self._is_answer(besides) else answers.POSTMASTER_ALONE
-        if len(recipients) >= self.context.settings.smtp.max_recipients:
+        if special:
+            return answers.ANSWER_ALONE if self._is_answer(special) else answers.POSTMASTER_ALONE
+        if len(recipients) >= self._context.settings.smtp.max_recipients:
             return answers.TOO_MANY_RECIPIENTS
-        policy = self.context.policy
-        found = policy.sender(reverse_path, self.user) or policy.recipient(forward_path)
-        if isinstance(found, str):
-            return found
-        return await self._over_budget(found.number, reverse_path) or found
+        policy = self._context.policy
+        if refusal := policy.sender(reverse_path, self._login.user).refusal:
+            return refusal
+        ruling = policy.recipient(forward_path)
+        if ruling.recipient is None:
+            return ruling.refusal
+        number, taken = ruling.recipient.number, [one.number for one in recipients]
+        return await limits.over_budget(policy, self._context.spool, reverse_path, number, taken) or ruling.recipient
 
     def _is_answer(self, forward_path: str) -> bool:
-        return self.context.answering is not None and self.context.answering.meant(forward_path)
+        return self._context.answering is not None and self._context.answering.meant(forward_path)
 
     async def _no_fax(self, forward_path: str, reverse_path: str) -> str | None:
         is_answer = self._is_answer(forward_path)
-        if self.mail.recipients or self.mail.besides not in {"", forward_path}:
+        if self._transaction.recipients or self._transaction.special not in {"", forward_path}:
             return answers.ANSWER_ALONE if is_answer else answers.POSTMASTER_ALONE
         if is_answer:
             return await self._answer_refusal(forward_path, reverse_path)
-        return None if self.context.settings.smtp.postmaster else answers.NO_POSTMASTER
+        return None if self._context.settings.smtp.postmaster else answers.NO_POSTMASTER
 
     async def _answer_refusal(self, forward_path: str, reverse_path: str) -> str | None:
-        refused = self.context.policy.sender(reverse_path, self.user)
-        if refused or self.context.answering is None:
-            return refused
-        return await self.context.answering.refusal(forward_path, reverse_path)
+        refusal = self._context.policy.sender(reverse_path, self._login.user).refusal
+        if refusal or self._context.answering is None:
+            return refusal
+        return await self._context.answering.refusal(forward_path, reverse_path)
 
     def _is_postmaster(self, forward_path: str) -> bool:
         """RFC 5321 section 4.5.1: in any case of letters, with one of our domains or with none."""
         local_part, at, domain = forward_path.rpartition("@")
         if not at:
             return True
-        return local_part.lower() == paths.POSTMASTER and domain.lower() in self.context.settings.smtp.domains
-
-    async def _over_budget(self, number: str, reverse_path: str) -> str | None:
-        if not self.context.has_budgets:
-            return None
-        spool, taken = self.context.spool, self.mail.recipients
-        return self.context.policy.budget(
-            _plus(await spool.usage(reverse_path), len(taken)),
-            _plus(await spool.usage(None), len(taken)),
-            await spool.number_today(number) + sum(one.number == number for one in taken),
-        )
+        return local_part.lower() == paths.POSTMASTER and domain.lower() in self._context.settings.smtp.domains
 
     async def _data(self, argument: str) -> None:
-        mail = self.mail
+        mail = self._transaction
         if argument:
-            self.refuse(answers.NO_ARGUMENT)
+            self._refuse(answers.NO_ARGUMENT)
         elif mail.reverse_path is None:
-            self.refuse(answers.NEED_MAIL)
-        elif not mail.recipients and not mail.besides:
-            self.refuse(answers.NEED_RCPT)
+            self._refuse(answers.NEED_MAIL)
+        elif not mail.recipients and not mail.special:
+            self._refuse(answers.NEED_RCPT)
         else:
             await self._receive_mail(mail, mail.reverse_path)
 
     async def _receive_mail(self, mail: Transaction, reverse_path: str) -> None:
-        content = self.context.spool.incoming()
-        limit = self.context.settings.smtp.max_message_size
-        reception = Reception(content, self.context.capacity, limit, self.loop.time)
+        content = self._context.spool.incoming()
+        limit = self._context.settings.smtp.max_message_size
+        reception = Reception(content, self._context.capacity, limit, self._connection.loop.time)
         ours = False
         try:
-            self.say(answers.GO_AHEAD)
-            if not await self.receive(reception):
-                log.client_vanished(client=self.client)
+            self._say(answers.GO_AHEAD)
+            if not await self._connection.receive(reception):
+                log.client_vanished(client=self._connection.client)
             elif refusal := reception.refusal():
                 if reception.error:
-                    log.not_accepted(client=self.client, sender=reverse_path, error=reception.error)
-                self.refuse(refusal)
+                    log.not_accepted(client=self._connection.client, sender=reverse_path, error=reception.error)
+                self._refuse(refusal)
             else:
                 ours = True
-                await self._commit(self._envelope(mail, reverse_path), content, mail.besides)
+                await self._commit(self._envelope(mail, reverse_path), content, mail.special)
         finally:
             if not ours:
                 content.discard()
-            self.mail = Transaction()
+            self._transaction = Transaction()
 
     def _envelope(self, mail: Transaction, reverse_path: str) -> Envelope:
         return Envelope(
             reverse_path=reverse_path,
             recipients=tuple(mail.recipients),
-            client=self.client,
-            helo=self.helo,
-            user=self.user.name if self.user else "",
-            line=self.context.policy.line(reverse_path),
+            client=self._connection.client,
+            helo=self._helo,
+            user=self._login.name,
+            line=self._context.policy.line(reverse_path),
             ret=mail.of_mail.ret,
             envid=mail.of_mail.envid,
         )
 
-    async def _commit(self, envelope: Envelope, content: Incoming, besides: str) -> None:
+    async def _commit(self, envelope: Envelope, content: Incoming, special: str) -> None:
         """Make the mail durable, then promise. A client that leaves meanwhile does not undo it."""
-        self.committing = True
-        try:
-            answer = await accept(self.context, envelope, content, besides)
-        finally:
-            self.committing = False
-            self._reset_timeout()
+        with self._connection.uninterrupted():
+            answer = await accept(self._context, envelope, content, special)
         self._mails += 1
         if answer.startswith("2"):
-            self.forgive()
-        self.say(answer)
+            self._connection.forgive()
+        self._say(answer)
 
     # -- the rest
 
     async def _auth(self, argument: str) -> None:
-        if not self.context.settings.smtp.users_file:
-            self.refuse(answers.NO_AUTH)
-        elif not self.helo:
-            self.refuse(answers.SAY_HELLO)
-        elif self.mail.reverse_path is not None:
-            self.refuse(answers.AUTH_IN_MAIL)
+        if not self._context.settings.smtp.users_file:
+            self._refuse(answers.NO_AUTH)
+        elif not self._helo:
+            self._refuse(answers.SAY_HELLO)
+        elif self._transaction.reverse_path is not None:
+            self._refuse(answers.AUTH_IN_MAIL)
         else:
-            await self.log_in(argument)
+            self._tell(await self._login.answer(argument))
 
     async def _rset(self, argument: str) -> None:
         if argument:
-            self.refuse(answers.NO_ARGUMENT)
+            self._refuse(answers.NO_ARGUMENT)
         else:
-            self.mail = Transaction()
-            self.say(answers.DONE)
+            self._transaction = Transaction()
+            self._say(answers.DONE)
 
     async def _noop(self, argument: str) -> None:  # noqa: ARG002 -- RFC 5321 section 4.1.1.9: ignored
-        self.say(answers.DONE)
+        self._say(answers.DONE)
 
     async def _quit(self, argument: str) -> None:
         if argument:
-            self.refuse(answers.NO_ARGUMENT)
+            self._refuse(answers.NO_ARGUMENT)
         else:
-            self.say(answers.BYE)
-            await self.flush()
-            self.leaving = True
+            self._say(answers.BYE)
+            await self._connection.flush()
+            self._connection.leaving = True
 
     async def _help(self, argument: str) -> None:  # noqa: ARG002 -- the same help for everything
-        self.say(answers.HELP)
+        self._say(answers.HELP)
 
     async def _vrfy(self, argument: str) -> None:  # noqa: ARG002 -- RFC 5321 section 7.3: nobody is told who exists
-        self.say(answers.WILL_NOT_VERIFY)
+        self._say(answers.WILL_NOT_VERIFY)
 
     async def _not_implemented(self, argument: str) -> None:  # noqa: ARG002 -- whatever it is
-        self.refuse(answers.NOT_IMPLEMENTED)
+        self._refuse(answers.NOT_IMPLEMENTED)
 
     _commands: ClassVar[Mapping[str, Callable[["Session", str], Awaitable[None]]]] = {
         "EHLO": _say_ehlo,
@@ -331,8 +340,3 @@ class Session(Login):
         "VRFY": _vrfy,
         **dict.fromkeys(("EXPN", "BDAT", "TURN", "ETRN"), _not_implemented),
     }
-
-
-def _plus(usage: Usage, faxes: int) -> Usage:
-    """As if so many faxes more had been sent."""
-    return replace(usage, faxes_hour=usage.faxes_hour + faxes, faxes_day=usage.faxes_day + faxes)

@@ -21,6 +21,7 @@ from mail2fax.model import User
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 LONGEST = 1024  # characters of a password that are worth hashing
 WORLD_READABLE = 0o004
+_AT_ONCE = 2  # more would only share the processors, and each hash takes 19 MiB while it is made
 
 
 class Users:
@@ -30,8 +31,8 @@ class Users:
         self._file = Path(file) if file else None
         self._users: dict[str, User] = {}
         self._nobody = ""
-        # Two threads: more would only share the processors, and each hash takes 19 MiB while it is made.
-        self._threads = ThreadPoolExecutor(2, "login")
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "login")
+        self.turns = asyncio.Semaphore(_AT_ONCE)  # held by whoever has a password checked
         self.reload()
 
     def __len__(self) -> int:

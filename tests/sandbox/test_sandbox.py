@@ -115,7 +115,7 @@ def test_every_number_passes_the_default_number_policy():
     policy = Policy(Settings())
     for number in SCENARIOS:
         assert address.parse(number).number == number
-        assert policy.recipient(f"{number}@fax.local").number == number
+        assert policy.recipient(f"{number}@fax.local").recipient.number == number
 
 
 @pytest.mark.parametrize(("number", "outcomes"), REFUSALS.items())

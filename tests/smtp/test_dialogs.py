@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from mail2fax.smtp import answers
+from mail2fax.smtp.auth import Login
 from mail2fax.smtp.session import Session
 from mail2fax.smtp.users import hash_line
 from tests.support.frontdoor import Client, Door, opened
@@ -42,7 +43,7 @@ def users():
 def files(tmp_path, authority, users, monkeypatch):
     """Where a case finds `cert.pem` and `users`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Session, "login_pause", 0.0)
+    monkeypatch.setattr(Login, "pause", 0.0)
     authority.issue_cert("fax.local").private_key_and_cert_chain_pem.write_to_path("cert.pem")
     Path("users").write_text(users)
     Path("users").chmod(0o600)

@@ -17,11 +17,10 @@ from aiosmtpd.smtp import SMTP
 
 from mail2fax import log
 from mail2fax.config import Settings
-from mail2fax.rules.policy import Policy
-from mail2fax.smtp import answers
+from mail2fax.smtp import answers, limits
 from mail2fax.smtp.connection import Connection
 from mail2fax.smtp.listener import Listener
-from mail2fax.smtp.session import Session
+from mail2fax.smtp.session import converse
 from mail2fax.spool import questions
 from tests.smtp.test_dotstuff import FALSE_ENDS
 from tests.support.frontdoor import NUMBER, SENDER, opened
@@ -38,16 +37,16 @@ async def door(tmp_path):
 
 
 def test_the_version_whose_private_names_are_overridden():
-    """Another aiosmtpd may name them differently: look at smtp/connection.py and smtp/auth.py before changing this."""
+    """Another aiosmtpd may name them differently: look at smtp/connection.py before changing this."""
     assert aiosmtpd.__version__ == "1.4.6"
-    for name in ("_handle_client", "_reset_timeout", "_cb_client_connected", "_authenticate", "_set_rset_state"):
+    for name in ("_handle_client", "_reset_timeout", "_cb_client_connected", "_set_rset_state"):
         assert callable(getattr(SMTP, name))
 
 
 async def test_our_short_init_sets_what_the_long_one_sets(tmp_path):
     """Connection skips SMTP.__init__: each attribute it would set is there, or is used only by methods we override."""
     stock = SMTP(None, hostname="x", loop=asyncio.get_running_loop())
-    ours = Session(Listener(Settings(), None, None)._context)
+    ours = Connection(Listener(Settings(), None, None)._context, converse)
     replaced = {
         "_SMTP__ident__", "__ident__", "data_size_limit", "enable_SMTPUTF8", "_decode_data", "hostname", "tls_context",
         "require_starttls", "_timeout_duration", "_tls_handshake_okay", "_tls_protocol", "_auth_require_tls",
@@ -150,7 +149,7 @@ async def test_a_client_that_vanishes_in_the_middle_leaves_nothing(door):
             await asyncio.sleep(0.01)
         assert not door.shelf.mails
     assert door.shelf.discarded == 2
-    assert door.listener._context.room.in_flight == 0
+    assert door.listener._context.capacity.in_flight == 0
 
 
 async def test_the_same_mail_on_two_connections_at_once_is_one_fax(tmp_path, spool):
@@ -201,10 +200,10 @@ async def test_too_large_a_mail_is_read_to_its_end(tmp_path):
         for command in (f"MAIL FROM:<{SENDER}> SIZE=1000", f"RCPT TO:<{NUMBER}>", "DATA"):
             await client.ask(command)
         client.send(b"x" * 600 + b"\r\n")
-        while not door.listener._context.room.in_flight:
+        while not door.listener._context.capacity.in_flight:
             await asyncio.sleep(0.01)
         client.send(b"NOOP\r\n" * 100_000)
-        while door.listener._context.room.in_flight:
+        while door.listener._context.capacity.in_flight:
             await asyncio.sleep(0.01)
         assert door.shelf.discarded == 1
         client.send(b".\r\n")
@@ -233,7 +232,7 @@ async def test_errors_of_ours_are_4yz_and_tell_nothing(door, when, fault, answer
 async def test_an_error_anywhere_in_a_command_is_451(door, monkeypatch):
     """T4: also where no spool is concerned; the session goes on."""
     client = await door.client()
-    monkeypatch.setattr(Policy, "recipient", lambda *_: 1 / 0)
+    monkeypatch.setattr(limits, "over_budget", lambda *_: 1 / 0)
     assert (await client.mail()).startswith("451 4.3.0")
     monkeypatch.undo()
     assert await client.ask("RSET") == answers.DONE
@@ -332,7 +331,7 @@ async def test_asserts_decide_nothing(tmp_path):
     """T10: aiosmtpd's asserts are its control flow; what we took over works without them (`python -O`)."""
     program = f"""
 import asyncio, pathlib
-from tests.frontdoor import opened
+from tests.support.frontdoor import opened
 async def main():
     async with opened(pathlib.Path({str(tmp_path)!r})) as door:
         client = await door.connect()

@@ -7,7 +7,7 @@ import pytest
 from mail2fax.config import Smtp
 from mail2fax.model import Usage
 from mail2fax.smtp import answers
-from mail2fax.smtp.rates import Rates, Window
+from mail2fax.smtp.limits import Rates, Window
 from tests.support.frontdoor import NUMBER, SENDER, opened
 
 
@@ -99,14 +99,14 @@ async def test_bytes_in_flight(tmp_path):
         assert await one.ask(f"MAIL FROM:<{SENDER}> SIZE=10001") == answers.NO_ROOM
         await sending(one)
         one.send(b"x" * 6000 + b"\r\n")
-        while not door.listener._context.room.in_flight:
+        while not door.listener._context.capacity.in_flight:
             await asyncio.sleep(0.01)
         assert await two.ask(f"MAIL FROM:<{SENDER}> SIZE=6000") == answers.NO_ROOM
         assert await two.mail(b"y" * 6000 + b"\r\n") == answers.NO_ROOM
         one.send(b".\r\n")
         assert (await one.answer()).startswith("250 2.0.0")
         assert (await two.mail(b"y" * 6000 + b"\r\n")).startswith("250 2.0.0")
-        assert door.listener._context.room.in_flight == 0
+        assert door.listener._context.capacity.in_flight == 0
 
 
 async def test_a_full_disk_is_seen_before_a_byte_comes(tmp_path):
@@ -229,7 +229,7 @@ def test_the_door_counts_out_what_it_counted_in():
 def test_a_window_forgets(monkeypatch):
     """What is older than the window does not count, and a flood of keys does not fill the memory."""
     now = 0.0
-    monkeypatch.setattr("mail2fax.smtp.rates.time.monotonic", lambda: now)
+    monkeypatch.setattr("mail2fax.smtp.limits.time.monotonic", lambda: now)
     window = Window(60.0)
     window.add("a")
     now = 59.0

@@ -9,8 +9,8 @@ from base64 import b64encode
 import pytest
 import trustme
 
-from mail2fax.smtp import answers
-from mail2fax.smtp.session import Session
+from mail2fax.smtp import answers, users
+from mail2fax.smtp.auth import Login
 from mail2fax.smtp.users import hash_line
 from tests.support.frontdoor import SENDER, opened
 
@@ -60,7 +60,7 @@ def plain(name: str = "bob", password: str = PASSWORD) -> str:
 @pytest.fixture
 def no_pause(monkeypatch):
     """Wrong passwords cost no seconds in tests."""
-    monkeypatch.setattr(Session, "login_pause", 0.0)
+    monkeypatch.setattr(Login, "pause", 0.0)
 
 
 # -- STARTTLS and implicit TLS
@@ -227,6 +227,25 @@ async def test_no_auth_within_a_mail_or_before_hello(tmp_path, secured, trusting
         await client.ask("EHLO me")
         await client.ask(f"MAIL FROM:<{SENDER}>")
         assert await client.ask(plain()) == answers.AUTH_IN_MAIL
+
+
+async def test_guesses_at_the_same_moment_are_counted_one_by_one(tmp_path, secured, trusting, no_pause, monkeypatch):
+    """Thirty connections guess at once: ten passwords are looked at, as if they had come one after another."""
+    looked_at = []
+    monkeypatch.setattr(users, "_fits", lambda *given: looked_at.append(given))
+    async with opened(tmp_path, secured) as door:
+        clients = [await door.client(at=1, tls=trusting) for _ in range(30)]
+        said = await asyncio.gather(*(client.ask(plain(password="wrong")) for client in clients))
+    assert sorted(answer[:3] for answer in said) == ["421"] * 20 + ["535"] * 10
+    assert len(looked_at) == 10
+
+
+async def test_right_passwords_at_the_same_moment_are_all_good(tmp_path, secured, trusting):
+    """Twenty devices behind one address log in together: none of them counts as a guess."""
+    async with opened(tmp_path, secured) as door:
+        clients = [await door.client(at=1, tls=trusting) for _ in range(20)]
+        said = await asyncio.gather(*(client.ask(plain()) for client in clients))
+    assert said == [answers.AUTH_OK] * 20
 
 
 async def test_guessing_is_slowed_and_then_stopped(tmp_path, secured, trusting, no_pause):

@@ -17,7 +17,6 @@ from mail2fax.spool.questions import named
 from tests.support.frontdoor import NUMBER, SENDER, opened
 from tests.support.outbox import Outbox
 
-pytest_plugins = ["tests.postfix"]
 MAIL = f"From: {SENDER}\r\nTo: {NUMBER}\r\nSubject: from a real client\r\n\r\n.a line with a dot\r\n".encode()
 
 
