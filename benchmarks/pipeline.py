@@ -23,7 +23,7 @@ from benchmarks.mails import KB, MB
 from benchmarks.table import machine, median, show
 from mail2fax.config import Settings
 from mail2fax.model import State
-from mail2fax.spool import POLL, SUBMIT, open_spool
+from mail2fax.spool import Work, open_spool
 
 HISTORY = (100, 1_000, 10_000, 100_000)
 IN_FLIGHT = 10_000
@@ -107,11 +107,11 @@ async def claim_cost(finished: int, in_flight: int) -> dict[str, float]:
         settings = Settings.model_validate({"spool": {"url": f"sqlite:///{Path(place)}/spool.db"}})
         async with open_spool(settings, serving=True) as spool:
             await spool.change(history.fill, finished, in_flight)
-            return {work: await _claims(spool, work) for work in (SUBMIT, POLL)}
+            return {work: await _claims(spool, work) for work in (Work.SUBMIT, Work.POLL)}
 
 
 async def _claims(spool, work: str) -> float:
-    states = {SUBMIT: State.PREPARED, POLL: State.SUBMITTED}
+    states = {Work.SUBMIT: State.PREPARED, Work.POLL: State.SUBMITTED}
     times = []
     for _ in range(60):
         begun = time.perf_counter()
@@ -130,7 +130,7 @@ def growth(sizes: tuple[int, ...] = HISTORY, in_flight: int = IN_FLIGHT) -> list
     for finished in sizes:
         flying = min(in_flight, finished)
         cost = asyncio.run(claim_cost(finished, flying))
-        rows.append((finished, flying, cost[SUBMIT], cost[POLL]))
+        rows.append((finished, flying, cost[Work.SUBMIT], cost[Work.POLL]))
     base = rows[0]
     rows = [(*row, row[2] / base[2], row[3] / base[3]) for row in rows]
     head = ("rows of history", "in flight", "claim to submit ms", "claim to poll ms", "x first", "x first")

@@ -17,7 +17,7 @@ from mail2fax.rules import signed_address
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp.listener import Listener
 from mail2fax.smtp.reply_commands import ReplyCommands
-from mail2fax.spool import NOTICE, Spool, moves, open_spool
+from mail2fax.spool import Spool, open_spool
 from mail2fax.steps.worker import Worker
 
 if TYPE_CHECKING:
@@ -136,8 +136,7 @@ async def _regularly(seconds: float, chore: Callable[[], object]) -> None:
 
 
 async def _tell_delays(spool: Spool, seconds: float) -> None:
-    if await spool.change(moves.delays, seconds, _TOLD_AT_ONCE):
-        spool.wake(NOTICE)
+    await spool.owe_delays(seconds, _TOLD_AT_ONCE)
 
 
 async def _purge(spool: Spool) -> None:

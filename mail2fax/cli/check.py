@@ -9,7 +9,6 @@ from typing import Any
 import typer
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy.exc import DBAPIError
 
 from mail2fax import log, timezones
 from mail2fax.cli.console import out
@@ -20,8 +19,7 @@ from mail2fax.replies.letters import Letters
 from mail2fax.smarthost.smarthost import Smarthost
 from mail2fax.smtp.tls import open_context
 from mail2fax.smtp.users import Users
-from mail2fax.spool.database import migrations
-from mail2fax.spool.database.schema import open_engine, sqlite_path
+from mail2fax.spool import SpoolUnavailable, revision
 from mail2fax.steps.pipeline import lines
 
 _EMPTY = "empty: `mail2fax serve` or `mail2fax migrate` makes the tables"
@@ -68,28 +66,13 @@ async def _try(what: str, attempt: Try, settings: Settings) -> Finding:
 
 
 async def _spool(settings: Settings) -> str:
-    engine = open_engine(settings.spool.url, settings.spool.password.get_secret_value())
-    path = sqlite_path(engine)
-    if path and not path.exists():  # a check makes nothing
-        return _EMPTY
     try:
-        revision = await asyncio.to_thread(_revision, engine)
-    except DBAPIError as error:
-        raise Wrong(
-            str(error.orig).strip(), "See [spool] url: the server, the database and the user must exist."
-        ) from None
+        found = await asyncio.to_thread(revision, settings)  # a check makes nothing
+    except SpoolUnavailable as error:
+        raise Wrong(str(error), "See [spool] url: the server, the database and the user must exist.") from None
     except OSError as error:
         raise Wrong(str(error), "See [spool] url: the folder must exist and be writable.") from None
-    finally:
-        engine.dispose()
-    if revision == migrations.HEAD:
-        return f"schema {revision}"
-    return f"schema {revision}" if revision else _EMPTY
-
-
-def _revision(engine: Any) -> str:
-    with engine.connect() as connection:
-        return migrations.current(connection)
+    return f"schema {found}" if found else _EMPTY
 
 
 async def _templates(settings: Settings) -> str:

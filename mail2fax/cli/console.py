@@ -14,8 +14,7 @@ from rich.console import Console
 
 from mail2fax import log
 from mail2fax.config import Settings, loader
-from mail2fax.spool import Spool, open_spool
-from mail2fax.spool.database.schema import open_engine, sqlite_path
+from mail2fax.spool import Spool, database_file, open_spool
 
 out = Console()
 # A line of a table stays one in a pipe, for grep.
@@ -42,7 +41,7 @@ async def the_spool(file: Path | None, *, make: bool = False) -> AsyncIterator[S
     """The spool that the settings name, for one command. One that is not there is empty, and not made unless asked."""
     with contextlib.ExitStack() as stack:
         settings = load(file)
-        path = sqlite_path(open_engine(settings.spool.url))
+        path = database_file(settings)
         if path and not path.exists() and not make:
             # Most likely the wrong folder or the wrong settings, and an empty answer would not tell.
             said = f"{path.absolute()} does not exist: [spool] url names it, `mail2fax serve` makes it."

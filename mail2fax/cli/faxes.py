@@ -11,7 +11,7 @@ import typer
 from mail2fax.cli.console import ConfigFile, FaxId, Json, load, tell, the_spool, who
 from mail2fax.model import Reason, State
 from mail2fax.rules.address import parse
-from mail2fax.spool import REPLY, SUBMIT, operator, questions
+from mail2fax.spool import Work, operator, questions
 
 if TYPE_CHECKING:
     from mail2fax.cli.printing import Whole
@@ -95,7 +95,7 @@ def retry(
     async def ask() -> str:
         async with the_spool(config_file) as spool:
             digits = shell.allowed(spool.settings, Policy(spool.settings), number).number if number else ""
-            return await spool.hand_on(SUBMIT, operator.retry, fax_id, who(), digits)
+            return await spool.hand_on(Work.SUBMIT, operator.retry, fax_id, who(), digits)
 
     fresh = asyncio.run(ask())
     tell({"fax": fresh, "retry_of": fax_id.upper()}, f"Sending again as {fresh}.", as_json=as_json)
@@ -116,9 +116,9 @@ def resolve(
     async def ask() -> dict[str, str]:
         async with the_spool(config_file) as spool:
             if resend:
-                return {"fax": await spool.hand_on(SUBMIT, operator.resend, fax_id, who()), "state": "prepared"}
+                return {"fax": await spool.hand_on(Work.SUBMIT, operator.resend, fax_id, who()), "state": "prepared"}
             state = State.DELIVERED if delivered else State.FAILED
-            return {"fax": await spool.hand_on(REPLY, operator.resolve, fax_id, state, who()), "state": state}
+            return {"fax": await spool.hand_on(Work.REPLY, operator.resolve, fax_id, state, who()), "state": state}
 
     answer = asyncio.run(ask())
     tell(answer, f"{answer['fax']} is {answer['state']}.", as_json=as_json)
@@ -129,7 +129,7 @@ def cancel(fax_id: FaxId, config_file: ConfigFile = None, as_json: Json = False)
 
     async def ask() -> str:
         async with the_spool(config_file) as spool:
-            return await spool.hand_on(REPLY, operator.cancel, fax_id, who(), Reason.CANCELLED_BY_OPERATOR)
+            return await spool.hand_on(Work.REPLY, operator.cancel, fax_id, who(), Reason.CANCELLED_BY_OPERATOR)
 
     name = asyncio.run(ask())
     tell({"fax": name, "state": "cancelled"}, f"{name} is cancelled.", as_json=as_json)
@@ -164,7 +164,7 @@ def release(
 
     async def ask() -> Sequence[str]:
         async with the_spool(config_file) as spool:
-            return await spool.hand_on(SUBMIT, operator.release, operator.waiting(fax_id, sender), who())
+            return await spool.hand_on(Work.SUBMIT, operator.release, operator.waiting(fax_id, sender), who())
 
     _tell_all("released", asyncio.run(ask()), as_json=as_json)
 

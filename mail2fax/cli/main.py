@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from sqlalchemy.exc import DBAPIError
 
-from mail2fax import __version__, log
+from mail2fax import __version__, log, spool
 from mail2fax.cli import faxes
 from mail2fax.cli.console import ConfigFile, Json, err, load, out, tell
 from mail2fax.config import loader
@@ -19,7 +18,7 @@ from mail2fax.model import Refused
 from mail2fax.providers import SANDBOX_LISTEN, UnusableProvider
 from mail2fax.rules.address import AddressError
 from mail2fax.sandbox.scenarios import DEFAULT, SCENARIOS
-from mail2fax.spool import Busy
+from mail2fax.spool import Busy, SpoolUnavailable
 
 if TYPE_CHECKING:
     from mail2fax.sandbox.server import Sandbox
@@ -47,8 +46,8 @@ def main() -> None:
         _end(_WRONG, str(error))
     except (Refused, Busy, AddressError) as error:
         _end(_FAILED, str(error))
-    except DBAPIError as error:
-        _end(_FAILED, f"[spool] url: the database did not answer: {log.redact(str(error.orig).strip())}")
+    except SpoolUnavailable as error:
+        _end(_FAILED, f"[spool] url: the database did not answer: {log.redact(str(error))}")
     except OSError as error:
         _end(_FAILED, log.redact(str(error)))
 
@@ -157,14 +156,7 @@ def explain(
 @app.command()
 def migrate(config_file: ConfigFile = None, as_json: Json = False) -> None:
     """Bring the spool's schema up to date. `serve` does so by itself."""
-    from mail2fax.spool.database import migrations  # noqa: PLC0415
-    from mail2fax.spool.database.schema import make_room, open_engine  # noqa: PLC0415
-
-    settings = load(config_file)
-    engine = open_engine(settings.spool.url, settings.spool.password.get_secret_value())
-    make_room(engine)
-    before, after = migrations.upgrade(engine)
-    engine.dispose()
+    before, after = spool.migrate(load(config_file))
     said = f"The schema is at {after} already." if before == after else f"Schema {before or '(none)'} -> {after}."
     tell({"before": before, "after": after}, said, as_json=as_json)
 

@@ -9,7 +9,7 @@ from mail2fax import log
 from mail2fax.model import Envelope
 from mail2fax.smtp import answers
 from mail2fax.smtp.context import Context
-from mail2fax.spool.contents.incoming import Incoming
+from mail2fax.spool import Incoming
 
 
 async def accept(context: Context, envelope: Envelope, content: Incoming, special: str) -> str:

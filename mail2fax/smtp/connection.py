@@ -17,7 +17,7 @@ from mail2fax.smtp import answers, proxy_protocol
 from mail2fax.smtp.context import Context
 from mail2fax.smtp.data import Reception
 from mail2fax.smtp.line_reader import Reader
-from mail2fax.spool.contents.incoming import Incoming
+from mail2fax.spool import Incoming
 
 _CHUNK = 65_536  # bytes a read: larger ones make the allocator fault its heap in again and again (measured)
 _ANSWERS_HELD = 4096  # bytes of answers to pipelined commands that go out together

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from mail2fax.smtp import answers, loops
 from mail2fax.smtp.dotstuff import Decoder
 from mail2fax.smtp.limits import Capacity
-from mail2fax.spool.contents.incoming import Incoming
+from mail2fax.spool import Incoming
 
 
 class Reception:

@@ -18,8 +18,7 @@ from mail2fax.rules.address import AddressError
 from mail2fax.rules.policy import Policy
 from mail2fax.rules.signed_address import Action, Wish
 from mail2fax.smtp import answers, limits, loops
-from mail2fax.spool import REPLY, SUBMIT, Spool, operator, questions
-from mail2fax.spool.contents.incoming import Incoming
+from mail2fax.spool import Incoming, Spool, Work, operator, questions
 
 
 class ReplyCommands:
@@ -63,7 +62,7 @@ class ReplyCommands:
         try:
             if wish.action is Action.CANCEL:
                 done = await self._spool.hand_on(
-                    REPLY, operator.cancel, wish.fax_id, _who(envelope), Reason.CANCELLED_BY_SENDER
+                    Work.REPLY, operator.cancel, wish.fax_id, _who(envelope), Reason.CANCELLED_BY_SENDER
                 )
             else:
                 done = await self._resend(wish, envelope, content, _key(envelope, path, content))
@@ -87,7 +86,7 @@ class ReplyCommands:
         if refusal:
             raise Refused(refusal)
         other = "" if number == fax.number else number
-        return await self._spool.hand_on(SUBMIT, operator.retry_once, key, fax.id, _who(envelope), other)
+        return await self._spool.hand_on(Work.SUBMIT, operator.retry_once, key, fax.id, _who(envelope), other)
 
     async def _first_lines(self, content: Incoming) -> str:
         """Read in a process of its own, as every mail is."""

@@ -17,7 +17,7 @@ from mail2fax.smtp.connection import GONE, Connection
 from mail2fax.smtp.data import Reception
 from mail2fax.smtp.parameters import OfMail
 from mail2fax.smtp.paths import Malformed
-from mail2fax.spool.contents.incoming import Incoming
+from mail2fax.spool import Incoming
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _HTTP = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH"})

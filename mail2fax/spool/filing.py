@@ -15,7 +15,7 @@ from mail2fax.spool.contents import Contents
 from mail2fax.spool.contents.incoming import Incoming
 from mail2fax.spool.database import rows
 from mail2fax.spool.database.schema import documents, faxes, messages, now
-from mail2fax.spool.intake import unless_known
+from mail2fax.spool.database.sql import unless_known
 from mail2fax.spool.moves import Move
 
 
@@ -100,7 +100,7 @@ def _sibling(connection: Connection, fax: Fax, document: Document, who: str) -> 
         "number": fax.number,
         "cover": fax.cover,
         "line": fax.line,
-        "notify": None if fax.notify is None else ",".join(sorted(fax.notify)),
+        "notify": rows.notify_row(fax.notify),
         "orcpt": fax.orcpt,
         "received_at": fax.received_at,
     }

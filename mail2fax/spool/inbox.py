@@ -9,17 +9,19 @@ import contextlib
 from collections.abc import Sequence
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from mail2fax import log
 from mail2fax.model import Envelope, Receipt
 from mail2fax.spool import intake, withdrawal
-from mail2fax.spool.contents import Contents, FolderContents
+from mail2fax.spool.contents import Contents
+from mail2fax.spool.contents.folder import FolderContents
 from mail2fax.spool.contents.incoming import Incoming
 from mail2fax.spool.database.database import Database
-from mail2fax.spool.database.journal import NotOnDisk
+from mail2fax.spool.database.fsync import NotOnDisk
+from mail2fax.spool.database.unavailable import SpoolUnavailable
 from mail2fax.spool.database.wakeup import announce
 from mail2fax.spool.intake import Arrival
+from mail2fax.spool.work import Work
 
 # How often, and after how many seconds each, a repeat is put again whose original is on its way to the disk.
 _LOOKS, _MOMENT = 200, 0.05
@@ -28,12 +30,10 @@ _LOOKS, _MOMENT = 200, 0.05
 class Inbox:
     """Accepts mails for one node."""
 
-    def __init__(self, database: Database, contents: Contents, node: str, work: str) -> None:
-        """`work` is what an accepted mail needs next."""
+    def __init__(self, database: Database, contents: Contents, node: str) -> None:
         self._database = database
         self._contents = contents
         self._node = node
-        self._work = work
         self._put = self._put_all  # one object, so that the writer sees what goes together
         self._unsafe: set[str] = set()  # mails whose rows are written, and whose contents may not be on disk yet
         self._failed: dict[str, Incoming] = {}  # those that could not be brought there, and have to be withdrawn
@@ -50,7 +50,7 @@ class Inbox:
                 contents.blank(place, lost[name].size)
 
     async def accept(self, envelope: Envelope, content: Incoming) -> Receipt:
-        """Back when the mail is on disk. Raises OSError, or the database's errors, with nothing left of it."""
+        """Back when the mail is on disk. Raises OSError, or SpoolUnavailable, with nothing left of it."""
         arrival = Arrival(content.name, envelope, content)
         await content.finish()
         try:
@@ -72,7 +72,7 @@ class Inbox:
         except NotOnDisk:
             if self._contents.beside_row(arrival.content):
                 self._failed[arrival.id] = arrival.content
-                with contextlib.suppress(OSError, DBAPIError):  # the next mail tries again, before its own
+                with contextlib.suppress(OSError, SpoolUnavailable):  # the next mail tries again, before its own
                     await self._withdraw()
             raise
         except Exception:
@@ -105,5 +105,5 @@ class Inbox:
         receipts = intake.put(connection, self._contents, self._node, arrivals, self._unsafe)
         written = (arrival for arrival, receipt in zip(arrivals, receipts, strict=True) if receipt)
         self._unsafe.update(arrival.id for arrival in written if self._contents.beside_row(arrival.content))
-        announce(connection, self._work)
+        announce(connection, Work.PREPARE)
         return receipts

@@ -6,20 +6,21 @@ delivery key makes the second insert a no-op, also when two connections bring th
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Insert, Table, bindparam, delete, exists, insert, select
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, delete, exists, insert, select
 
 from mail2fax.model import Envelope, Receipt, Recipient, State
 from mail2fax.spool.contents import Contents, Kept
 from mail2fax.spool.contents.incoming import Incoming
+from mail2fax.spool.database import rows
+from mail2fax.spool.database.bulk_insert import BulkInsert
 from mail2fax.spool.database.schema import deliveries, events, faxes, messages, notices, now
+from mail2fax.spool.database.sql import unless_known
 
 DUPLICATE_SECONDS = 5 * 86_400  # as long as mail servers keep trying
 
@@ -92,71 +93,14 @@ def forward(connection: Connection, contents: Contents, arrival: Arrival, recipi
     )
 
 
-def unless_known(connection: Connection, table: Table) -> Insert:
-    """An insert that passes over rows whose key is there already, in the database's own dialect."""
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 -- an SQLite spool starts faster without it
-
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
-
-
-class _Insert:
-    """An insert of many rows in few statements, each compiled once and handed to the driver itself.
-
-    Building one anew takes four times as long as running it, and between two statements of the writer's thread the
-    event loop takes its turn.
-    """
-
-    def __init__(self, make: Callable[[Connection], Insert], stamped: Sequence[str], *columns: str) -> None:
-        """`columns` in the order of the table and of the rows; `stamped` are those that hold the present moment."""
-        self._make = make
-        self._stamped = stamped
-        self._columns = columns
-        self._compiled: dict[tuple[str, int], str] = {}  # by the database's dialect, and the number of rows
-
-    def insert(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-        """Write the rows. How many were written."""
-        written = done = 0
-        cursor = connection.connection.cursor()
-        while done < len(rows):
-            count = next(count for count in _AT_ONCE if count <= len(rows) - done)
-            statement = self._statement(connection, count)
-            try:
-                cursor.execute(statement, tuple(chain.from_iterable(rows[done : done + count])))
-            except connection.dialect.loaded_dbapi.Error as error:
-                raise DBAPIError(statement, None, error, hide_parameters=True) from error
-            written += cursor.rowcount
-            done += count
-        cursor.close()
-        return written
-
-    def _statement(self, connection: Connection, count: int) -> str:
-        key = connection.dialect.name, count
-        if key not in self._compiled:
-            self._compiled[key] = self._compile(connection, count)
-        return self._compiled[key]
-
-    def _compile(self, connection: Connection, count: int) -> str:
-        moments = {name: now() for name in self._stamped}
-        names = [[f"{name}_{n}" for name in self._columns] for n in range(count)]
-        rows: list[dict[str, Any]] = [
-            dict(zip(self._columns, map(bindparam, row), strict=True)) | moments for row in names
-        ]
-        compiled = self._make(connection).values(rows).compile(connection)
-        assert compiled.positiontup == list(chain.from_iterable(names))
-        return str(compiled)
-
-
-_AT_ONCE = (32, 16, 8, 4, 2, 1)  # rows of one statement
-_KEYS = _Insert(lambda connection: unless_known(connection, deliveries), ["at"], "key", "fax_id")
-_EVENTS = _Insert(lambda _: insert(events), ["at"], "fax_id", "what", "who")
-_MESSAGES = _Insert(
+_KEYS = BulkInsert(lambda connection: unless_known(connection, deliveries), ["at"], "key", "fax_id")
+_EVENTS = BulkInsert(lambda _: insert(events), ["at"], "fax_id", "what", "who")
+_MESSAGES = BulkInsert(
     lambda _: insert(messages),
     ["received_at"],
     *("id", "client", "helo", "user", "reverse_path", "ret", "envid", "size", "sha256", "content", "segment", "start"),
 )
-_FAXES = _Insert(
+_FAXES = BulkInsert(
     lambda _: insert(faxes),
     ["received_at", "due_at"],
     *("id", "message_id", "sender", "recipient", "number", "cover", "line", "notify", "orcpt", "state"),
@@ -224,6 +168,5 @@ def _message(arrival: Arrival, kept: Kept) -> tuple[Any, ...]:
 
 def _fax(fax: _Wanted) -> tuple[Any, ...]:
     envelope, asked = fax.arrival.envelope, fax.recipient
-    notify = None if asked.notify is None else ",".join(sorted(asked.notify))
     which = (envelope.reverse_path.casefold(), asked.address, asked.number, asked.cover, envelope.line)
-    return (fax.id, fax.arrival.id, *which, notify, asked.orcpt, State.RECEIVED.value)
+    return (fax.id, fax.arrival.id, *which, rows.notify_row(asked.notify), asked.orcpt, State.RECEIVED.value)

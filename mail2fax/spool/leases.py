@@ -1,45 +1,21 @@
-"""Who acts on which row: claims with a lease, their renewal, and the fax lines that are shut for a while.
+"""Who acts on which row: claims with a lease, and their renewal.
 
 Functions of a connection, run by the writer. A claimed row's due_at is the end of its lease: when the node that
 claimed it dies, the row is simply due again. Every write names the lease, so whoever lost it changes nothing.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Double,
-    RowMapping,
-    Table,
-    and_,
-    bindparam,
-    delete,
-    func,
-    or_,
-    select,
-    type_coerce,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Double, RowMapping, Table, and_, bindparam, func, select, update
 
-from mail2fax.model import WAITING, Fax, State
-from mail2fax.rules.backoff import Backoff
-from mail2fax.spool import moves
-from mail2fax.spool.database.schema import Moment, faxes, notices, now, troubles
-from mail2fax.spool.intake import unless_known
-from mail2fax.spool.moves import Move
+from mail2fax.model import WAITING, State
+from mail2fax.spool.database.schema import faxes, notices, now
+from mail2fax.spool.database.sql import CLOCK
 
 OWED = notices.c.outcome == ""  # notices that nobody has sent or given up yet
-BREAKER = 3  # failures in a row after which a line that does not answer is left alone for a while
-
-
-_CLOCK = type_coerce(now(), Moment()).label("clock")
-_TROUBLES = select(troubles, _CLOCK).with_for_update()
-_NEXT_PROBE = select(func.min(troubles.c.closed_until, type_=Double()) - now()).where(troubles.c.closed_until > now())
-_CALM = delete(troubles).where(troubles.c.line == bindparam("calm")).returning(troubles.c.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,47 +57,8 @@ def _claim(table: Table, where: ColumnElement[bool]) -> Any:
         update(table)
         .where(table.c.id.in_(select(due.c.id)))
         .values(lease=bindparam("new_lease"), due_at=now() + bindparam("seconds", type_=Double()))
-        .returning(*table.c, _CLOCK)
+        .returning(*table.c, CLOCK)
     )
-
-
-def claim_prepared(connection: Connection, take: Take, give_up: float) -> Sequence[RowMapping]:
-    """Take prepared faxes whose line is open, and of a line in trouble one probe when its pause is over."""
-    shut = [row for row in _troubles(connection) if _is_shut(row)]
-    where = in_states(State.PREPARED)
-    if shut:
-        where = and_(where, _not_shut(shut, give_up))
-    claimed = list(claim(connection, faxes, where, take))
-    for row in shut:
-        if row["closed_until"] <= row["clock"] and len(claimed) < take.limit:
-            claimed += _probe(connection, row["line"], take)
-    return claimed
-
-
-def _troubles(connection: Connection) -> Sequence[RowMapping]:
-    return connection.execute(_TROUBLES).mappings().all()
-
-
-def _is_shut(row: RowMapping) -> bool:
-    return bool(row["kind"] != "unreachable" or row["failures"] >= BREAKER)
-
-
-def _not_shut(shut: Sequence[RowMapping], give_up: float) -> ColumnElement[bool]:
-    """Faxes on other lines; and the overdue, so that they end, unless the line is held: then nothing is bounced."""
-    overdue = [row["line"] for row in shut if row["kind"] != "held"]
-    return or_(
-        faxes.c.line.not_in([row["line"] for row in shut]),
-        and_(faxes.c.line.in_(overdue), faxes.c.prepared_at < now() - give_up),
-    )
-
-
-def _probe(connection: Connection, line: str, take: Take) -> Sequence[RowMapping]:
-    ours = and_(faxes.c.line == line, faxes.c.lease != "", faxes.c.due_at > now())
-    offered = faxes.c.state.in_([State.PREPARED.value, State.SUBMITTING.value])
-    if connection.scalar(select(faxes.c.id).where(offered, ours).limit(1)):
-        return []  # the last probe is still out
-    where = and_(in_states(State.PREPARED), faxes.c.line == line)
-    return claim(connection, faxes, where, replace(take, limit=1))
 
 
 def next_due(connection: Connection, table: Table, where: ColumnElement[bool]) -> float | None:
@@ -133,12 +70,6 @@ def next_due(connection: Connection, table: Table, where: ColumnElement[bool]) -
 @lru_cache(32)
 def _next_due(table: Table, where: ColumnElement[bool]) -> Any:
     return select(func.min(table.c.due_at, type_=Double()) - now()).where(where, table.c.due_at > now())
-
-
-def next_probe(connection: Connection) -> float | None:
-    """Seconds until a shut line may be probed; None when no line is shut."""
-    seconds: float | None = connection.scalar(_NEXT_PROBE)
-    return seconds
 
 
 def renew(connection: Connection, table: Table, leases: Collection[str], seconds: float) -> None:
@@ -154,51 +85,3 @@ def free_all(connection: Connection, table: Table) -> int:
     waits = faxes.c.state.in_([state.value for state in WAITING])
     held = connection.execute(free.where(waits, faxes.c.held_by != "").values(due_at=None)).rowcount
     return held + connection.execute(free.values(due_at=now(), held_by="")).rowcount
-
-
-def trouble(connection: Connection, line: str, kind: str, pause: float | None, backoff: Backoff, note: str) -> int:
-    """Shut a line, or keep it shut, for `pause` seconds or as the backoff says. Failures in a row, with this one."""
-    # Two nodes may find out at the same moment.
-    fresh = {"kind": kind, "failures": 0, "since": now(), "closed_until": now(), "note": note}
-    connection.execute(unless_known(connection, troubles).values(line=line, **fresh))
-    known = next((row for row in _troubles(connection) if row["line"] == line), None)
-    if (
-        known
-        and known["failures"]
-        and known["kind"] == kind
-        and _is_shut(known)
-        and known["closed_until"] > known["clock"]
-    ):
-        # Of a request that had begun before the line was shut: it says nothing new.
-        return int(known["failures"])
-    # A bad token is not mended by a lost connection: what is held stays held until the provider takes a fax.
-    kind = "held" if known and known["kind"] == "held" else kind
-    failures = known["failures"] + 1 if known and known["kind"] == kind else 1
-    values = {
-        "kind": kind,
-        "failures": failures,
-        "closed_until": now() + (backoff.pause(failures, 0.0) if pause is None else pause),
-        "note": note,
-    }
-    connection.execute(update(troubles).where(troubles.c.line == line).values(values))
-    return failures
-
-
-def look_again(connection: Connection) -> None:
-    """Let a probe out on every line that is shut: a node that starts may bring the token that was missing."""
-    connection.execute(update(troubles).where(troubles.c.closed_until > now()).values(closed_until=now()))
-
-
-def calm(connection: Connection, line: str) -> bool:
-    """The provider took a fax of this line: it is open again. Whether it was in trouble."""
-    kind = connection.scalar(_CALM, {"calm": line})
-    if kind == "held":
-        # They waited for the token, not for the provider: their time for giving up begins now.
-        waited = and_(in_states(State.PREPARED), faxes.c.line == line)
-        connection.execute(update(faxes).where(waited).values(prepared_at=now()))
-    return kind is not None
-
-
-def taken(connection: Connection, fax: Fax, move: Move) -> tuple[Fax, bool]:
-    """Move a fax that the provider took, and open its line. Whether that was in trouble."""
-    return moves.advance(connection, fax, move), calm(connection, fax.line)

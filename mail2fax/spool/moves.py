@@ -4,32 +4,18 @@ Functions of a connection, run by the writer. They raise LeaseLost, with nothing
 acting on the fax by now.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Double,
-    RowMapping,
-    and_,
-    bindparam,
-    case,
-    insert,
-    null,
-    select,
-    type_coerce,
-    update,
-)
+from sqlalchemy import Connection, Double, RowMapping, and_, bindparam, case, insert, null, select, update
 
-from mail2fax.model import ERROR, FINAL, NEXT, WAITING, Fax, LeaseLost, Notice, State
+from mail2fax.model import FINAL, NEXT, WAITING, Fax, LeaseLost, State
 from mail2fax.spool.database import rows
-from mail2fax.spool.database.schema import Moment, events, faxes, notices, now
-from mail2fax.spool.intake import unless_known
-
-CLOCK = type_coerce(now(), Moment()).label("clock")
+from mail2fax.spool.database.schema import events, faxes, now
+from mail2fax.spool.database.sql import CLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +47,13 @@ def advance(connection: Connection, fax: Fax, move: Move) -> Fax:
     if move.state not in NEXT[fax.state]:
         raise ValueError(f"{fax.id}: {fax.state} may not become {move.state}")
     values = {"state": move.state.value, "attempts": _attempts(fax, move.state)}
-    values |= _times(fax, move) | _columns(move.columns) | _turn(move)
+    values |= _times(fax, move) | plain_columns(move.columns) | _turn(move)
     return _changed(connection, fax, move, values, move.state.value)
 
 
 def stay(connection: Connection, fax: Fax, move: Move, what: str) -> Fax:
     """Keep the state and act again in `due_in` seconds. An event is written only if there is something to say."""
-    values = {"attempts": fax.attempts + 1} | _columns(move.columns) | _turn(move)
+    values = {"attempts": fax.attempts + 1} | plain_columns(move.columns) | _turn(move)
     return _changed(connection, fax, move, values, what if move.event else "")
 
 
@@ -82,45 +68,16 @@ def replied(connection: Connection, fax: Fax, how: str, who: str, event: Mapping
     return _changed(connection, fax, Move(fax.state, who, event=event), values, f"reply {how}")
 
 
+def hurry(connection: Connection, fax_id: str) -> None:
+    """Let whoever acts next on this fax act now, unless somebody does already."""
+    where = and_(faxes.c.id == fax_id, faxes.c.lease == "", faxes.c.due_at.is_not(None))
+    connection.execute(update(faxes).where(where).values(due_at=now()))
+
+
 def write_event(connection: Connection, fax_id: str, what: str, who: str, detail: Mapping[str, Any]) -> None:
     """Append one line to a fax's history."""
     values = {"fax_id": fax_id, "what": what, "who": who, "detail": rows.dump(dict(detail))}
     connection.execute(_EVENT, values)
-
-
-def owe(connection: Connection, notice_id: str, kind: str, recipient: str, about: Mapping[str, Any]) -> None:
-    """Owe a mail besides the outcome; `about` fills fax_id, message_id and detail. Owing it twice is owing it once."""
-    values = {"id": notice_id, "kind": kind, "recipient": recipient, **_columns(about)}
-    connection.execute(unless_known(connection, notices).values(created_at=now(), due_at=now()), values)
-
-
-def noticed(connection: Connection, owed: Notice, outcome: str, due_in: float | None) -> None:
-    """A notice was sent, given up, or (with `due_in`) is tried again later."""
-    values: dict[str, Any] = {"attempts": owed.attempts + 1, "lease": "", "outcome": outcome, "due_at": None}
-    if due_in is not None:
-        values["due_at"] = now() + due_in
-    connection.execute(update(notices).where(notices.c.id == owed.id, notices.c.lease == owed.lease).values(values))
-
-
-def failed_notice(connection: Connection, owed: Notice, who: str, due_in: float | None) -> None:
-    """A notice ended in an error of our own: it is tried again, or (without `due_in`) given up."""
-    write_event(connection, owed.id, ERROR, who, {"error": "internal"})
-    noticed(connection, owed, "" if due_in is not None else "undeliverable", due_in)
-
-
-def delays(connection: Connection, seconds: float, limit: int) -> Sequence[str]:
-    """Owe a "still trying" mail for every fax that has waited this long and was not told. Their ids."""
-    waiting = select(faxes.c.id).where(
-        faxes.c.state.in_([State.RECEIVED.value, State.PREPARED.value, State.SUBMITTED.value]),
-        faxes.c.noticed_at.is_(None),
-        faxes.c.received_at < now() - seconds,
-    )
-    late = waiting.limit(limit).with_for_update(skip_locked=True).cte("late")
-    statement = update(faxes).where(faxes.c.id.in_(select(late.c.id))).values(noticed_at=now())
-    told = connection.execute(statement.returning(faxes.c.id, faxes.c.message_id, faxes.c.sender)).all()
-    for fax_id, message_id, sender in told:
-        owe(connection, f"{fax_id}-d", "delayed", sender, {"fax_id": fax_id, "message_id": message_id})
-    return [fax_id for fax_id, _, _ in told]
 
 
 def _changed(connection: Connection, fax: Fax, move: Move, values: Mapping[str, Any], what: str) -> Fax:
@@ -199,7 +156,7 @@ def _times(fax: Fax, move: Move) -> dict[str, Any]:
     return {"finished_at": _NOW} if move.state in FINAL else {}
 
 
-def _columns(columns: Mapping[str, Any]) -> dict[str, Any]:
+def plain_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
     """As the table wants them; what is not known is left as it is."""
     return {name: _plain(value) for name, value in columns.items() if value is not None}
 

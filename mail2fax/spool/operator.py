@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, insert
 from mail2fax.model import NEXT, WAITING, Reason, Refused, State
 from mail2fax.spool import moves
 from mail2fax.spool.database.schema import deliveries, faxes, messages, now
+from mail2fax.spool.questions import no_such_fax, of_name
 
 _UNSENT = (State.FAILED, State.UNKNOWN, State.CANCELLED)
 
@@ -18,7 +19,7 @@ def waiting(fax_id: str = "", sender: str = "") -> ColumnElement[bool]:
     """One fax or mail, one sender's, or all that still wait to be handed to the provider."""
     states = faxes.c.state.in_([state.value for state in WAITING])
     if fax_id:
-        return and_(states, _named(fax_id))
+        return and_(states, of_name(fax_id))
     return and_(states, faxes.c.sender == sender.casefold()) if sender else states
 
 
@@ -141,12 +142,6 @@ def _prepared(fresh: dict[str, Any]) -> Any:
     return now() if fresh["state"] == State.PREPARED else None
 
 
-def hurry(connection: Connection, fax_id: str) -> None:
-    """Let whoever acts next on this fax act now, unless somebody does already."""
-    where = and_(faxes.c.id == fax_id, faxes.c.lease == "", faxes.c.due_at.is_not(None))
-    connection.execute(update(faxes).where(where).values(due_at=now()))
-
-
 def next_id(connection: Connection, message_id: str) -> str:
     """The id of the next fax of this message."""
     taken = connection.scalars(select(faxes.c.id).where(faxes.c.message_id == message_id)).all()
@@ -156,18 +151,13 @@ def next_id(connection: Connection, message_id: str) -> str:
 def one(connection: Connection, fax_id: str) -> RowMapping:
     """The fax of this id, or the only one of a mail. Locked, so that nobody claims it meanwhile."""
     acting = and_(faxes.c.lease != "", faxes.c.due_at > now()).label("acting")
-    query = select(faxes, acting).where(_named(fax_id)).limit(2).with_for_update()
+    query = select(faxes, acting).where(of_name(fax_id)).limit(2).with_for_update()
     found = connection.execute(query).mappings().all()
     if not found:
-        raise Refused(f"{fax_id}: no such fax; `mail2fax list` shows those there are")
+        raise no_such_fax(fax_id)
     if len(found) > 1:
         raise Refused(f"{fax_id} is a mail with several faxes: name one of them, such as {fax_id}-1")
     return found[0]
-
-
-def _named(fax_id: str) -> ColumnElement[bool]:
-    name = fax_id.upper()
-    return faxes.c.id == name if "-" in name else faxes.c.message_id == name
 
 
 def _end(connection: Connection, row: RowMapping, state: State, columns: dict[str, Any]) -> None:

@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Connection, Double, and_, func, select, ty
 from mail2fax.model import FINAL, Fax, Refused, State
 from mail2fax.spool import questions
 from mail2fax.spool.database import rows
-from mail2fax.spool.database.schema import Moment, faxes, notices, now
+from mail2fax.spool.database.schema import faxes, notices, now
+from mail2fax.spool.database.sql import CLOCK
 from mail2fax.spool.questions import Trouble, Wanted
 
 HOURS = 24
@@ -22,7 +23,6 @@ _WEEK = 7 * 86_400
 _DIGITS = 10  # of a number
 _OPEN = [state.value for state in State if state not in FINAL]
 _FINAL = [state.value for state in State if state in FINAL]
-_CLOCK = type_coerce(now(), Moment()).label("clock")
 _received: ColumnElement[float] = type_coerce(faxes.c.received_at, Double())
 
 
@@ -102,7 +102,7 @@ def hours(connection: Connection) -> list[Hour]:
 def longest(connection: Connection, limit: int) -> list[Fax]:
     """The faxes whose outcome is awaited longest, oldest first."""
     where = faxes.c.state.in_(_OPEN)
-    query = select(*faxes.c, _CLOCK).where(where).order_by(faxes.c.received_at, faxes.c.id).limit(limit)
+    query = select(*faxes.c, CLOCK).where(where).order_by(faxes.c.received_at, faxes.c.id).limit(limit)
     return [rows.fax(row) for row in connection.execute(query).mappings()]
 
 
@@ -110,7 +110,7 @@ def find(connection: Connection, text: str, limit: int) -> list[Fax]:
     """The newest faxes that this text means: a fax id, a mail's id, a number, a reverse-path, a state or a fate."""
     text = text.strip()
     if text == "undeliverable":
-        query = select(*faxes.c, _CLOCK).where(_undeliverable()).order_by(faxes.c.received_at.desc()).limit(limit)
+        query = select(*faxes.c, CLOCK).where(_undeliverable()).order_by(faxes.c.received_at.desc()).limit(limit)
         return [rows.fax(row) for row in connection.execute(query).mappings()]
     if text in set(State):
         return questions.fax_list(connection, Wanted(states=(State(text),), limit=limit))
@@ -126,7 +126,7 @@ def find(connection: Connection, text: str, limit: int) -> list[Fax]:
 
 def clock(connection: Connection) -> datetime:
     """The database's clock."""
-    moment: datetime = connection.scalars(select(_CLOCK)).one()
+    moment: datetime = connection.scalars(select(CLOCK)).one()
     return moment
 
 

@@ -1,29 +1,19 @@
-"""What can be read of the spool: lists, one fax's history, counts, budgets. Nothing here writes."""
+"""What steps, commands and pages may ask the spool: lists, one fax's history, counts, budgets. Nothing here writes.
+
+Functions of a connection, for `Spool.read`. The status page's own questions are in `overview`.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Table,
-    and_,
-    bindparam,
-    case,
-    func,
-    null,
-    select,
-    type_coerce,
-    union_all,
-)
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, select
 
 from mail2fax.model import ERROR, FINAL, Document, Event, Fax, Message, Refused, State, Usage
-from mail2fax.spool.contents import Contents, Kept
 from mail2fax.spool.database import rows
-from mail2fax.spool.database.schema import Moment, documents, events, faxes, messages, now, troubles
+from mail2fax.spool.database.schema import documents, events, faxes, messages, now, troubles
+from mail2fax.spool.database.sql import CLOCK
 
 _HOUR, _DAY = 3600, 86_400
-_CLOCK = type_coerce(now(), Moment()).label("clock")
 
 # What each fax's way asks, built once: that takes longer than asking it.
 _MESSAGE = select(*(column for column in messages.c if column.name != "content")).where(
@@ -78,7 +68,7 @@ class Wanted:
 
 def fax_list(connection: Connection, wanted: Wanted) -> list[Fax]:
     """The newest faxes, filtered."""
-    query = select(*faxes.c, _CLOCK).order_by(faxes.c.received_at.desc(), faxes.c.id.desc()).limit(wanted.limit)
+    query = select(*faxes.c, CLOCK).order_by(faxes.c.received_at.desc(), faxes.c.id.desc()).limit(wanted.limit)
     if wanted.states:
         query = query.where(faxes.c.state.in_([state.value for state in wanted.states]))
     if wanted.sender:
@@ -90,13 +80,22 @@ def fax_list(connection: Connection, wanted: Wanted) -> list[Fax]:
 
 def named(connection: Connection, name: str) -> list[Fax]:
     """The fax of this id, or all faxes of the mail of this id. Raises Refused when there is none."""
-    name = name.upper()
-    where = faxes.c.id == name if "-" in name else faxes.c.message_id == name
-    query = select(*faxes.c, _CLOCK).where(where).order_by(faxes.c.received_at, faxes.c.id)
+    query = select(*faxes.c, CLOCK).where(of_name(name)).order_by(faxes.c.received_at, faxes.c.id)
     found = [rows.fax(row) for row in connection.execute(query).mappings()]
     if not found:
-        raise Refused(f"{name}: no such fax; `mail2fax list` shows those there are")
+        raise no_such_fax(name)
     return found
+
+
+def of_name(name: str) -> ColumnElement[bool]:
+    """The fax of this id, or all faxes of the mail of this id."""
+    name = name.upper()
+    return faxes.c.id == name if "-" in name else faxes.c.message_id == name
+
+
+def no_such_fax(name: str) -> Refused:
+    """What to raise when there is none."""
+    return Refused(f"{name.upper()}: no such fax; `mail2fax list` shows those there are")
 
 
 def history(connection: Connection, fax_id: str) -> list[Event]:
@@ -169,30 +168,3 @@ def trouble_list(connection: Connection) -> list[Trouble]:
 
 def _open_states() -> list[str]:
     return [state.value for state in State if state not in FINAL]
-
-
-def kept_beside(connection: Connection) -> set[str]:
-    """Names of what is kept beside the rows: files, segments, owners of chunks."""
-    outside = [select(table.c.id).where(table.c.content.is_(None)) for table in (messages, documents)]
-    segments = select(messages.c.segment).where(messages.c.content.is_(None)).distinct()
-    return set(connection.scalars(union_all(*outside, segments)))
-
-
-_NOWHERE = (null(), null(), null())
-_CONTENT = {
-    table.name: select(table.c.content, *place).where(table.c.id == bindparam("name"))
-    for table, place in (
-        (messages, (messages.c.segment, messages.c.start, messages.c.size)),
-        (documents, _NOWHERE),  # a document is never in a segment
-    )
-}
-
-
-def content(connection: Connection, contents: Contents, table: Table, name: str) -> bytes | None:
-    """A mail's or document's bytes; None if they have a file or chunks of their own. Raises FileNotFoundError."""
-    row = connection.execute(_CONTENT[table.name], {"name": name}).one_or_none()
-    if row is None:
-        raise FileNotFoundError(name)
-    *kept, size = row
-    place = Kept(*kept).place
-    return contents.read(place, size) if place else row.content

@@ -1,94 +1,57 @@
-"""The only door to the database: every mail and fax that mail2fax answers for, and who acts on it.
+"""Every mail and fax that mail2fax answers for, and who acts on it.
 
 All writing goes through one writer with group commit: what is awaited here is on disk when it returns. `put`, `claim`,
-`advance`, `retry` and `replied` are the way of a fax; `read` and `change` run the functions of `records` and `desk`.
+`advance`, `postpone` and `replied` are the way of a fax.
 """
 
 import asyncio
 import contextlib
 import itertools
-import os
 import secrets
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy import Connection, Table, select
 
 from mail2fax import log
 from mail2fax.config import Settings
-from mail2fax.model import FINAL, Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
+from mail2fax.model import Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
 from mail2fax.rules.backoff import Backoff
-from mail2fax.spool import filing, intake, moves, purge, questions
-from mail2fax.spool import leases as claims
-from mail2fax.spool.contents import CHUNK, Contents, FolderContents, TableContents
+from mail2fax.spool import fax_lines, filing, intake, leases, moves, notices, purge, questions
+from mail2fax.spool.contents import CHUNK, Contents, lookup
+from mail2fax.spool.contents.folder import FolderContents
 from mail2fax.spool.contents.incoming import Incoming
-from mail2fax.spool.database import migrations, rows
+from mail2fax.spool.database import rows
+from mail2fax.spool.database import schema as tables
 from mail2fax.spool.database.database import Database
-from mail2fax.spool.database.lock import only_one
-from mail2fax.spool.database.schema import (
-    documents,
-    faxes,
-    make_room,
-    messages,
-    notices,
-    open_engine,
-    shared,
-    sqlite_path,
-)
+from mail2fax.spool.database.ids import new_id
+from mail2fax.spool.database.schema import documents, faxes, messages, shared
+from mail2fax.spool.database.sql import unless_known
 from mail2fax.spool.filing import Account, Filed
 from mail2fax.spool.inbox import Inbox
-from mail2fax.spool.intake import Arrival, unless_known
+from mail2fax.spool.intake import Arrival
 from mail2fax.spool.leases import Take
 from mail2fax.spool.moves import Move
+from mail2fax.spool.work import NEEDED, Work
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 WORK_PREFIX = "work-"  # temporary files beside the contents
-PREPARE, SUBMIT, RECOVER, POLL, REPLY, NOTICE = "prepare", "submit", "recover", "poll", "reply", "notice"
-WORK: Mapping[State, str] = {
-    State.RECEIVED: PREPARE,
-    State.PREPARED: SUBMIT,
-    State.SUBMITTING: RECOVER,
-    State.SUBMITTED: POLL,
-    **dict.fromkeys(FINAL, REPLY),
-}
 
 
-@contextlib.asynccontextmanager
-async def open_spool(settings: Settings, *, serving: bool = False, node: str = "") -> AsyncIterator["Spool"]:
-    """Open the spool and bring its schema up to date; to serve, be the only one on an SQLite file.
+class Spool:
+    """The spool as one node sees it. What cannot be read or written now raises SpoolUnavailable, or OSError."""
 
-    Raises locking.Busy when another node serves it, and SQLAlchemy's errors when the database cannot be reached.
-    """
-    engine = open_engine(settings.spool.url, settings.spool.password.get_secret_value())
-    async with contextlib.AsyncExitStack() as stack:
-        stack.callback(engine.dispose)
-        make_room(engine)
-        path = sqlite_path(engine)
-        if path and serving:
-            stack.enter_context(only_one(path.with_name(path.name + ".lock")))
-        await asyncio.to_thread(migrations.upgrade, engine)
-        spool = Spool(settings, engine, node or f"{os.uname().nodename}:{os.getpid()}")
-        stack.callback(spool.close)
-        if serving:
-            await spool.take_over()
-        yield spool
-
-
-class Spool(Database):
-    """The spool as one node sees it."""
-
-    def __init__(self, settings: Settings, engine: Engine, node: str) -> None:
-        super().__init__(engine, settings.spool.lease)
+    def __init__(self, settings: Settings, database: Database, contents: Contents, node: str) -> None:
         self.node = node
         self.settings = settings
         self.lease_seconds = settings.spool.lease
-        self._contents = _open_contents(engine)
-        self._inbox = Inbox(self, self._contents, node, PREPARE)
+        self.database = database
+        self.contents = contents
+        self._inbox = Inbox(database, contents, node)
         self._serving = False
         # Unique among processes, also among those of one container that all have pid 1.
         self._leases = (f"{node}:{secrets.token_hex(4)}:{n}" for n in itertools.count())
@@ -96,77 +59,103 @@ class Spool(Database):
     async def take_over(self) -> None:
         """Begin to serve: hear other nodes, or pick up what the last node of this SQLite file left."""
         self._serving = True
-        self._journal.distrust()
-        await self.change(claims.look_again)
-        if isinstance(self._contents, FolderContents):
-            await self._writer.do(_free_all)
-            await self._inbox.recover(self._contents)
-            await self._sweep(self._contents)
-            self.keep_log_short()
+        self.database.journal.distrust()
+        await self.change(fax_lines.look_again)
+        if isinstance(self.contents, FolderContents):
+            await self.change(_free_all)
+            await self._inbox.recover(self.contents)
+            await self._sweep()
+            self.database.keep_wal_short()
         else:
-            self.listen()
+            self.database.listen()
 
     def close(self) -> None:
         """Write what was asked for, then end the threads."""
-        super().close()
-        self._contents.close()
+        self.database.close()
+        self.contents.close()
+
+    # -- the database: functions of `questions`, `overview` and `operator`
+
+    async def read(
+        self, question: Callable[Concatenate[Connection, P], T], *arguments: P.args, **options: P.kwargs
+    ) -> T:
+        """Ask a question of the database."""
+        return await self.database.read(question, *arguments, **options)
+
+    async def change(self, act: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do what an operator asks for; back once it is on disk."""
+        return await self.database.change(act, *args, **kwargs)
+
+    async def hand_on(
+        self, work: Work, act: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `change`, and then wake whoever does this work, here and on other nodes."""
+        return await self.database.hand_on(work, act, *args, **kwargs)
+
+    def wake(self, work: Work) -> None:
+        """There may be work of this kind."""
+        self.database.wake(work)
+
+    async def wait(self, work: Work, seconds: float) -> None:
+        """Back when there may be work of this kind, or after so many seconds."""
+        await self.database.wait(work, seconds)
 
     # -- the way in
 
     def incoming(self) -> Incoming:
         """A place for the bytes of a mail that is arriving."""
-        return self._contents.begin(rows.new_id())
+        return self.contents.begin(new_id())
 
     async def put(self, envelope: Envelope, content: Incoming) -> Receipt:
         """Accept a mail. When this returns it is on disk: only then may a client be told 250."""
         receipt = await self._inbox.accept(envelope, content)
-        self._wakeups.wake(PREPARE)
+        self.database.wake(Work.PREPARE)
         return receipt
 
     async def forward(self, envelope: Envelope, content: Incoming, recipient: str) -> str:
         """Accept a mail that is only to be passed on to a person. Its queue id."""
         arrival = Arrival(content.name, envelope, content)
-        await self._contents.settle(content)
+        await self.contents.settle(content)
         try:
-            await self.hand_on(NOTICE, intake.forward, self._contents, arrival, recipient)
+            await self.hand_on(Work.NOTICE, intake.forward, self.contents, arrival, recipient)
         finally:
-            self._contents.done(content)
+            self.contents.done(content)
         return arrival.id
 
     # -- who acts
 
-    async def claim(self, work: str, limit: int) -> tuple[list[Fax], float | None]:
+    async def claim(self, work: Work, limit: int) -> tuple[list[Fax], float | None]:
         """Up to `limit` faxes that need this work, ours for `lease_seconds`; and the seconds until more may be due."""
         take = Take(next(self._leases), self.lease_seconds, limit)
-        states = [state for state, needed in WORK.items() if needed == work]
+        states = [state for state, needed in NEEDED.items() if needed == work]
 
         def operation(connection: Connection) -> tuple[list[Fax], float | None]:
-            where = claims.in_states(*states)
-            if work == SUBMIT:
-                claimed = claims.claim_prepared(connection, take, self.settings.retry.give_up)
+            where = leases.in_states(*states)
+            if work == Work.SUBMIT:
+                claimed = fax_lines.claim_prepared(connection, take, self.settings.retry.give_up)
             else:
-                claimed = claims.claim(connection, faxes, where, take)
-            pauses = [] if len(claimed) == limit else [claims.next_due(connection, faxes, where)]
-            if work == SUBMIT:
-                pauses.append(claims.next_probe(connection))
+                claimed = leases.claim(connection, faxes, where, take)
+            pauses = [] if len(claimed) == limit else [leases.next_due(connection, faxes, where)]
+            if work == Work.SUBMIT:
+                pauses.append(fax_lines.next_probe(connection))
             return [rows.fax(row) for row in claimed], min((p for p in pauses if p is not None), default=None)
 
-        return await self._writer.do(operation)
+        return await self.change(operation)
 
     async def claim_notices(self, limit: int) -> tuple[list[Notice], float | None]:
         """Mails owed besides outcomes, as `claim`."""
         take = Take(next(self._leases), self.lease_seconds, limit)
 
         def operation(connection: Connection) -> tuple[list[Notice], float | None]:
-            claimed = claims.claim(connection, notices, claims.OWED, take)
-            return [rows.notice(row) for row in claimed], claims.next_due(connection, notices, claims.OWED)
+            claimed = leases.claim(connection, tables.notices, leases.OWED, take)
+            return [rows.notice(row) for row in claimed], leases.next_due(connection, tables.notices, leases.OWED)
 
-        return await self._writer.do(operation)
+        return await self.change(operation)
 
-    async def renew(self, leases: Collection[str]) -> None:
+    async def renew(self, held: Collection[str]) -> None:
         """Keep what we are still working on."""
-        await self.change(claims.renew, faxes, leases, self.lease_seconds)
-        await self.change(claims.renew, notices, leases, self.lease_seconds)
+        await self.change(leases.renew, faxes, held, self.lease_seconds)
+        await self.change(leases.renew, tables.notices, held, self.lease_seconds)
 
     # -- how a fax moves
 
@@ -183,17 +172,17 @@ class Spool(Database):
         """Move a fax on, with its event, in one transaction; with `keep` we go on acting. Raises LeaseLost."""
         move = Move(state, self.node, columns, event or {}, due_in, self.lease_seconds if keep else 0.0)
         if not keep and not due_in:
-            return await self._surely(lambda: self.hand_on(WORK[state], moves.advance, fax, move))
-        moved = await self._surely(lambda: self.change(moves.advance, fax, move))
+            return await self.database.surely(lambda: self.hand_on(NEEDED[state], moves.advance, fax, move))
+        moved = await self.database.surely(lambda: self.change(moves.advance, fax, move))
         if not keep:
-            self._wakeups.wake_in(WORK[state], due_in)
+            self.database.wake(NEEDED[state], due_in)
         return moved
 
     async def end(self, fax: Fax, outcome: Outcome, event: Mapping[str, Any]) -> Fax:
         """Write how a fax ended, and with it the duty to reply. Raises LeaseLost."""
         known = {"status": outcome.status, "reason": outcome.reason, "detail": outcome.detail}
         move = Move(outcome.state, self.node, columns=known, event=event)
-        ended = await self._surely(lambda: self.hand_on(REPLY, moves.advance, fax, move))
+        ended = await self.database.surely(lambda: self.hand_on(Work.REPLY, moves.advance, fax, move))
         seconds = (ended.now - ended.received_at).total_seconds() if ended.now else 0.0
         log.ended(fax=fax.id, number=fax.number, state=ended.state, reason=ended.reason or "", seconds=seconds)
         return ended
@@ -203,8 +192,8 @@ class Spool(Database):
     ) -> Fax:
         """Keep the state and act again later. Raises LeaseLost."""
         move = Move(fax.state, self.node, columns, event or {}, due_in)
-        stayed = await self._surely(lambda: self.change(moves.stay, fax, move, what))
-        self._wakeups.wake_in(WORK[fax.state], due_in)
+        stayed = await self.database.surely(lambda: self.change(moves.stay, fax, move, what))
+        self.database.wake(NEEDED[fax.state], due_in)
         return stayed
 
     async def put_back(self, fax: Fax) -> None:
@@ -213,7 +202,32 @@ class Spool(Database):
 
     async def replied(self, fax: Fax, how: str, **event: Any) -> Fax:
         """The sender was told ("sent"), need not be ("suppressed") or cannot be ("undeliverable")."""
-        return await self._surely(lambda: self.change(moves.replied, fax, how, self.node, event))
+        return await self.database.surely(lambda: self.change(moves.replied, fax, how, self.node, event))
+
+    # -- mails owed besides outcomes
+
+    async def owe(self, notice_id: str, kind: str, recipient: str, about: Mapping[str, Any]) -> None:
+        """Owe a mail; `about` fills fax_id, message_id and detail. Owing it twice is owing it once."""
+        await self.hand_on(Work.NOTICE, notices.owe, notice_id, kind, recipient, about)
+
+    async def owe_delays(self, seconds: float, limit: int) -> Sequence[str]:
+        """Owe a "still trying" mail for every fax that has waited this long and was not told. Their ids."""
+        late = await self.change(notices.delays, seconds, limit)
+        if late:
+            self.wake(Work.NOTICE)
+        return late
+
+    async def noticed(self, owed: Notice, outcome: str, due_in: float | None = None) -> None:
+        """A notice was sent ("sent"), need not be ("suppressed") or cannot be; or is tried again in so many seconds."""
+        await self.change(notices.settle, owed, outcome, due_in)
+
+    async def failed_notice(self, owed: Notice, due_in: float | None) -> None:
+        """A notice ended in an error of our own: it is tried again, or (without `due_in`) given up."""
+        await self.change(notices.failed, owed, self.node, due_in)
+
+    async def hurry(self, fax_id: str) -> None:
+        """Let the reply of this fax go now, unless somebody is at it already."""
+        await self.hand_on(Work.REPLY, moves.hurry, fax_id)
 
     # -- contents
 
@@ -231,12 +245,12 @@ class Spool(Database):
 
     @contextlib.asynccontextmanager
     async def _open(self, table: Table, name: str) -> AsyncIterator[Path]:
-        content = await self.read(questions.content, self._contents, table, name)
+        content = await self.read(lookup.content, self.contents, table, name)
         if content is None:
-            async with self._contents.open(name) as path:
+            async with self.contents.open(name) as path:
                 yield path
             return
-        with tempfile.NamedTemporaryFile(dir=self._contents.folder, prefix=WORK_PREFIX) as file:
+        with tempfile.NamedTemporaryFile(dir=self.contents.folder, prefix=WORK_PREFIX) as file:
             file.write(content)
             file.flush()
             yield Path(file.name)
@@ -244,7 +258,7 @@ class Spool(Database):
     @contextlib.contextmanager
     def workplace(self) -> Iterator[Path]:
         """An empty folder beside the contents, gone at the end of the context."""
-        with tempfile.TemporaryDirectory(dir=self._contents.folder, prefix=WORK_PREFIX) as folder:
+        with tempfile.TemporaryDirectory(dir=self.contents.folder, prefix=WORK_PREFIX) as folder:
             yield Path(folder)
 
     async def file(
@@ -259,14 +273,14 @@ class Spool(Database):
             for position, (document, variant, path, preview) in enumerate(made, start=1):
                 content = await self._adopted(document.id, path)
                 filed.append(Filed(document, variant, position, content, preview))
-            return await self.hand_on(SUBMIT, filing.file, self._contents, fax, account, filed, self.node)
+            return await self.hand_on(Work.SUBMIT, filing.file, self.contents, fax, account, filed, self.node)
         finally:
             for one in filed:
-                self._contents.done(one.content)
+                self.contents.done(one.content)
 
     async def _adopted(self, name: str, path: Path) -> Incoming:
         """A content of the bytes of a file that was written a moment ago, so that reading it waits for no disk."""
-        content = self._contents.begin(name)
+        content = self.contents.begin(name)
         # Not a fresh name: an attempt that was cut off before the commit may have left its file.
         content.path.unlink(missing_ok=True)
         try:
@@ -274,7 +288,7 @@ class Spool(Database):
                 while data := source.read(CHUNK):
                     content.write(data)
                     await content.drain()
-            await self._contents.settle(content)
+            await self.contents.settle(content)
         except BaseException:
             content.discard()
             raise
@@ -282,7 +296,7 @@ class Spool(Database):
 
     async def proceed(self, fax: Fax, made: Sequence[Document]) -> Fax:
         """Move a fax on to `prepared` with its document, and add a fax for each further one."""
-        return await self.hand_on(SUBMIT, filing.proceed, fax, made, self.node)
+        return await self.hand_on(Work.SUBMIT, filing.proceed, fax, made, self.node)
 
     async def file_refusal(self, message_id: str, account: Account, refusal: Outcome) -> None:
         """Keep why no document can be made of a mail."""
@@ -293,24 +307,24 @@ class Spool(Database):
     async def taken(self, fax: Fax, ref: str, due_in: float) -> tuple[Fax, bool]:
         """The provider has the fax, under this reference. Whether its line was in trouble, and is open again."""
         move = Move(State.SUBMITTED, self.node, {"provider_ref": ref}, {"ref": ref}, due_in)
-        submitted, calmed = await self._surely(lambda: self.change(claims.taken, fax, move))
-        self._wakeups.wake_in(POLL, due_in)
+        submitted, calmed = await self.database.surely(lambda: self.change(fax_lines.taken, fax, move))
+        self.database.wake(Work.POLL, due_in)
         if calmed:
-            self._wakeups.wake(SUBMIT)
+            self.database.wake(Work.SUBMIT)
         return submitted, calmed
 
     async def trouble(self, line: str, kind: str, pause: float | None, note: str) -> int:
         """Shut a line for a while. Failures in a row."""
         retry = self.settings.retry
         backoff = Backoff(retry.first, retry.longest)
-        return await self._surely(lambda: self.change(claims.trouble, line, kind, pause, backoff, note))
+        return await self.database.surely(lambda: self.change(fax_lines.trouble, line, kind, pause, backoff, note))
 
     async def calm(self, line: str) -> bool:
         """Open a line again. Whether it was in trouble."""
-        calmed = await self.change(claims.calm, line)
+        calmed = await self.change(fax_lines.calm, line)
         if calmed:
             # Other nodes look by themselves in a moment.
-            self._wakeups.wake(SUBMIT)
+            self.database.wake(Work.SUBMIT)
         return calmed
 
     # -- everything else
@@ -333,22 +347,22 @@ class Spool(Database):
 
     def free_bytes(self) -> int | None:
         """Free disk space where mails are kept; None where that is the database server's business."""
-        return shutil.disk_usage(self._contents.folder).free if isinstance(self._contents, FolderContents) else None
+        return self.contents.free_bytes()
 
     async def purge(self) -> tuple[int, int]:
         """Delete what was kept long enough. How many mails lost their contents, how many their history."""
         rules = self.settings.documents
-        emptied = await self._all(purge.contents, self._contents, rules.keep_days)
-        if self._serving and isinstance(self._contents, FolderContents):  # only a server knows what it is writing
-            await self._sweep(self._contents)
+        emptied = await self._all(purge.contents, self.contents, rules.keep_days)
+        if self._serving:  # only a server knows what it is writing
+            await self._sweep()
         forgotten = await self._all(purge.histories, rules.history_days)
-        self.empty_log()
+        self.database.empty_wal()
         return emptied, forgotten
 
-    async def _sweep(self, folder: FolderContents) -> None:
-        known = folder.in_use()  # asked first: what is begun after this is young
-        known |= await self.read(questions.kept_beside)
-        await asyncio.to_thread(folder.sweep, known)
+    async def _sweep(self) -> None:
+        known = self.contents.in_use()  # asked first: what is begun after this is young
+        known |= await self.read(lookup.kept_beside)
+        await asyncio.to_thread(self.contents.sweep, known)
 
     async def _all(
         self, operation: Callable[Concatenate[Connection, P], int], *args: P.args, **kwargs: P.kwargs
@@ -364,16 +378,9 @@ class Spool(Database):
         return bytes.fromhex(await self.change(_shared, name, secrets.token_hex(32)))
 
 
-def _open_contents(engine: Engine) -> Contents:
-    path = sqlite_path(engine)
-    if path:
-        return FolderContents(path.with_name(path.name + ".contents"))
-    return TableContents(engine, Path(tempfile.mkdtemp(prefix="mail2fax-")))
-
-
 def _free_all(connection: Connection) -> None:
-    for table in (faxes, notices):
-        claims.free_all(connection, table)
+    for table in (faxes, tables.notices):
+        leases.free_all(connection, table)
 
 
 def _shared(connection: Connection, name: str, fresh: str) -> str:

@@ -21,7 +21,7 @@ from mail2fax import log
 from mail2fax.model import State
 from mail2fax.spool.contents import CHUNK, Kept
 from mail2fax.spool.contents.segments import Place
-from mail2fax.spool.database.journal import sync_folder
+from mail2fax.spool.database.fsync import sync_folder
 from mail2fax.spool.database.schema import deliveries, events, faxes, messages, now
 
 _PATIENCE = 600  # seconds a client waits for our 250, at least (RFC 5321 section 4.5.3.2.6)

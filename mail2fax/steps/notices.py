@@ -3,7 +3,7 @@
 from email.utils import parseaddr
 
 from mail2fax.model import Fax
-from mail2fax.spool import NOTICE, Spool, moves
+from mail2fax.spool import Spool
 
 
 async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "") -> None:
@@ -12,4 +12,4 @@ async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "") ->
     if admin:
         detail = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line, "note": note}
         about = {"fax_id": fax.id, "message_id": fax.message_id, "detail": detail}
-        await spool.hand_on(NOTICE, moves.owe, once or f"{fax.id}-{kind[:8]}", "admin", admin, about)
+        await spool.owe(once or f"{fax.id}-{kind[:8]}", "admin", admin, about)

@@ -15,7 +15,7 @@ from mail2fax.providers import open_provider
 from mail2fax.providers.measured import Watched
 from mail2fax.replies.letters import Letters
 from mail2fax.smarthost.smarthost import Smarthost
-from mail2fax.spool import NOTICE, POLL, PREPARE, RECOVER, REPLY, SUBMIT, Spool
+from mail2fax.spool import Spool, Work
 from mail2fax.steps.poll import Poll
 from mail2fax.steps.prepare import Prepare
 from mail2fax.steps.reply import Remind, Reply
@@ -27,7 +27,7 @@ from mail2fax.steps.worker import Station
 class Pipeline:
     """What the worker works at."""
 
-    stations: dict[str, Station]
+    stations: dict[Work, Station]
     letters: Letters
 
 
@@ -50,11 +50,11 @@ def build(settings: Settings, spool: Spool, pool: Pool, secret: bytes, stack: As
     tokens = lines(settings)
     at_once = settings.provider.concurrency
     stations = {
-        PREPARE: Station(Prepare(settings, spool, pool), pool.places),
-        SUBMIT: Station(Submit(settings, spool, provider, tokens), at_once),
-        RECOVER: Station(partial(recover, spool), 1),
-        POLL: Station(Poll(settings, spool, provider, tokens), at_once),
-        REPLY: Station(Reply(settings, spool, letters, smarthost), settings.reply.concurrency),
-        NOTICE: Station(Remind(settings, spool, letters, smarthost), 1),
+        Work.PREPARE: Station(Prepare(settings, spool, pool), pool.places),
+        Work.SUBMIT: Station(Submit(settings, spool, provider, tokens), at_once),
+        Work.RECOVER: Station(partial(recover, spool), 1),
+        Work.POLL: Station(Poll(settings, spool, provider, tokens), at_once),
+        Work.REPLY: Station(Reply(settings, spool, letters, smarthost), settings.reply.concurrency),
+        Work.NOTICE: Station(Remind(settings, spool, letters, smarthost), 1),
     }
     return Pipeline(stations, letters)

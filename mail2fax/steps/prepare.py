@@ -12,8 +12,7 @@ from mail2fax.config import Settings
 from mail2fax.documents.orders import CoverSheet, MadeDocument, Task
 from mail2fax.documents.pool import Pool
 from mail2fax.model import Document, Fax, Headers, Outcome, Permanent, Reason, State
-from mail2fax.spool import Spool, questions
-from mail2fax.spool.filing import Account
+from mail2fax.spool import Account, Spool, questions
 
 
 class Prepare:

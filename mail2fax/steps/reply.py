@@ -10,7 +10,7 @@ from mail2fax.model import Fax, Message, Notice, Permanent, Reason, Temporary, V
 from mail2fax.replies.letters import Letters, wanted
 from mail2fax.rules.backoff import Backoff
 from mail2fax.smarthost.smarthost import Smarthost
-from mail2fax.spool import REPLY, Spool, moves, operator, questions
+from mail2fax.spool import Spool, questions
 from mail2fax.steps.notices import alert
 
 _LONGEST = 3600.0  # seconds between two attempts at one reply
@@ -83,7 +83,7 @@ class Reply:
             await self._spool.replied(fax, leader.reply, told_by=leader.id)
             return
         if fax.attempts == 0:  # once: more would hurry it past its own pauses while the smarthost is away
-            await self._spool.hand_on(REPLY, operator.hurry, leader.id)
+            await self._spool.hurry(leader.id)
         await self._spool.postpone(fax, _FOLLOW.pause(fax.attempts + 1, self._chance()))
 
     async def _send(self, message: Message, fax: Fax, faxes: Sequence[Fax]) -> None:
@@ -154,7 +154,7 @@ class Remind:
         except Temporary as verdict:
             await self._postpone(owed, verdict)
         else:
-            await self._spool.change(moves.noticed, owed, outcome, None)
+            await self._spool.noticed(owed, outcome)
 
     async def _send(self, owed: Notice) -> str:
         if owed.kind == "postmaster":
@@ -191,9 +191,9 @@ class Remind:
             await self._give_up(owed, verdict)
             return
         pause = self._backoff.pause(owed.attempts + 1, self._chance())
-        await self._spool.change(moves.noticed, owed, "", pause)
+        await self._spool.noticed(owed, "", pause)
         log.reply_postponed(fax=owed.id, note=verdict.note, seconds=pause)
 
     async def _give_up(self, owed: Notice, verdict: Verdict) -> None:
-        await self._spool.change(moves.noticed, owed, "undeliverable", None)
+        await self._spool.noticed(owed, "undeliverable")
         log.reply_undeliverable(fax=owed.id, recipient=owed.recipient, note=verdict.note)

@@ -12,8 +12,7 @@ from typing import Any, Protocol
 from mail2fax import log
 from mail2fax.model import ERROR, Fax, LeaseLost, Notice, Outcome, Reason, State
 from mail2fax.rules.backoff import Backoff
-from mail2fax.spool import NOTICE, Spool, moves, questions
-from mail2fax.spool.database.wakeup import LOOK_SECONDS
+from mail2fax.spool import LOOK_SECONDS, Spool, Work, questions
 from mail2fax.steps.notices import alert
 
 ATTEMPTS = 12  # of a step that ends in an error of our own
@@ -55,7 +54,7 @@ class Station:
 class _Running:
     """A station at work."""
 
-    work: str
+    work: Work
     station: Station
     running: dict[asyncio.Task[None], Claimed] = field(default_factory=dict)
     hungry: bool = False  # more may be due than there were places for
@@ -70,7 +69,7 @@ class Worker:
     """Serves every station of the pipeline until it is told to stop."""
 
     def __init__(
-        self, spool: Spool, pipeline: Mapping[str, Station], chance: Callable[[], float] = random.random
+        self, spool: Spool, pipeline: Mapping[Work, Station], chance: Callable[[], float] = random.random
     ) -> None:
         """`chance`, in [0, 1), spreads the load of steps that failed together."""
         self._spool = spool
@@ -128,8 +127,8 @@ class Worker:
             task.add_done_callback(lambda done: self._done(step, done))
         return min(LOOK_SECONDS, max(next_due or LOOK_SECONDS, 0.005))
 
-    async def _take(self, work: str, limit: int) -> tuple[Sequence[Claimed], float | None]:
-        return await (self._spool.claim_notices(limit) if work == NOTICE else self._spool.claim(work, limit))
+    async def _take(self, work: Work, limit: int) -> tuple[Sequence[Claimed], float | None]:
+        return await (self._spool.claim_notices(limit) if work == Work.NOTICE else self._spool.claim(work, limit))
 
     def _done(self, step: _Running, task: asyncio.Task[None]) -> None:
         del step.running[task]
@@ -152,18 +151,16 @@ class Worker:
             if isinstance(one, Fax):
                 await self._spool.put_back(one)
             elif isinstance(one, Notice):
-                await self._spool.change(moves.noticed, one, "", 0.0)
+                await self._spool.noticed(one, "", 0.0)
 
     async def _unforeseen(self, one: Claimed) -> None:
-        log.step_failed(fax=one.id, state=getattr(one, "state", NOTICE), attempts=getattr(one, "attempts", 0) + 1)
+        log.step_failed(fax=one.id, state=getattr(one, "state", Work.NOTICE), attempts=getattr(one, "attempts", 0) + 1)
         with contextlib.suppress(Exception):  # the database itself may be away: the lease ends by itself
             # Not the attempts: those of a fax that is polled, or waits for a provider, are many and no errors.
             errors = await self._spool.read(questions.errors, one.id) + 1
             pause = _AGAIN.pause(errors, self._chance())
             if isinstance(one, Notice):
-                await self._spool.change(
-                    moves.failed_notice, one, self._spool.node, pause if errors < ATTEMPTS else None
-                )
+                await self._spool.failed_notice(one, pause if errors < ATTEMPTS else None)
             elif isinstance(one, Fax) and errors < ATTEMPTS:
                 await self._spool.postpone(one, pause, what=ERROR, event={"error": "internal"})
             elif isinstance(one, Fax):

@@ -10,10 +10,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, literal, select
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -24,7 +22,7 @@ from mail2fax import __version__, httpd, log
 from mail2fax.config import Settings
 from mail2fax.health import Health
 from mail2fax.model import Fax, Refused
-from mail2fax.spool import Spool, overview, questions
+from mail2fax.spool import Spool, SpoolUnavailable, overview, questions
 from mail2fax.web import metrics
 from mail2fax.web.host_guard import Guard
 from mail2fax.web.html import Itself, Page, Whole
@@ -58,7 +56,7 @@ def _or_sorry(handler: Handler) -> Handler:
     async def answer(pages: "Pages", request: Request) -> Response:
         try:
             return await handler(pages, request)
-        except (TimeoutError, SQLAlchemyError):
+        except (TimeoutError, SpoolUnavailable):
             log.spool_failed(work="status page")
             return pages.sorry("no-answer", 503)
 
@@ -112,14 +110,15 @@ class Pages:
 
     async def _database_answers(self) -> bool:
         try:
-            return await self._ask(_one) == 1
-        except (TimeoutError, SQLAlchemyError):
+            await self._ask(overview.clock)
+        except (TimeoutError, SpoolUnavailable):
             return False
+        return True
 
     async def _exposition(self, _request: Request) -> Response:
         """Prometheus' text format. Without the database there are the counters alone."""
         standing = None
-        with contextlib.suppress(TimeoutError, SQLAlchemyError):
+        with contextlib.suppress(TimeoutError, SpoolUnavailable):
             standing = await self._ask(overview.standing)
         ready = standing is not None and not self._condition.problems
         text = self._metrics.exposition(standing, ready=ready, free_bytes=self._spool.free_bytes())
@@ -178,9 +177,7 @@ class Pages:
 
     # -- the spool
 
-    async def _ask(
-        self, question: Callable[Concatenate[Connection, P], T], *arguments: P.args, **options: P.kwargs
-    ) -> T:
+    async def _ask(self, question: Callable[Concatenate[Any, P], T], *arguments: P.args, **options: P.kwargs) -> T:
         """Ask the database. Raises TimeoutError; the question then keeps its place until it is really over."""
         async with asyncio.timeout(_PATIENCE):
             await self._asking.acquire()
@@ -197,7 +194,3 @@ class Pages:
 def _printable(text: str) -> str:
     """What a person may have asked for: PostgreSQL takes no NUL, and RFC 5321 (section 4.5.3.1) no longer address."""
     return "".join(letter for letter in text if letter.isprintable())[:_LONGEST]
-
-
-def _one(connection: Connection) -> int | None:
-    return connection.scalar(select(literal(1)))

@@ -1,7 +1,7 @@
 """Killed with -9 at every kind of moment and started again: nothing is lost, nothing doubled, nobody left untold.
 
 Here some moments of each kind; MAIL2FAX_SWEEP sets how many (0: every one), MAIL2FAX_SEED chooses them, and
-`python -m tests.crashsweep` does the same by hand.
+`python -m tests.support.crashsweep` does the same by hand.
 """
 
 import os

@@ -12,7 +12,7 @@ from mail2fax.cli.main import app
 from mail2fax.config import Settings, loader
 from mail2fax.config.keys import BY_VARIABLE, KEYS
 from mail2fax.model import FINAL, NEXT, State
-from mail2fax.spool import WORK
+from mail2fax.spool import NEEDED
 
 ROOT = Path(__file__).parents[2]
 FLOW = (ROOT / "docs" / "flow.md").read_text("utf-8")
@@ -28,7 +28,7 @@ def test_the_picture_of_the_states_is_the_table_in_the_code():
 def test_who_acts_is_who_claims():
     """docs/flow.md names for each state the step that claims it."""
     rows = dict(re.findall(r"^\| `(\w+)` \| (\w+)", FLOW, re.MULTILINE))
-    assert rows == {state.value: {"recover": "submit"}.get(WORK[state], WORK[state]) for state in State}
+    assert rows == {state.value: {"recover": "submit"}.get(NEEDED[state], NEEDED[state]) for state in State}
     assert {state for state in State if rows[state] == "reply"} == FINAL
 
 

@@ -171,7 +171,7 @@ async def test_a_large_mail_stands_in_the_spool(tmp_path, spool):
         answer = await client.mail(content.replace(b"\r\n.", b"\r\n.."))
         async with spool.content(answer.split()[-1]) as file:
             assert file.read_bytes() == content
-        assert len([one for one in spool._contents.folder.iterdir() if one.is_file()]) <= 1
+        assert len([one for one in spool.contents.folder.iterdir() if one.is_file()]) <= 1
 
 
 # -- what is never misread

@@ -3,25 +3,25 @@
 import asyncio
 
 from mail2fax.config import Settings
-from mail2fax.spool import SUBMIT, open_spool
+from mail2fax.spool import Work, open_spool
 from tests.support import spooling
 from tests.support.spooling import claim
 
 
 async def test_faxes_that_fail_together_count_once(spool):
     """Eight in flight when the token was refused are one piece of news: the first probe comes after [retry] first."""
-    settings = Settings.model_validate({"spool": {"url": str(spool._engine.url)}, "retry": {"first": 0.5}})
+    settings = Settings.model_validate({"spool": {"url": str(spool.database.engine.url)}, "retry": {"first": 0.5}})
     spool.settings = settings.model_copy()
     for n in range(4):
         await spooling.prepared(spool, content=b"%d" % n)
-    claimed, _ = await spool.claim(SUBMIT, 4)
+    claimed, _ = await spool.claim(Work.SUBMIT, 4)
     failures = await asyncio.gather(*(spool.trouble("", "held", None, "401") for _ in claimed))
     assert set(failures) == {1}
     for fax in claimed:
         await spool.postpone(fax, 0.0)
-    assert (await spool.claim(SUBMIT, 4))[0] == []
+    assert (await spool.claim(Work.SUBMIT, 4))[0] == []
     await asyncio.sleep(0.6)
-    assert len((await spool.claim(SUBMIT, 4))[0]) == 1
+    assert len((await spool.claim(Work.SUBMIT, 4))[0]) == 1
     assert await spool.trouble("", "held", None, "401") == 2
 
 
@@ -30,11 +30,11 @@ async def test_a_slow_probe_is_the_only_one(spool):
     for n in range(3):
         await spooling.prepared(spool, content=b"%d" % n)
     await spool.trouble("", "held", 0.0, "401")
-    (probe,), _ = await spool.claim(SUBMIT, 3)
+    (probe,), _ = await spool.claim(Work.SUBMIT, 3)
     for _ in range(3):
         await asyncio.sleep(0.8)  # together longer than the lease
         await spool.renew({probe.lease})
-        assert (await spool.claim(SUBMIT, 3))[0] == []
+        assert (await spool.claim(Work.SUBMIT, 3))[0] == []
 
 
 async def test_two_nodes_send_one_probe(postgres_url):
@@ -45,7 +45,7 @@ async def test_two_nodes_send_one_probe(postgres_url):
             await spooling.prepared(one, content=b"%d" % n)
         found = await asyncio.gather(*(node.trouble("", "held", 0.0, "401") for node in (one, other) * 3))
         assert max(found) <= 6
-        claims = await asyncio.gather(*(node.claim(SUBMIT, 4) for node in (one, other) * 4))
+        claims = await asyncio.gather(*(node.claim(Work.SUBMIT, 4) for node in (one, other) * 4))
         assert sum(len(claimed) for claimed, _ in claims) == 1
 
 
@@ -55,6 +55,6 @@ async def test_a_start_lets_a_probe_out(spool_url):
     async with open_spool(settings, serving=True) as spool:
         await spooling.prepared(spool)
         await spool.trouble("", "held", 900.0, "401")
-        assert (await spool.claim(SUBMIT, 1))[0] == []
+        assert (await spool.claim(Work.SUBMIT, 1))[0] == []
     async with open_spool(settings, serving=True) as spool:
-        await claim(spool, SUBMIT)
+        await claim(spool, Work.SUBMIT)

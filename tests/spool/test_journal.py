@@ -113,11 +113,11 @@ async def test_no_log_of_an_earlier_process_is_trusted(tmp_path):
 async def test_a_log_that_cannot_be_written_anew_promises_nothing(spool, tmp_path):
     """As long as somebody else keeps it from being copied, mails are deferred."""
     await put(spool, content=b"before")
-    spool._journal._failed = True
+    spool.database.journal._failed = True
     reader = sqlite3.connect(tmp_path / "spool.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM faxes").fetchone()
-    spool._journal._connection.connection.cursor().execute("PRAGMA busy_timeout=100")
+    spool.database.journal._connection.connection.cursor().execute("PRAGMA busy_timeout=100")
     with pytest.raises(OSError, match="once more"):
         await put(spool, content=b"during")
     reader.close()
@@ -161,7 +161,7 @@ async def test_somebody_who_reads_in_the_log_keeps_nobody_waiting(spool, tmp_pat
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM faxes").fetchone()
     await put(spool, content=b"another")
-    spool.empty_log()
+    spool.database.empty_wal()
     async with asyncio.timeout(5):
         for n in range(checkpoint._COMMITS):
             await put(spool, content=b"%d" % n)
@@ -197,7 +197,7 @@ async def test_a_checkpoint_that_fails_is_tried_again(spool, monkeypatch):
 
 async def test_the_thread_ends_whatever_it_is_doing(spool, monkeypatch):
     """Told to stop in the very moment in which it forgets that there was something to do."""
-    thread = spool._checkpoints
+    thread = spool.database._checkpoints
     monkeypatch.setattr(checkpoint, "_copy", lambda _: thread._stopping.set() or 0)
     for n in range(checkpoint._COMMITS):
         await put(spool, content=b"%d" % n)
@@ -236,6 +236,6 @@ async def test_a_driver_that_tells_of_the_failure_once_more(spool, monkeypatch):
 async def test_a_commit_that_leaves_its_transaction_open(spool):
     """The next one begins all the same."""
     await put(spool, content=b"before")
-    spool._journal._connection.connection.cursor().execute("BEGIN IMMEDIATE")
+    spool.database.journal._connection.connection.cursor().execute("BEGIN IMMEDIATE")
     await put(spool, content=b"after")
     assert await spool.waiting() == 2

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from mail2fax.config import Settings
 from mail2fax.model import State
-from mail2fax.spool import SUBMIT, open_spool, operator, purge
+from mail2fax.spool import Work, open_spool, operator, purge
 from tests.support import spooling
 from tests.support.spooling import claim
 
@@ -29,8 +29,8 @@ async def test_a_retry_is_not_robbed_by_a_purge(postgres_url):
 
         retrying = asyncio.create_task(spool.change(slow_retry))
         await locked.wait()
-        assert await spool.change(purge.contents, spool._contents, 7.0) == 0
+        assert await spool.change(purge.contents, spool.contents, 7.0) == 0
         await retrying
-        fax = await claim(spool, SUBMIT)
+        fax = await claim(spool, Work.SUBMIT)
         async with spool.document(fax.document_id) as path:
             assert path.exists()

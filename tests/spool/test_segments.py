@@ -127,7 +127,7 @@ async def test_what_is_deleted_is_overwritten(spool, tmp_path):
 
     def older(connection, fax):
         connection.execute(text(f"UPDATE faxes SET finished_at = 1 WHERE id = '{fax.id}'"))
-        return purge.contents(connection, spool._contents, 7)
+        return purge.contents(connection, spool.contents, 7)
 
     assert await spool.change(older, faxes[1]) == 1
     kept = b"".join(path.read_bytes() for path in set(shared))
@@ -189,7 +189,7 @@ async def test_a_segment_goes_with_its_last_mail(tmp_path):
             faxes.append(await spooling.replied(spool, content=mail(letter)))
     async with open_spool(settings) as spool:
         await spool.change(lambda c: c.execute(text(f"UPDATE faxes SET finished_at = 1 WHERE id = '{faxes[0].id}'")))
-        await spool.change(purge.contents, spool._contents, 7)
+        await spool.change(purge.contents, spool.contents, 7)
         left = await spool.read(place(faxes[1].message_id))
     for path in folder.iterdir():
         os.utime(path, (1, 1))

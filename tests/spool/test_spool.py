@@ -13,10 +13,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mail2fax.config import Settings
 from mail2fax.model import FINAL, NEXT, LeaseLost, Outcome, Reason, Refused, State
-from mail2fax.spool import POLL, PREPARE, RECOVER, REPLY, SUBMIT, Busy, leases, moves, open_spool, operator, questions
+from mail2fax.spool import Busy, SpoolUnavailable, Work, fax_lines, moves, notices, open_spool, operator, questions
 from mail2fax.spool.contents.incoming import INLINE
 from mail2fax.spool.database import migrations
-from mail2fax.spool.database.schema import faxes, now, open_engine
+from mail2fax.spool.database.engine import open_engine
+from mail2fax.spool.database.schema import faxes, now
 from tests.support import spooling
 from tests.support.spooling import SENDER, claim, put
 
@@ -80,7 +81,7 @@ async def test_a_claimed_fax_is_nobody_elses(spool):
     """Two claims at once never hand out one fax twice."""
     for n in range(20):
         await put(spool, content=b"%d" % n)
-    results = await asyncio.gather(*(spool.claim(PREPARE, 7) for _ in range(4)))
+    results = await asyncio.gather(*(spool.claim(Work.PREPARE, 7) for _ in range(4)))
     ids = [fax.id for claimed, _ in results for fax in claimed]
     assert len(ids) == len(set(ids)) == 20
 
@@ -88,10 +89,10 @@ async def test_a_claimed_fax_is_nobody_elses(spool):
 async def test_a_dead_lease_is_claimed_again_and_its_old_owner_writes_nothing(spool):
     """A paused node that wakes after its lease changes nothing."""
     await put(spool)
-    sleeper = await claim(spool, PREPARE)
-    assert await spool.claim(PREPARE, 1) == ([], pytest.approx(2, abs=0.5))
+    sleeper = await claim(spool, Work.PREPARE)
+    assert await spool.claim(Work.PREPARE, 1) == ([], pytest.approx(2, abs=0.5))
     await asyncio.sleep(2.1)  # the lease's own time, on the database's clock
-    heir = await claim(spool, PREPARE)
+    heir = await claim(spool, Work.PREPARE)
     assert heir.id == sleeper.id
     with pytest.raises(LeaseLost):
         await spool.advance(sleeper, State.FAILED)
@@ -106,18 +107,18 @@ async def test_a_dead_lease_is_claimed_again_and_its_old_owner_writes_nothing(sp
 async def test_a_renewed_lease_stays(spool):
     """Who is still working keeps the fax."""
     await put(spool)
-    fax = await claim(spool, PREPARE)
+    fax = await claim(spool, Work.PREPARE)
     for _ in range(3):
         await asyncio.sleep(0.8)
         await spool.renew({fax.lease})
-    assert (await spool.claim(PREPARE, 1))[0] == []
+    assert (await spool.claim(Work.PREPARE, 1))[0] == []
     await spool.advance(fax, State.FAILED)
 
 
 async def test_only_next_is_possible(spool):
     """A fax moves along NEXT only."""
     await put(spool)
-    fax = await claim(spool, PREPARE)
+    fax = await claim(spool, Work.PREPARE)
     for state in set(State) - NEXT[State.RECEIVED]:
         with pytest.raises(ValueError, match="may not become"):
             await spool.advance(fax, state)
@@ -131,17 +132,17 @@ async def test_the_whole_way_is_written_down(spool):
     assert {event.who for event in history} == {"tester"}
     assert [event.at for event in history] == sorted(event.at for event in history)
     assert fax.finished_at and fax.submitted_at and fax.prepared_at and fax.submissions == 1
-    owed = await claim(spool, REPLY)
+    owed = await claim(spool, Work.REPLY)
     assert (await spool.replied(owed, "sent")).replied_at
-    assert await spool.claim(REPLY, 1) == ([], None)
+    assert await spool.claim(Work.REPLY, 1) == ([], None)
 
 
 async def test_a_submitting_fax_is_left_alone_until_its_lease_is_dead(spool):
     """Only a dead lease makes somebody else ask what became of it."""
     fax = await spooling.submitting(spool)
-    assert await spool.claim(RECOVER, 1) == ([], pytest.approx(2, abs=0.5))
+    assert await spool.claim(Work.RECOVER, 1) == ([], pytest.approx(2, abs=0.5))
     await asyncio.sleep(2.1)
-    assert (await claim(spool, RECOVER)).id == fax.id
+    assert (await claim(spool, Work.RECOVER)).id == fax.id
 
 
 async def test_attempts_grow_while_a_document_is_offered(spool):
@@ -150,15 +151,15 @@ async def test_attempts_grow_while_a_document_is_offered(spool):
     for n in (1, 2, 3):
         fax = await spool.advance(fax, State.PREPARED)
         assert fax.attempts == n
-        fax = await spool.advance(await claim(spool, SUBMIT), State.SUBMITTING, keep=True)
+        fax = await spool.advance(await claim(spool, Work.SUBMIT), State.SUBMITTING, keep=True)
     assert fax.submissions == 4
 
 
 async def test_a_retry_is_due_later(spool):
     """A retry keeps the state and moves the due time."""
     await put(spool)
-    await spool.postpone(await claim(spool, PREPARE), 60.0, event={"note": "later"})
-    claimed, next_due = await spool.claim(PREPARE, 1)
+    await spool.postpone(await claim(spool, Work.PREPARE), 60.0, event={"note": "later"})
+    claimed, next_due = await spool.claim(Work.PREPARE, 1)
     assert claimed == []
     assert next_due == pytest.approx(60, abs=1)
 
@@ -166,7 +167,7 @@ async def test_a_retry_is_due_later(spool):
 async def test_one_transaction_holds_state_and_event(spool):
     """If the event cannot be written the fax does not move."""
     await put(spool)
-    fax = await claim(spool, PREPARE)
+    fax = await claim(spool, Work.PREPARE)
     move = moves.Move(State.FAILED, who=None, columns={"status": "5.0.0"})  # events.who may not be NULL
     with pytest.raises(IntegrityError):
         await spool.change(moves.advance, fax, move)
@@ -216,11 +217,33 @@ async def test_errors_do_not_hold_what_a_mail_said(spool):
     assert "canary-7391" not in str(caught.value.statement) + str(caught.value).split("DETAIL")[0]
 
 
+async def test_what_the_database_cannot_do_is_told_in_words_of_the_spool(spool):
+    """Nobody outside has to know SQLAlchemy: a question and a change alike raise SpoolUnavailable."""
+
+    def bad(connection):
+        connection.execute(text("SELECT * FROM no_such_table"))
+
+    for ask in (spool.read, spool.change):
+        with pytest.raises(SpoolUnavailable, match="no_such_table") as caught:
+            await ask(bad)
+        assert str(caught.value)
+
+
+async def test_a_database_that_cannot_be_reached_is_told_in_words_of_the_spool(tmp_path):
+    """A file that is no database, and a server that is not there."""
+    (tmp_path / "spool.db").write_bytes(b"a letter, and no database" * 100)
+    for url in (f"sqlite:///{tmp_path}/spool.db", "postgresql://nobody@127.0.0.1:1/none"):
+        settings = Settings.model_validate({"spool": {"url": url}})
+        with pytest.raises(SpoolUnavailable):
+            async with open_spool(settings):
+                pass
+
+
 async def test_an_outcome_is_kept_whole(spool):
     """State, status, reason and detail come back as they were given."""
     await put(spool)
     outcome = Outcome(State.FAILED, "5.6.0", Reason.LOCKED, {"name": "böse.pdf", "n": 3})
-    ended = await spool.end(await claim(spool, PREPARE), outcome, {"why": "locked"})
+    ended = await spool.end(await claim(spool, Work.PREPARE), outcome, {"why": "locked"})
     (fax,) = await spool.read(questions.named, ended.id)
     assert (fax.state, fax.status, fax.reason, dict(fax.detail)) == (
         State.FAILED,
@@ -239,28 +262,28 @@ async def test_a_held_line_lets_one_probe_out(spool):
         await spooling.prepared(spool, content=b"a%d" % n, line="a")
     other = await spooling.prepared(spool, content=b"b", line="b")
     assert await spool.trouble("a", "held", 0.6, "HTTP 401") == 1
-    claimed, pause = await spool.claim(SUBMIT, 10)
+    claimed, pause = await spool.claim(Work.SUBMIT, 10)
     assert [fax.id for fax in claimed] == [other.id]
     assert pause == pytest.approx(0.6, abs=0.3)
     await asyncio.sleep(0.7)
-    (probe,), _ = await spool.claim(SUBMIT, 10)
-    assert (await spool.claim(SUBMIT, 10))[0] == []
+    (probe,), _ = await spool.claim(Work.SUBMIT, 10)
+    assert (await spool.claim(Work.SUBMIT, 10))[0] == []
     assert await spool.trouble("a", "held", None, "HTTP 401") == 2
     await spool.postpone(probe, 0.0)
     assert await spool.calm("a")
-    assert len((await spool.claim(SUBMIT, 10))[0]) == 3
+    assert len((await spool.claim(Work.SUBMIT, 10))[0]) == 3
     assert not await spool.calm("a")
 
 
 async def test_a_line_without_answers_is_left_alone_after_some_failures(spool):
     """One lost connection shuts nothing; some in a row do."""
     await spooling.prepared(spool)
-    for _ in range(leases.BREAKER - 1):
+    for _ in range(fax_lines.BREAKER - 1):
         await spool.trouble("", "unreachable", None, "refused")
-    fax = await claim(spool, SUBMIT)
+    fax = await claim(spool, Work.SUBMIT)
     await spool.put_back(fax)
     await spool.trouble("", "unreachable", None, "refused")
-    claimed, pause = await spool.claim(SUBMIT, 10)
+    claimed, pause = await spool.claim(Work.SUBMIT, 10)
     assert claimed == []
     assert pause and pause > 5
     (trouble,) = await spool.read(questions.trouble_list)
@@ -271,9 +294,9 @@ async def test_overdue_faxes_end_though_their_line_is_shut(spool):
     """Nothing waits for ever on a dead provider."""
     fax = await spooling.prepared(spool)
     await _wait_long(spool)
-    for _ in range(leases.BREAKER):
+    for _ in range(fax_lines.BREAKER):
         await spool.trouble("", "unreachable", 60.0, "refused")
-    assert (await claim(spool, SUBMIT)).id == fax.id
+    assert (await claim(spool, Work.SUBMIT)).id == fax.id
 
 
 async def test_nothing_is_bounced_for_a_bad_token(spool):
@@ -282,14 +305,14 @@ async def test_nothing_is_bounced_for_a_bad_token(spool):
     await spool.trouble("", "unreachable", None, "refused")
     assert await spool.trouble("", "held", 60.0, "401") == 1  # the first of this kind: news for the administrator
     await _wait_long(spool)
-    for _ in range(leases.BREAKER):
+    for _ in range(fax_lines.BREAKER):
         await spool.trouble("", "unreachable", 0.0, "refused")
     (trouble,) = await spool.read(questions.trouble_list)
     assert trouble.kind == "held"
-    probe = await claim(spool, SUBMIT)
+    probe = await claim(spool, Work.SUBMIT)
     await spool.put_back(probe)
     await spool.calm("")
-    again = await claim(spool, SUBMIT)
+    again = await claim(spool, Work.SUBMIT)
     assert again.id == fax.id
     assert (again.now - again.prepared_at).total_seconds() < 60
 
@@ -307,9 +330,9 @@ async def test_hold_and_release(spool):
     fax = await spooling.prepared(spool)
     other = await spooling.prepared(spool, content=b"other", sender="b@office.example")
     assert await spool.change(operator.hold, operator.waiting(sender=SENDER), "kim") == [fax.id]
-    assert [one.id for one in (await spool.claim(SUBMIT, 10))[0]] == [other.id]
+    assert [one.id for one in (await spool.claim(Work.SUBMIT, 10))[0]] == [other.id]
     assert await spool.change(operator.release, operator.waiting(fax.id), "kim") == [fax.id]
-    assert (await claim(spool, SUBMIT)).id == fax.id
+    assert (await claim(spool, Work.SUBMIT)).id == fax.id
     history = await spool.read(questions.history, fax.id)
     assert [(event.what, event.who) for event in history[-2:]] == [("hold", "kim"), ("release", "kim")]
 
@@ -317,30 +340,30 @@ async def test_hold_and_release(spool):
 async def test_a_fax_held_while_it_is_worked_on_stays_after_that_step(spool):
     """Hold does not disturb a step; the next one does not come."""
     receipt = await put(spool)
-    fax = await claim(spool, PREPARE)
+    fax = await claim(spool, Work.PREPARE)
     await spool.change(operator.hold, operator.waiting(receipt.queue_id), "kim")
     await spooling.file(spool, fax)
-    assert await spool.claim(SUBMIT, 1) == ([], None)
+    assert await spool.claim(Work.SUBMIT, 1) == ([], None)
     await spool.change(operator.release, operator.waiting(), "kim")
-    await claim(spool, SUBMIT)
+    await claim(spool, Work.SUBMIT)
 
 
 async def test_a_fax_held_while_it_is_submitted_is_still_polled(spool):
     """What the provider has cannot be held: it goes on to its outcome."""
     await spooling.prepared(spool)
-    fax = await claim(spool, SUBMIT)
+    fax = await claim(spool, Work.SUBMIT)
     await spool.change(operator.hold, operator.waiting(fax.id), "kim")
     fax = await spool.advance(fax, State.SUBMITTING, keep=True)
     fax = await spool.advance(fax, State.SUBMITTED, provider_ref="ref")
     assert fax.held_by == ""
-    await claim(spool, POLL)
+    await claim(spool, Work.POLL)
 
 
 async def test_retry_makes_a_linked_fax_of_the_same_document(spool):
     """The document is not made again, the old fax keeps its history."""
     old = await spooling.replied(spool, State.FAILED)
     fresh_id = await spool.change(operator.retry, old.id, "kim")
-    fresh = await claim(spool, SUBMIT)
+    fresh = await claim(spool, Work.SUBMIT)
     assert (fresh.id, fresh.retry_of, fresh.document_id) == (fresh_id, old.id, old.document_id)
     assert fresh.state is State.PREPARED
     other_id = await spool.change(operator.retry, old.id, "kim", "4165550100")
@@ -366,7 +389,7 @@ async def test_resolving_an_unknown_fax_tells_the_sender(spool):
     """A person's word ends the doubt, and owes a reply again."""
     fax = await spooling.replied(spool, State.UNKNOWN)
     await spool.change(operator.resolve, fax.message_id, State.DELIVERED, "kim")
-    owed = await claim(spool, REPLY)
+    owed = await claim(spool, Work.REPLY)
     assert (owed.state, owed.reason) == (State.DELIVERED, Reason.RESOLVED_BY_OPERATOR)
 
 
@@ -374,8 +397,8 @@ async def test_cancel_ends_a_waiting_fax(spool):
     """Cancelled before the provider has it: told, and never submitted."""
     fax = await spooling.prepared(spool)
     await spool.change(operator.cancel, fax.id, "kim", Reason.CANCELLED_BY_OPERATOR)
-    assert await spool.claim(SUBMIT, 1) == ([], None)
-    assert (await claim(spool, REPLY)).state is State.CANCELLED
+    assert await spool.claim(Work.SUBMIT, 1) == ([], None)
+    assert (await claim(spool, Work.REPLY)).state is State.CANCELLED
 
 
 # -- upkeep
@@ -384,12 +407,12 @@ async def test_cancel_ends_a_waiting_fax(spool):
 async def test_delays_are_told_once(spool):
     """A fax that waits earns one notice."""
     fax = await spooling.prepared(spool)
-    assert await spool.change(moves.delays, 3600.0, 10) == []
-    assert await spool.change(moves.delays, -1.0, 10) == [fax.id]
-    assert await spool.change(moves.delays, -1.0, 10) == []
+    assert await spool.change(notices.delays, 3600.0, 10) == []
+    assert await spool.change(notices.delays, -1.0, 10) == [fax.id]
+    assert await spool.change(notices.delays, -1.0, 10) == []
     (notice,), _ = await spool.claim_notices(5)
     assert (notice.kind, notice.fax_id) == ("delayed", fax.id)
-    await spool.change(moves.noticed, notice, "sent", None)
+    await spool.noticed(notice, "sent")
     assert await spool.claim_notices(5) == ([], None)
 
 
@@ -430,7 +453,7 @@ async def test_usage_counts_what_costs(spool):
     """Faxes and pages of this sender, not those refused before the provider saw them."""
     await spooling.ended(spool)
     await put(spool, content=b"refused")
-    await spool.advance(await claim(spool, PREPARE), State.FAILED)
+    await spool.advance(await claim(spool, Work.PREPARE), State.FAILED)
     assert (await spool.usage(SENDER.upper())).faxes_day == 1
     assert (await spool.usage(None)).pages_hour == 3
     assert (await spool.usage("b@office.example")).faxes_day == 0
@@ -447,23 +470,24 @@ async def test_another_process_wakes_us(spool, spool_url):
     """Work that another process put there is seen soon."""
     settings = Settings.model_validate({"spool": {"url": spool_url}})
     began = time.monotonic()
-    waiting = asyncio.create_task(spool.wait(PREPARE, 2.0))
+    waiting = asyncio.create_task(spool.wait(Work.PREPARE, 2.0))
     async with open_spool(settings, node="other") as other:
         await put(other)
     await waiting
     if "postgresql" in spool_url:
         assert time.monotonic() - began < 1.5
-    await claim(spool, PREPARE)
+    await claim(spool, Work.PREPARE)
 
 
 def test_migrations_are_complete(spool_url):
     """HEAD names the newest step, and the steps make just what the code expects."""
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
 
     from mail2fax.spool.database.schema import metadata
 
-    assert migrations.newest() == migrations.HEAD
+    assert ScriptDirectory(os.path.dirname(migrations.__file__)).get_current_head() == migrations.HEAD
     if spool_url.startswith("sqlite"):
         os.makedirs(os.path.dirname(spool_url.removeprefix("sqlite:///")))
     engine = open_engine(spool_url)
@@ -506,7 +530,7 @@ async def test_a_second_node_on_one_sqlite_file_refuses_to_start(tmp_path):
             os.kill(first.pid, signal.SIGKILL)
             first.wait()
     async with open_spool(settings, serving=True) as second:
-        await claim(second, PREPARE)
+        await claim(second, Work.PREPARE)
 
 
 async def test_leases_of_a_dead_sqlite_node_are_freed_at_start(tmp_path):
@@ -515,7 +539,7 @@ async def test_leases_of_a_dead_sqlite_node_are_freed_at_start(tmp_path):
     async with open_spool(settings, serving=True) as dead:
         await spooling.submitting(dead)
     async with open_spool(settings, serving=True) as heir:
-        await claim(heir, RECOVER)
+        await claim(heir, Work.RECOVER)
 
 
 async def test_files_without_a_row_are_swept(tmp_path):

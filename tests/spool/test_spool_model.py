@@ -23,7 +23,7 @@ from sqlalchemy import delete, text
 
 from mail2fax.config import Settings
 from mail2fax.model import FINAL, NEXT, WAITING, LeaseLost, Reason, Refused, State
-from mail2fax.spool import WORK, Spool, open_spool, operator, questions
+from mail2fax.spool import NEEDED, Spool, open_spool, operator, questions
 from mail2fax.spool.database.schema import metadata
 from tests.support import spooling
 
@@ -135,15 +135,15 @@ class SpoolMachine(RuleBasedStateMachine):
     @there_is(claimable)
     @rule(data=st.data(), limit=st.integers(1, 3))
     def claim_what_is_due(self, data, limit):
-        assert self._claim(WORK[self.known[self.some(data, claimable)].state], limit)
+        assert self._claim(NEEDED[self.known[self.some(data, claimable)].state], limit)
 
-    @rule(work=st.sampled_from(sorted(set(WORK.values()))), limit=st.integers(1, 3))
+    @rule(work=st.sampled_from(sorted(set(NEEDED.values()))), limit=st.integers(1, 3))
     def claim(self, work, limit):
         self._claim(work, limit)
 
     def _claim(self, work, limit):
         claimed, _ = self.do(self.spool.claim(work, limit))
-        due = {name for name, known in self.known.items() if known.claimable and WORK[known.state] == work}
+        due = {name for name, known in self.known.items() if known.claimable and NEEDED[known.state] == work}
         assert {fax.id for fax in claimed} <= due
         assert len(claimed) == min(limit, len(due))
         for fax in claimed:
@@ -158,7 +158,7 @@ class SpoolMachine(RuleBasedStateMachine):
     def go_on(self, data, keep):
         """The usual way: claimed, and moved on."""
         name = self.some(data, lambda known: known.claimable and known.state in ONWARD)
-        self._claim(WORK[self.known[name].state], 3)
+        self._claim(NEEDED[self.known[name].state], 3)
         if owned(self.known[name]):
             self._advance(name, ONWARD[self.known[name].state], keep=keep, due_in=0.0)
 
@@ -247,7 +247,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule()
     def the_others_take_over(self):
         self.leases_end()
-        for work in sorted(set(WORK.values())):
+        for work in sorted(set(NEEDED.values())):
             self._claim(work, 2)
 
     @there_is(owned)

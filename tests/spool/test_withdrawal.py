@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text
 
 from mail2fax.config import Settings
 from mail2fax.model import State
-from mail2fax.spool import PREPARE, intake, open_spool, questions, withdrawal
+from mail2fax.spool import Work, intake, open_spool, questions, withdrawal
 from mail2fax.spool.contents import incoming, segments
 from mail2fax.spool.database.journal import NotOnDisk
 from mail2fax.spool.database.schema import deliveries, events, faxes, messages
@@ -217,7 +217,7 @@ async def test_a_fax_that_went_further_stays(spool, disk, content):
     """Its document is on disk by itself: the mail that comes again is known, and faxed once."""
     putting = asyncio.create_task(put(spool, *TWO, content=content))
     await is_written(spool)
-    fax = await spooling.file(spool, await claim(spool, PREPARE))
+    fax = await spooling.file(spool, await claim(spool, Work.PREPARE))
     disk.failures = 1
     disk.gate.set()
     with pytest.raises(OSError, match="Input/output"):
@@ -236,7 +236,7 @@ async def test_nobody_waits_for_anothers_content(spool, disk, content):
     async with asyncio.timeout(10):
         while await spool.waiting() < 8:
             await asyncio.sleep(0.01)
-        fax = await claim(spool, PREPARE)
+        fax = await claim(spool, Work.PREPARE)
         await put(spool, content=b"small")
         await spool.advance(fax, State.FAILED, status="5.0.0")
     assert not any(task.done() for task in slow)
@@ -248,9 +248,13 @@ async def test_nobody_waits_for_anothers_content(spool, disk, content):
 async def test_neighbours_of_a_content_that_fails(spool, broken, content):
     """What else was written in the same moment is on disk."""
     await put(spool, content=b"one")
-    fax = await claim(spool, PREPARE)
+    fax = await claim(spool, Work.PREPARE)
     first = put(spool, content=content)
-    others = (put(spool, content=b"small"), spool.advance(fax, State.FAILED, status="5.0.0"), spool.claim(PREPARE, 1))
+    others = (
+        put(spool, content=b"small"),
+        spool.advance(fax, State.FAILED, status="5.0.0"),
+        spool.claim(Work.PREPARE, 1),
+    )
     failed, *fine = await asyncio.gather(first, *others, return_exceptions=True)
     assert isinstance(failed, OSError)
     assert not [one for one in fine if isinstance(one, Exception)]
@@ -300,12 +304,12 @@ async def test_what_was_rolled_back_is_nobody_elses_failure(spool, broken, monke
         await put(spool, content=MIDDLING)
     failures.clear()
     assert broken.failures == 0
-    segment = spool._contents.in_use()
+    segment = spool.contents.in_use()
     for n in range(6):
         await put(spool, content=b"%d" % n)
     await put(spool, content=MIDDLING)
     assert segment == set()
-    assert len(spool._contents.in_use()) == 1
+    assert len(spool.contents.in_use()) == 1
 
 
 # -- the machine stops
@@ -434,7 +438,7 @@ async def test_what_was_tried_in_vain_is_not_withdrawn(settings, tmp_path):
     """A node that went on after the mail came has told its client so."""
     async with open_spool(settings, serving=True) as spool:
         receipt = await put(spool, content=MIDDLING)
-        await spool.postpone(await claim(spool, PREPARE), 0.0, what="error")
+        await spool.postpone(await claim(spool, Work.PREPARE), 0.0, what="error")
     content_file(tmp_path / "spool.db.contents", MIDDLING)[0].unlink()
     async with open_spool(settings, serving=True) as spool:
         assert (await spool.message(receipt.queue_id)).id == receipt.queue_id

@@ -6,7 +6,7 @@ import json
 from sqlalchemy import update
 
 from mail2fax.model import Reason, State
-from mail2fax.spool import POLL, questions
+from mail2fax.spool import Work, questions
 from mail2fax.spool.database.schema import faxes, now
 from tests.support import spooling
 from tests.support.faxapi import Reply
@@ -20,7 +20,7 @@ async def test_many_polls_are_no_errors(spool):
     """One hiccup of ours does not end a fax that was polled a hundred times, or waited long for a provider."""
     await spooling.submitted(spool)
     await spool.change(lambda connection: connection.execute(update(faxes).values(attempts=100)))
-    await _fail_once(spool, POLL)
+    await _fail_once(spool, Work.POLL)
     (fax,) = await spool.read(questions.fax_list, questions.Wanted())
     assert fax.state is State.SUBMITTED
 

@@ -8,7 +8,7 @@ import pytest
 
 from mail2fax.config import Settings
 from mail2fax.model import State
-from mail2fax.spool import PREPARE, open_spool
+from mail2fax.spool import Work, open_spool
 from tests.support import spooling
 from tests.support.scripted import LARGE, state
 from tests.support.spooling import claim, put
@@ -17,7 +17,7 @@ from tests.support.spooling import claim, put
 async def test_a_document_whose_commit_never_came_is_made_again(spool, monkeypatch):
     """Its file was there: the next attempt is not stopped by it."""
     await put(spool)
-    fax = await claim(spool, PREPARE)
+    fax = await claim(spool, Work.PREPARE)
     with monkeypatch.context() as patch:
         patch.setattr("mail2fax.spool.filing.file", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -30,15 +30,15 @@ async def test_a_document_whose_commit_never_came_is_made_again(spool, monkeypat
 async def test_a_document_is_whole_though_its_step_was_cancelled(spool, monkeypatch):
     """The write is carried out all the same, with what was to be written."""
     await put(spool)
-    fax = await claim(spool, PREPARE)
-    gate, begun, real = threading.Event(), threading.Event(), spool._journal.transaction
+    fax = await claim(spool, Work.PREPARE)
+    gate, begun, real = threading.Event(), threading.Event(), spool.database.journal.transaction
 
     def late():
         begun.set()
         assert gate.wait(10)
         return real()
 
-    monkeypatch.setattr(spool._journal, "transaction", late)
+    monkeypatch.setattr(spool.database.journal, "transaction", late)
     step = asyncio.create_task(spooling.file(spool, fax, b"%PDF-1.4 whole"))
     await asyncio.to_thread(begun.wait, 10)
     step.cancel()

@@ -3,7 +3,7 @@
 import asyncio
 
 from mail2fax.model import State
-from mail2fax.spool import REPLY, operator
+from mail2fax.spool import Work, operator
 from tests.support.faxapi import LOST
 from tests.support.samples import mail, pdf
 
@@ -33,7 +33,7 @@ async def test_a_person_s_word_is_told_after_the_summary(bridge, faxapi, outbox)
         while not all(fax.replied_at for fax in await running.faxes(queue_id)):
             await asyncio.sleep(0.05)
     for n, fax in enumerate(await running.faxes(queue_id)):
-        await spool.hand_on(REPLY, operator.resolve, fax.id, State.DELIVERED, "kim")
+        await spool.hand_on(Work.REPLY, operator.resolve, fax.id, State.DELIVERED, "kim")
         await outbox.wait(2 + n)
     assert len({reply.message["Message-ID"] for reply in outbox.mails}) == 3
 

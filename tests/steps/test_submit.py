@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from mail2fax.model import LeaseLost, Reason, State, Temporary
-from mail2fax.spool import RECOVER, REPLY, SUBMIT, questions
+from mail2fax.spool import Work, questions
 from mail2fax.spool.database.schema import faxes, now
 from tests.support import spooling
 from tests.support.scripted import Scripted, away, state, step
@@ -16,7 +16,7 @@ from tests.support.spooling import claim
 async def test_a_stop_during_the_commit_leaves_no_doubt(spool, monkeypatch):
     """The write goes on though nobody waits for it: as the end has not left, it is taken back."""
     await spooling.prepared(spool)
-    fax = await claim(spool, SUBMIT)
+    fax = await claim(spool, Work.SUBMIT)
     gate, real = asyncio.Event(), spool.advance
 
     async def slow(fax, state, **how):
@@ -34,13 +34,13 @@ async def test_a_stop_during_the_commit_leaves_no_doubt(spool, monkeypatch):
         await working
     assert provider.ended == 0
     assert await state(spool, fax) is State.PREPARED
-    assert (await claim(spool, SUBMIT)).id == fax.id
+    assert (await claim(spool, Work.SUBMIT)).id == fax.id
 
 
 async def test_a_stop_after_the_commit_is_a_doubt(spool):
     """The end may have left: unknown, and told so."""
     await spooling.prepared(spool)
-    fax = await claim(spool, SUBMIT)
+    fax = await claim(spool, Work.SUBMIT)
     waits = asyncio.Event()
 
     async def forever():
@@ -52,13 +52,13 @@ async def test_a_stop_after_the_commit_is_a_doubt(spool):
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working
-    assert (await claim(spool, REPLY)).reason is Reason.INTERRUPTED
+    assert (await claim(spool, Work.REPLY)).reason is Reason.INTERRUPTED
 
 
 async def test_a_stop_while_the_answer_is_written_down_loses_nothing(spool, monkeypatch):
     """What the provider said is known: it stays known."""
     await spooling.prepared(spool)
-    fax = await claim(spool, SUBMIT)
+    fax = await claim(spool, Work.SUBMIT)
     begun, real = asyncio.Event(), spool.taken
 
     async def slow(fax, ref, due_in):
@@ -78,7 +78,7 @@ async def test_a_stop_while_the_answer_is_written_down_loses_nothing(spool, monk
 async def test_a_database_away_during_the_commit_leaves_no_doubt(spool, monkeypatch, carried_out):
     """It is asked again; a commit that was made after all is known again by its lease."""
     await spooling.prepared(spool)
-    fax = await claim(spool, SUBMIT)
+    fax = await claim(spool, Work.SUBMIT)
 
     async def breaks():
         away(spool, monkeypatch, 2, carried_out=carried_out)
@@ -93,7 +93,7 @@ async def test_a_database_away_during_the_commit_leaves_no_doubt(spool, monkeypa
 async def test_a_database_away_when_the_answer_comes_loses_nothing(spool, monkeypatch):
     """The reference is written down as soon as that is possible."""
     await spooling.prepared(spool)
-    fax = await claim(spool, SUBMIT)
+    fax = await claim(spool, Work.SUBMIT)
 
     async def breaks():
         away(spool, monkeypatch, 2)
@@ -105,7 +105,7 @@ async def test_a_database_away_when_the_answer_comes_loses_nothing(spool, monkey
 async def test_what_was_surely_not_taken_goes_on_though_the_database_was_away(spool, monkeypatch):
     """A 429 after the end of the request is no doubt, and does not become one."""
     await spooling.prepared(spool)
-    fax = await claim(spool, SUBMIT)
+    fax = await claim(spool, Work.SUBMIT)
 
     async def breaks():
         away(spool, monkeypatch, 2)
@@ -118,7 +118,7 @@ async def test_what_was_surely_not_taken_goes_on_though_the_database_was_away(sp
 async def test_a_lease_lost_before_the_commit_sends_nothing(spool):
     """Somebody else has the fax by now."""
     await spooling.prepared(spool)
-    fax = await claim(spool, SUBMIT)
+    fax = await claim(spool, Work.SUBMIT)
 
     async def overslept():
         await spool.change(lambda connection: connection.execute(update(faxes).values(lease="other")))
@@ -132,11 +132,11 @@ async def test_a_lease_lost_before_the_commit_sends_nothing(spool):
 async def test_a_lease_lost_after_the_commit_writes_nothing(spool):
     """The heir has called it unknown: the late answer does not change what the sender was told."""
     await spooling.prepared(spool)
-    fax = await claim(spool, SUBMIT)
+    fax = await claim(spool, Work.SUBMIT)
 
     async def overslept():
         await spool.change(lambda connection: connection.execute(update(faxes).values(due_at=now())))
-        heir = await claim(spool, RECOVER)
+        heir = await claim(spool, Work.RECOVER)
         await spool.advance(heir, State.UNKNOWN, status="4.4.2", reason=Reason.INTERRUPTED)
 
     with pytest.raises(LeaseLost):
@@ -147,7 +147,7 @@ async def test_a_lease_lost_after_the_commit_writes_nothing(spool):
 async def test_only_who_goes_on_acting_may_repeat_a_move(spool):
     """A move that gave its lease back cannot be told from somebody else's."""
     await spooling.prepared(spool)
-    fax = await claim(spool, SUBMIT)
+    fax = await claim(spool, Work.SUBMIT)
     await spool.advance(fax, State.SUBMITTING, keep=True)
     again = await spool.advance(fax, State.SUBMITTING, keep=True)
     assert (again.state, again.submissions) == (State.SUBMITTING, 1)

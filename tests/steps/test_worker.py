@@ -3,7 +3,7 @@
 from sqlalchemy import text
 
 from mail2fax.model import Reason
-from mail2fax.spool import PREPARE, REPLY, moves
+from mail2fax.spool import Work, moves
 from mail2fax.steps.worker import ATTEMPTS
 from tests.support.scripted import _fail_once
 from tests.support.spooling import claim, put
@@ -19,5 +19,5 @@ async def test_errors_without_end_are_told(spool):
             moves.write_event(connection, fax_id, "error", "tester", {"error": "internal"})
 
     await spool.change(fail)
-    await _fail_once(spool, PREPARE)
-    assert (await claim(spool, REPLY)).reason is Reason.INTERNAL
+    await _fail_once(spool, Work.PREPARE)
+    assert (await claim(spool, Work.REPLY)).reason is Reason.INTERNAL

@@ -1,6 +1,6 @@
 """Kill -9 at every moment that matters, restart, and count what was lost or doubled.
 
-    python -m tests.crashsweep [--every] [--seed N] [--postgres URL]
+    python -m tests.support.crashsweep [--every] [--seed N] [--postgres URL]
 
 A run goes through a list of moments on one spool: at each the node is started with a trap, fed with mails until it is
 dead, and started again with the next trap, so that what the last kill left is recovered under the next one. In the
@@ -27,7 +27,7 @@ from tests.support.ledger import Ledger
 from tests.support.processes import PROGRAM, ServedBy
 from tests.support.samples import pdf
 
-TRAP = (sys.executable, "-m", "tests.killpoint")
+TRAP = (sys.executable, "-m", "tests.support.killpoint")
 # How often a batch of mails brings a node to each kind of moment, about: further ones are hardly reached.
 REACH = {"commit": 45, "fsync": 6, "client": 30, "provider": 20, "smarthost": 40, "fdatasync": 40}
 SETTLING = 60.0  # seconds a node without a trap may take to end all that was left

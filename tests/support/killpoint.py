@@ -1,6 +1,6 @@
 """The program, killed with -9 at one moment chosen before: where strace is not installed, and where it cannot look.
 
-    KILL_AT=commit:3:before python -m tests.killpoint serve --config …
+    KILL_AT=commit:3:before python -m tests.support.killpoint serve --config …
 
 Kinds of moments: `fsync` and `commit` of the spool; `client`, `provider` and `smarthost`, a piece sent on such a
 connection. KILL_PORTS says which port is whose, as JSON.

@@ -40,7 +40,7 @@ def step(spool, provider):
 
 def away(spool, monkeypatch, times, *, carried_out=False):
     """Let the next transactions fail: before they are made or, worse, after."""
-    real = spool._journal.transaction
+    real = spool.database.journal.transaction
     left = [times]
 
     @contextlib.contextmanager
@@ -54,7 +54,7 @@ def away(spool, monkeypatch, times, *, carried_out=False):
             left[0] -= 1
             raise OperationalError("COMMIT", {}, Exception("the answer was lost"))
 
-    monkeypatch.setattr(spool._journal, "transaction", begin)
+    monkeypatch.setattr(spool.database.journal, "transaction", begin)
 
 
 async def state(spool, fax):

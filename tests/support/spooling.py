@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mail2fax.model import Document, Envelope, Fax, Headers, Receipt, Recipient, State
-from mail2fax.spool import POLL, PREPARE, REPLY, SUBMIT, Spool
+from mail2fax.spool import Spool, Work
 from mail2fax.spool.filing import Account
 
 SENDER = "Anna@office.example"
@@ -37,13 +37,13 @@ async def file(spool: Spool, fax: Fax, content: bytes = b"%PDF-1.4", pages: int 
 async def prepared(spool: Spool, *, content: bytes = b"mail", sender: str = SENDER, line: str = "") -> Fax:
     """A fax in state `prepared`, unclaimed."""
     await put(spool, content=content, sender=sender, line=line)
-    return await file(spool, await claim(spool, PREPARE))
+    return await file(spool, await claim(spool, Work.PREPARE))
 
 
 async def submitting(spool: Spool, **how) -> Fax:
     """A fax in state `submitting`, claimed by us."""
     await prepared(spool, **how)
-    return await spool.advance(await claim(spool, SUBMIT), State.SUBMITTING, keep=True)
+    return await spool.advance(await claim(spool, Work.SUBMIT), State.SUBMITTING, keep=True)
 
 
 async def submitted(spool: Spool, **how) -> Fax:
@@ -54,10 +54,10 @@ async def submitted(spool: Spool, **how) -> Fax:
 async def ended(spool: Spool, state: State = State.DELIVERED, **how) -> Fax:
     """A fax whose outcome is known, unclaimed, its reply owed."""
     await submitted(spool, **how)
-    return await spool.advance(await claim(spool, POLL), state, status="2.0.0")
+    return await spool.advance(await claim(spool, Work.POLL), state, status="2.0.0")
 
 
 async def replied(spool: Spool, state: State = State.DELIVERED, **how) -> Fax:
     """A fax on which nobody needs to act any more."""
     await ended(spool, state, **how)
-    return await spool.replied(await claim(spool, REPLY), "sent")
+    return await spool.replied(await claim(spool, Work.REPLY), "sent")

@@ -12,13 +12,12 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
-from sqlalchemy.exc import OperationalError
 
 from mail2fax import httpd, log, node
 from mail2fax.config import Settings
 from mail2fax.health import Health
 from mail2fax.model import Envelope, Receipt, Recipient, State
-from mail2fax.spool import operator
+from mail2fax.spool import SpoolUnavailable, operator
 from mail2fax.spool.database.schema import faxes
 from mail2fax.web import app, metrics
 from tests.conftest import Bridge
@@ -146,7 +145,7 @@ async def test_a_database_that_is_away_is_told(site, spool, monkeypatch):
     """Without the database: not ready, still healthy, counters still served, and the page says so in words."""
 
     async def broken(*_: object) -> None:
-        raise OperationalError("SELECT 1", None, Exception("no route to host"))
+        raise SpoolUnavailable("no route to host", passing=True)
 
     monkeypatch.setattr(spool, "read", broken)
     assert (await site.get("/readyz")).json()["reasons"] == ["database does not answer"]

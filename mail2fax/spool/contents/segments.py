@@ -14,8 +14,8 @@ import weakref
 from pathlib import Path
 from typing import NamedTuple
 
-from mail2fax.spool.database import rows
-from mail2fax.spool.database.journal import sync_data, sync_folder
+from mail2fax.spool.database.fsync import sync_data, sync_folder
+from mail2fax.spool.database.ids import new_id
 
 _LONGEST = 64 * 1024 * 1024  # bytes after which another is begun: so much stays on disk for the sake of one mail
 
@@ -31,7 +31,7 @@ class Segment:
     """One file, appended to by one thread and synced by any. Closed when nobody has to do with it any more."""
 
     def __init__(self, folder: Path) -> None:
-        self.name = f"segment-{rows.new_id()}"
+        self.name = f"segment-{new_id()}"
         self._folder: Path | None = folder  # None when the name is on disk
         self._file = os.open(folder / self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         weakref.finalize(self, os.close, self._file)

@@ -1,7 +1,7 @@
-"""SQLite's log is copied into the database by a thread of its own, so that no 250 waits for it.
+"""SQLite's WAL is copied into the database by a thread of its own, so that no 250 waits for it.
 
 SQLite lets whoever commits do it, every so many pages: at 100 KB a mail that was a quarter of the writer's time, and
-the hundredth mail waited 40 ms. The log begins anew only once all of it was copied, which never happens while somebody
+the hundredth mail waited 40 ms. The WAL begins anew only once all of it was copied, which never happens while somebody
 writes: so when it has become long, the last few pages are copied while the writer waits.
 """
 
@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from mail2fax.spool.database.journal import Turn
 
 _COMMITS = 32  # between two checkpoints: each costs two fsyncs
-_LONG = 4_000  # pages after which the log is to begin anew
+_LONG = 4_000  # pages after which the WAL is to begin anew
 _READERS = 100  # milliseconds that readers have to be done, while nobody writes
 _PAUSE = 0.5  # seconds until a checkpoint that failed, as on a full disk, is tried again
 
@@ -41,7 +41,7 @@ class Checkpoints:
             self._due.set()
 
     def empty(self) -> None:
-        """Leave nothing in the log: it still holds what was deleted from the database."""
+        """Leave nothing in the WAL: it still holds what was deleted from the database."""
         self._emptying.set()
         self._due.set()
 
@@ -61,7 +61,7 @@ class Checkpoints:
             self._stopping.wait(_PAUSE)
 
     def _count_anew(self) -> None:
-        """Counted from the end of a copy, so that the log has begun anew before the next: see docs/decisions.md."""
+        """Counted from the end of a copy, so that the WAL has begun anew before the next: see docs/decisions.md."""
         self._commits = 0
         self._due.clear()
         if self._stopping.is_set():  # it may have been `close` that was forgotten
@@ -72,14 +72,14 @@ class Checkpoints:
             pages = _copy(connection)
             if pages >= _LONG:
                 with self._turn:
-                    _copy(connection)  # what was written meanwhile: the next transaction begins the log anew
+                    _copy(connection)  # what was written meanwhile: the next transaction begins the WAL anew
             if self._emptying.is_set():
                 self._emptying.clear()
                 if not self._emptied(connection):
                     self._emptying.set()
 
     def _emptied(self, connection: PoolProxiedConnection) -> bool:
-        """Cut the log off, unless somebody reads in it: the next checkpoint tries again."""
+        """Cut the WAL off, unless somebody reads in it: the next checkpoint tries again."""
         with self._turn, contextlib.closing(connection.cursor()) as cursor:
             patience = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
             cursor.execute(f"PRAGMA busy_timeout={_READERS}")
@@ -90,7 +90,7 @@ class Checkpoints:
 
 
 def _copy(connection: PoolProxiedConnection) -> int:
-    """Copy what can be copied: PASSIVE waits for nobody, and nobody for it. Pages that the log holds."""
+    """Copy what can be copied: PASSIVE waits for nobody, and nobody for it. Pages that the WAL holds."""
     with contextlib.closing(connection.cursor()) as cursor:
         cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
         _, pages, _ = cursor.fetchone() or (0, 0, 0)

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
 
 from mail2fax.spool.database.checkpoint import Checkpoints
+from mail2fax.spool.database.engine import sqlite_path
 from mail2fax.spool.database.journal import FileJournal, Journal, ServerJournal
-from mail2fax.spool.database.schema import sqlite_path
+from mail2fax.spool.database.unavailable import SpoolUnavailable, mapped
 from mail2fax.spool.database.wakeup import Listener, Wakeups, announce
 from mail2fax.spool.database.writer import Bulk, Writer
 
@@ -28,53 +28,55 @@ P = ParamSpec("P")
 
 
 class Database:
-    """Runs functions of a connection."""
+    """Runs functions of a connection. Raises SpoolUnavailable where the database cannot."""
 
     def __init__(self, engine: Engine, patience: float) -> None:
         """`patience`: seconds that `surely` waits for a database that is away."""
         self._patience = patience
-        self._engine = engine
+        self.engine = engine
         self._reading = engine.execution_options(reading=True)
         path = sqlite_path(engine)
-        self._journal: Journal = FileJournal(engine, path, _WRITERS) if path else ServerJournal(engine)
-        self._writer = Writer(self._journal, _WRITERS)
+        self.journal: Journal = FileJournal(engine, path, _WRITERS) if path else ServerJournal(engine)
+        self._writer = Writer(self.journal, _WRITERS)
         self._readers = ThreadPoolExecutor(_READERS, "reader")
         self._wakeups = Wakeups()
-        self._ear: Listener | None = None
+        self._listener: Listener | None = None
         self._checkpoints: Checkpoints | None = None
 
-    def keep_log_short(self) -> None:
-        """Have SQLite's log copied beside the writing."""
-        self._checkpoints = Checkpoints(self._engine, self._journal.turn)
+    def keep_wal_short(self) -> None:
+        """Have SQLite's WAL copied beside the writing."""
+        self._checkpoints = Checkpoints(self.engine, self.journal.turn)
         self._writer.after_commit = self._checkpoints.note
 
-    def empty_log(self) -> None:
-        """Have nothing stay in SQLite's log of what was deleted."""
+    def empty_wal(self) -> None:
+        """Have nothing stay in SQLite's WAL of what was deleted."""
         if self._checkpoints:
             self._checkpoints.empty()
 
     def listen(self) -> None:
         """Hear what other nodes of a PostgreSQL announce."""
         loop = asyncio.get_running_loop()
-        self._ear = Listener(self._engine, lambda work: loop.call_soon_threadsafe(self._wakeups.wake, work))
+        self._listener = Listener(self.engine, lambda work: loop.call_soon_threadsafe(self._wakeups.wake, work))
 
     def close(self) -> None:
         """Write what was asked for, then end the threads."""
-        if self._ear:
-            self._ear.close()
+        if self._listener:
+            self._listener.close()
         self._writer.close()
         if self._checkpoints:
             self._checkpoints.close()
-        self._journal.close()
+        self.journal.close()
         self._readers.shutdown()
 
     async def change(self, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function of a connection in the writer's next transaction; back once it is on disk."""
-        return await self._writer.do(lambda connection: operation(connection, *args, **kwargs))
+        with mapped():
+            return await self._writer.do(lambda connection: operation(connection, *args, **kwargs))
 
     async def change_together(self, bulk: Bulk[Item, T], item: Item) -> T:
         """As `change`, but whatever waits for the same bulk operation by then is written by one call of it."""
-        return await self._writer.do_with_others(bulk, item)
+        with mapped():
+            return await self._writer.do_with_others(bulk, item)
 
     async def hand_on(
         self, work: str, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -86,7 +88,8 @@ class Database:
             announce(connection, work)
             return result
 
-        result = await self._writer.do(announced)
+        with mapped():
+            result = await self._writer.do(announced)
         self._wakeups.wake(work)
         return result
 
@@ -99,23 +102,24 @@ class Database:
             with self._reading.connect() as connection:
                 return question(connection, *arguments, **options)
 
-        return await asyncio.get_running_loop().run_in_executor(self._readers, ask)
+        with mapped():
+            return await asyncio.get_running_loop().run_in_executor(self._readers, ask)
 
-    async def _surely(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def surely(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write what nobody else knows: a database that is away is waited for, as long as a lease lasts."""
         clock = asyncio.get_running_loop().time
         patience = clock() + self._patience
         while True:
             try:
                 return await write()
-            except (OperationalError, OSError):  # the database's, and the disk's that keeps its log
-                if clock() > patience:
+            except (SpoolUnavailable, OSError) as error:  # the database's, and the disk's that keeps its WAL
+                if clock() > patience or not getattr(error, "passing", True):
                     raise
                 await asyncio.sleep(_AWAY)
 
-    def wake(self, work: str) -> None:
-        """There may be work of this kind."""
-        self._wakeups.wake(work)
+    def wake(self, work: str, seconds: float = 0.0) -> None:
+        """There may be work of this kind, now or in so many seconds."""
+        self._wakeups.wake_in(work, seconds)
 
     async def wait(self, work: str, seconds: float) -> None:
         """Back when there may be work of this kind, or after so many seconds."""

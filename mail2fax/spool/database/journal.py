@@ -1,9 +1,9 @@
-"""How a commit gets on disk: PostgreSQL sees to it itself, of SQLite's log it is seen to here.
+"""How a commit gets on disk: PostgreSQL sees to it itself, of SQLite's WAL it is seen to here.
 
 SQLite lets nobody write while one commit waits for the disk. Here a commit is handed to the operating system, the
 next writer takes its turn, and each then waits for the disk by itself (docs/performance.md has what that gains).
 
-That it is safe: the log grows at its end, so a sync makes durable whatever was committed before it; what was committed
+That it is safe: the WAL grows at its end, so a sync makes durable whatever was committed before it; what was committed
 and not synced was promised to nobody, and may be there or not after a power cut (sqlite.org/wal.html, and
 walformat.html on recovery: up to the last commit whose checksums are whole).
 """
@@ -19,16 +19,9 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Engine
 
+from mail2fax.spool.database.fsync import NotOnDisk, sync_data, sync_folder
+
 Turn = contextlib.AbstractContextManager[object]
-
-
-class NotOnDisk(OSError):  # noqa: N818 -- what it says is the error
-    """It is committed and can be read, but may be gone after a power cut."""
-
-    @classmethod
-    def because(cls, error: BaseException) -> "NotOnDisk":
-        """With the number that tells a full disk from a broken one."""
-        return cls(getattr(error, "errno", None), getattr(error, "strerror", None) or str(error))
 
 
 class Journal(Protocol):
@@ -87,16 +80,16 @@ class FileJournal:
         self._engine = engine
         self._path = database.with_name(database.name + "-wal")
         # One connection for all turns: each has a cache of its own, which another one's writing would make worthless.
-        # It stays open to the end: as long as it is, the log stays the file that it is.
+        # It stays open to the end: as long as it is, the WAL stays the file that it is.
         self._connection: Connection | None = None
         # Descriptors, as many as may sync at once, open from the start: the kernel tells each of them, once, that
         # writing has failed since it was used last.
         self._threads = threads
-        self._logs: SimpleQueue[int] = SimpleQueue()
+        self._descriptors: SimpleQueue[int] = SimpleQueue()
         self._failed = False
 
     def distrust(self) -> None:
-        """Have all of the log written once more before anything is promised."""
+        """Have all of the WAL written once more before anything is promised."""
         self._failed = True
 
     @contextlib.contextmanager
@@ -111,37 +104,37 @@ class FileJournal:
 
     def sync(self) -> None:
         """Back when every transaction that has ended is on disk."""
-        descriptor = self._logs.get()
+        descriptor = self._descriptors.get()
         try:
             sync_data(descriptor)
         except Exception as error:
             self._failed = True
             raise NotOnDisk.because(error) from error
         finally:
-            self._logs.put(descriptor)
+            self._descriptors.put(descriptor)
 
     def close(self) -> None:
-        """Close the connection and the log."""
+        """Close the connection and the WAL."""
         if self._connection:
             self._connection.invalidate()  # closed, not back to the pool, where others expect synchronous=FULL
             self._connection.close()
-        while not self._logs.empty():
-            os.close(self._logs.get())
+        while not self._descriptors.empty():
+            os.close(self._descriptors.get())
 
     def _connect(self) -> Connection:
         connection = self._engine.connect()
         with _told(), contextlib.closing(connection.connection.cursor()) as cursor:
             cursor.execute("PRAGMA synchronous=NORMAL")  # without the sync in COMMIT, with all that keep the file whole
-            cursor.execute("SELECT 1 FROM sqlite_schema").fetchone()  # makes the log
+            cursor.execute("SELECT 1 FROM sqlite_schema").fetchone()  # makes the WAL
         sync_folder(self._path.parent)  # its name must survive as well
-        for _ in range(self._threads - self._logs.qsize()):
-            self._logs.put(os.open(self._path, os.O_RDONLY))
+        for _ in range(self._threads - self._descriptors.qsize()):
+            self._descriptors.put(os.open(self._path, os.O_RDONLY))
         return connection
 
     def _rewrite(self, connection: Connection) -> None:
         """After a failed sync the kernel takes for written what is not: have all of it written once more, elsewhere.
 
-        TRUNCATE copies the log into the database, syncs that, and begins the log anew.
+        TRUNCATE copies the WAL into the database, syncs that, and begins the WAL anew.
         """
         with _told(), contextlib.closing(connection.connection.cursor()) as cursor:
             busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -150,22 +143,10 @@ class FileJournal:
         self._failed = False
 
 
-sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has only the one
-
-
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
     """The driver's own errors, as those of the disk that is behind them."""
     try:
         yield
     except sqlite3.Error as error:
-        raise OSError(f"the database's log: {error}") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Back when the names in a folder are on disk. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        raise OSError(f"the database's WAL: {error}") from error

@@ -1,25 +1,11 @@
 """Rows of the spool's tables to the facts of the model, and back. Pure."""
 
 import json
-import random
-import secrets
-import time
 from typing import Any
 
 from sqlalchemy import RowMapping
 
 from mail2fax.model import Envelope, Event, Fate, Fax, Headers, Message, Notice, Part, Reason, State
-
-# Crockford's alphabet: no I, L, O or U, so that an id can be read out on the phone.
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_EPOCH_2020 = 1_577_836_800
-_chance = random.Random(secrets.randbits(256))  # noqa: S311 -- ids must differ, not be secret; asking the system costs ten times as much
-
-
-def new_id() -> str:
-    """A queue id of 13 characters: six of time, so that ids sort by age, and seven by chance."""
-    number = int(time.time()) - _EPOCH_2020 << 35 | _chance.getrandbits(35)
-    return "".join([_ALPHABET[number >> shift & 31] for shift in range(60, -1, -5)])
 
 
 def dump(value: Any) -> str | None:
@@ -72,6 +58,11 @@ def fax(row: RowMapping) -> Fax:
 
 def _notify(text: str | None) -> frozenset[str] | None:
     return None if text is None else frozenset(text.split(",")) - {""}
+
+
+def notify_row(notify: frozenset[str] | None) -> str | None:
+    """The column `notify`."""
+    return None if notify is None else ",".join(sorted(notify))
 
 
 def message(row: RowMapping) -> Message:

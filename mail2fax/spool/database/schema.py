@@ -1,11 +1,10 @@
-"""The spool's tables, and the engine that opens them: SQLite for one node, PostgreSQL for several.
+"""The spool's tables.
 
 Moments are seconds since 1970 by the database's own clock: `now()` is the only clock that leases and due
 times know, so that nodes with clocks apart agree. The CHECK constraints refuse rows that no state allows.
 """
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -14,7 +13,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Double,
-    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -24,19 +22,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
-    event,
+    text,
 )
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.pool import QueuePool
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from mail2fax.model import FINAL, State
-
-LONGEST_LOG = 32_000  # pages of SQLite's log after which whoever commits copies it, should `checkpoint` not keep up
-BUSY_SECONDS = 10  # how long SQLite waits for a command line tool that is writing
 
 
 class now(FunctionElement[float]):  # noqa: N801 -- reads as the SQL function it is
@@ -76,6 +68,7 @@ metadata = MetaData()
 
 _states = ", ".join(f"'{state}'" for state in State)
 _final = ", ".join(f"'{state}'" for state in sorted(FINAL))
+_undeliverable = text("reply = 'undeliverable'")
 
 messages = Table(
     "messages",
@@ -144,9 +137,8 @@ faxes = Table(
     Index("faxes_number", "number", "received_at"),
     Index("faxes_received", "received_at"),
     Index("faxes_ref", "provider_ref"),
-    # Few of many: the status page counts them at every look. The migration says which, WHERE reply = 'undeliverable':
-    # to be told here, it would load PostgreSQL's dialect into every node, a twentieth of the start.
-    Index("faxes_undeliverable", "received_at"),
+    # Few of many: the status page counts them at every look.
+    Index("faxes_undeliverable", "received_at", sqlite_where=_undeliverable, postgresql_where=_undeliverable),
 )
 
 events = Table(
@@ -231,61 +223,3 @@ shared = Table(
     Column("name", String(40), primary_key=True),
     Column("value", Text, nullable=False),
 )
-
-
-def open_engine(url: str, password: str = "") -> Engine:
-    """An engine for `[spool] url`; nothing is connected yet."""
-    target = make_url(url)
-    if target.get_backend_name() == "sqlite":
-        return _sqlite(target)
-    if password:
-        target = target.set(password=password)
-    target = target.set(drivername="postgresql+psycopg")
-    return create_engine(
-        target,
-        pool_size=8,
-        max_overflow=4,
-        pool_pre_ping=True,
-        paramstyle="format",  # parameters by their place, as SQLite's: what is compiled once serves both
-        hide_parameters=True,
-        connect_args={"connect_timeout": 10},
-    )
-
-
-def sqlite_path(engine: Engine) -> Path | None:
-    """The file of an SQLite spool; None for a database server."""
-    return Path(engine.url.database or "spool.db") if engine.dialect.name == "sqlite" else None
-
-
-def make_room(engine: Engine) -> None:
-    """Make the folder and the file of an SQLite spool, for our eyes only."""
-    path = sqlite_path(engine)
-    if path:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.chmod(0o600)  # also one that somebody else made; SQLite gives its log the mode of the database
-
-
-def _sqlite(target: URL) -> Engine:
-    engine = create_engine(
-        target,
-        poolclass=QueuePool,
-        pool_size=5,  # the writer, three readers, the checkpoints
-        hide_parameters=True,  # the text of an error must not hold what a mail said
-        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
-    )
-
-    @event.listens_for(engine, "connect")
-    def _pragmas(connection: Any, _record: Any) -> None:
-        # FULL: a COMMIT stands behind an fsync of the log; for the writer's own connection `journal` sees to that.
-        log = f"wal_autocheckpoint={LONGEST_LOG}"
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", log):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        # Take the write lock at once where one will write: a later upgrade could fail half-way.
-        mode = "DEFERRED" if connection.get_execution_options().get("reading") else "IMMEDIATE"
-        connection.exec_driver_sql(f"BEGIN {mode}")
-
-    return engine

@@ -25,7 +25,7 @@ def upgrade(engine: Engine) -> tuple[str, str]:
     """
     with engine.connect() as connection:
         before = current(connection)
-    if before == HEAD or before > HEAD:
+    if before >= HEAD:
         return before, before
     # Here, since most starts find the schema as it should be, and Alembic takes a moment to load.
     from alembic import command  # noqa: PLC0415
@@ -38,13 +38,6 @@ def upgrade(engine: Engine) -> tuple[str, str]:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     return before, HEAD
-
-
-def newest() -> str:
-    """The newest revision among the files."""
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
-
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 
 def _config() -> "Config":

@@ -1,0 +1,15 @@
+"""What both databases are told in words of their own, and the clock that they tell."""
+
+from sqlalchemy import Connection, Insert, Table, type_coerce
+from sqlalchemy.dialects import postgresql, sqlite
+
+from mail2fax.spool.database.schema import Moment, now
+
+CLOCK = type_coerce(now(), Moment()).label("clock")
+
+
+def unless_known(connection: Connection, table: Table) -> Insert:
+    """An insert that passes over rows whose key is there already, in the database's own dialect."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
