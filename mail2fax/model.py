@@ -87,6 +87,7 @@ class Reason(StrEnum):
     UNSUPPORTED = "unsupported"  # detail: kind
     UNDECODABLE = "undecodable"  # the transfer encoding is broken
     ENCRYPTED_MAIL = "encrypted-mail"  # S/MIME or PGP encrypted
+    SPLIT_MAIL = "split-mail"  # one piece of a mail that was cut into several (message/partial)
     NOT_REACHABLE = "not-reachable"  # inside a container that cannot be opened (OLE object in winmail.dat, zip)
     # -- a part of the mail: ignored
     MAIL_TEXT = "mail-text"
@@ -96,6 +97,7 @@ class Reason(StrEnum):
     CRYPTO_SIGNATURE = "crypto-signature"
     DELIVERY_REPORT = "delivery-report"
     CONTACT_CARD = "contact-card"
+    ENCLOSED = "enclosed"  # a file inside a PDF whose pages do not show it
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Part:
     reason: Reason | None = None  # None only when faxed
     detail: Mapping[str, Any] = field(default_factory=dict)
     pages: int | None = None
-    notes: tuple[str, ...] = ()  # what was done to it: "shrunk", "turned", "repaired", "rastered", "flattened"
+    notes: tuple[str, ...] = ()  # what was done to it: "shrunk", "turned", …; templates/reply/account.jinja has them all
 
 
 @dataclass(frozen=True, slots=True)
