@@ -97,6 +97,7 @@ class Reason(StrEnum):
     CRYPTO_SIGNATURE = "crypto-signature"
     DELIVERY_REPORT = "delivery-report"
     CONTACT_CARD = "contact-card"
+    OPENED = "opened"  # a folder of documents, which are listed themselves
     ENCLOSED = "enclosed"  # a file inside a PDF whose pages do not show it
 
 
@@ -129,7 +130,9 @@ class Part:
     reason: Reason | None = None  # None only when faxed
     detail: Mapping[str, Any] = field(default_factory=dict)
     pages: int | None = None
-    notes: tuple[str, ...] = ()  # what was done to it: "shrunk", "turned", …; templates/reply/account.jinja has them all
+    notes: tuple[
+        str, ...
+    ] = ()  # what was done to it: "shrunk", "turned", …; templates/reply/account.jinja has them all
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The whole of step 2 inside a worker: one mail in, its documents and the account of every part out.
 
-    mime.take_apart -> each part as sheets of fax pages -> cover page, join -> files
+    mime.take_apart -> each part, and what is inside of it, as sheets of fax pages -> cover page, join -> files
 
 A fax short of pages is worse than a bounce: if a part that was meant to be faxed cannot be, nothing of the mail is.
 Meant is what is or claims to be a PDF, and what [documents] convert asks for. Anything else, such as a Word file beside
@@ -9,17 +9,21 @@ a PDF, is named in the account as refused, and the rest is faxed without it.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mail2fax.documents import mime
 from mail2fax.documents.mime import Item, Mail
 from mail2fax.documents.orders import Made, MadeDocument, Task
 from mail2fax.documents.pages import fit, images, office, raster, typeset
+from mail2fax.documents.pages.enclosed import Enclosed
 from mail2fax.documents.pages.fit import Sheets
 from mail2fax.model import Fate, Part, Permanent, Reason
 
 _PDF = "application/pdf"
+_FILE = "application/octet-stream"
+_MOST_UNPACKED = 134_217_728  # bytes of all files inside of portfolios
+_DEEPEST = 5  # portfolios within portfolios
 _TEXT = 500  # characters of the mail's text that are handed on
 _CONVERT = {"image": "images", "text": "text", "office": "office"}  # what [documents] convert calls each kind
 
@@ -42,6 +46,16 @@ def make(task: Task, *, careful: bool = False, report: Callable[[Made], None] = 
     return replace(made, text=mail.text[:_TEXT])
 
 
+@dataclass(slots=True)
+class _Line:
+    """A line of the account, and what it is about."""
+
+    item: Item
+    meant: bool  # the sender, as far as the settings go along, meant it to be faxed
+    part: Part
+    depth: int = 0  # how many documents it was found in
+
+
 class _Assembly:
     """One mail on its way: the account as it stands, and the sheets that are ready."""
 
@@ -49,18 +63,24 @@ class _Assembly:
         self._task = task
         self._mail = mail
         self._careful = careful
-        self._account = [item.part for item in mail.items]
-        self._meant = [self._is_meant(item) for item in mail.items]
+        self._lines = [self._line(item) for item in mail.items]
+        self._unpacked = 0  # bytes of what was found inside of documents
         self._ready: list[Sheets] = []
 
     def make(self, report: Callable[[Made], None]) -> Made:
         """Every part in turn, then the documents, if every part came through."""
-        for index, item in enumerate(self._mail.items):
-            if self._meant[index] and item.kind:
-                self._account[index] = _refused(item.part, Reason.TOO_COMPLEX)
+        at = 0
+        while at < len(self._lines):  # it grows by what is found inside of documents
+            line = self._lines[at]
+            at += 1
+            if line.meant and line.item.kind:
+                line.part = _refused(line.item.part, Reason.TOO_COMPLEX)
                 report(self._made())
-                self._account[index] = self._turn(item)
+                self._lines[at:at] = self._turn(line)
         return self._made()
+
+    def _line(self, item: Item, depth: int = 0) -> _Line:
+        return _Line(item, self._is_meant(item), item.part, depth)
 
     def _is_meant(self, item: Item) -> bool:
         """Whether the sender, as far as the settings go along, meant this part to be faxed."""
@@ -71,22 +91,50 @@ class _Assembly:
             return False
         return part.reason is Reason.NOT_A_PDF or part.kind == _PDF or part.name.lower().endswith(".pdf")
 
-    def _turn(self, item: Item) -> Part:
-        """The part's line in the account after it was made into sheets, or could not be."""
+    def _turn(self, line: _Line) -> list[_Line]:
+        """Make a part into sheets, or say in its line why not. What was found inside of it are lines of their own."""
+        item = line.item
         try:
             sheets = self._sheets(item)
+            found = self._found(line, sheets.enclosed)
         except Permanent as verdict:
-            return _refused(item.part, verdict.reason, verdict.detail)
+            line.part = _refused(item.part, verdict.reason, verdict.detail)
+            return []
         except MemoryError:
-            return _refused(item.part, Reason.TOO_COMPLEX)
+            line.part = _refused(item.part, Reason.TOO_COMPLEX)
+            return []
         except Exception:
             # The first time the pool logs it as a fault of ours and asks for care; then it is the file's.
             if not self._careful:
                 raise
-            return _refused(item.part, Reason.DAMAGED)
+            line.part = _refused(item.part, Reason.DAMAGED)
+            return []
+        part = replace(item.part, detail=_origin(item.part))
+        if sheets.enclosed.notice and found:
+            line.meant = False
+            line.part = replace(part, fate=Fate.IGNORED, reason=Reason.OPENED)
+            return found
         self._ready.append(sheets)
-        part = replace(item.part, fate=Fate.FAXED, reason=None)
-        return replace(part, detail=_origin(part), pages=sheets.pages, notes=sheets.notes)
+        line.part = replace(part, fate=Fate.FAXED, reason=None, pages=sheets.pages, notes=sheets.notes)
+        return found
+
+    def _found(self, line: _Line, enclosed: Enclosed) -> list[_Line]:
+        """Lines for the files inside of a document: a portfolio's are attachments, others are named."""
+        if not enclosed.portfolio:
+            inside = _origin(line.item.part) | {"inside": line.item.part.name}
+            parts = (
+                Part(mime.printable(file.name), _FILE, file.size, Fate.IGNORED, Reason.ENCLOSED, inside)
+                for file in enclosed.files
+            )
+            return [self._line(Item(part)) for part in parts]
+        self._unpacked += sum(len(file.data) for file in enclosed.files)
+        if self._unpacked > _MOST_UNPACKED or line.depth == _DEEPEST:
+            raise Permanent(Reason.TOO_COMPLEX, "5.6.0")
+        return [
+            self._line(item, line.depth + 1)
+            for file in enclosed.files
+            for item in mime.found_inside(line.item.part.name, file.name, file.data)
+        ]
 
     def _sheets(self, item: Item) -> Sheets:
         task, data = self._task, item.data
@@ -106,10 +154,10 @@ class _Assembly:
             return Made(self._mail.headers, self._withheld(reason), reason=reason, detail=detail)
         faxes = [self._ready] if self._task.several == "merge" else [[sheets] for sheets in self._ready]
         documents = (self._document(number, fax) for number, fax in enumerate(faxes, start=1))
-        return Made(self._mail.headers, tuple(self._account), tuple(documents))
+        return Made(self._mail.headers, tuple(line.part for line in self._lines), tuple(documents))
 
     def _verdict(self) -> tuple[Reason | None, Mapping[str, Any]]:
-        meant = [part for part, meant in zip(self._account, self._meant, strict=True) if meant]
+        meant = [line.part for line in self._lines if line.meant]
         refused = [part for part in meant if part.fate is Fate.REFUSED]
         if not meant:
             return Reason.NOTHING_FAXABLE, {}
@@ -125,8 +173,9 @@ class _Assembly:
     def _withheld(self, reason: Reason) -> tuple[Part, ...]:
         """The account when nothing is faxed: parts without fault were withheld because of the others."""
         why = Reason.TOO_MANY_PAGES if reason is Reason.TOO_MANY_PAGES else Reason.PART_REFUSED
+        parts = (line.part for line in self._lines)
         return tuple(
-            replace(part, fate=Fate.REFUSED, reason=why) if part.fate is Fate.FAXED else part for part in self._account
+            replace(part, fate=Fate.REFUSED, reason=why) if part.fate is Fate.FAXED else part for part in parts
         )
 
     def _document(self, number: int, fax: Iterable[Sheets]) -> MadeDocument:

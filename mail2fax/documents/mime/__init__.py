@@ -11,11 +11,11 @@ from hashlib import sha256
 
 from mail2fax.documents.mime import own_text, tree, verdict
 from mail2fax.documents.mime.entity import whole
-from mail2fax.documents.mime.fields import headers
+from mail2fax.documents.mime.fields import headers, printable
 from mail2fax.documents.mime.parts import Item, Kind, Leaf, Mail, MimeLimits
 from mail2fax.model import Reason
 
-__all__ = ["Item", "Kind", "Mail", "MimeLimits", "take_apart"]
+__all__ = ["Item", "Kind", "Mail", "MimeLimits", "found_inside", "printable", "take_apart"]
 
 _USUAL = MimeLimits()
 
@@ -27,6 +27,11 @@ def take_apart(content: bytes, limits: MimeLimits = _USUAL) -> Mail:
     shown = verdict.shown_in_text(leaves)
     items = [verdict.judge(leaf, shown) for leaf in leaves]
     return Mail(headers(message.fields), tuple(_once(leaves, items)), own_text.written(leaves))
+
+
+def found_inside(container: str, name: str, data: bytes, limits: MimeLimits = _USUAL) -> tuple[Item, ...]:
+    """The account of a file that a document held, as if it were attached. Raises Permanent: MAIL_BOMB."""
+    return tuple(verdict.judge(leaf, frozenset()) for leaf in tree.leaves_of(name, data, container, limits))
 
 
 def _once(leaves: Sequence[Leaf], items: Sequence[Item]) -> Iterator[Item]:

@@ -56,6 +56,12 @@ def leaves(mail: Entity, limits: MimeLimits) -> Iterator[Leaf]:
     return _Dissection(limits).entity(mail, _Place())
 
 
+def leaves_of(name: str, data: bytes, inside: str, limits: MimeLimits) -> Iterator[Leaf]:
+    """Every leaf of a file that was found in something else than a mail. Raises Permanent: MAIL_BOMB."""
+    dissection = _Dissection(limits)
+    return dissection.file(replace(_A_FILE, name=printable(name)), dissection.keep(data), _Place(inside=inside))
+
+
 class _Dissection:
     """One mail being taken apart, and what it has cost so far."""
 

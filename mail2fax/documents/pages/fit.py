@@ -11,7 +11,7 @@ converter is not known, a reader of 2001 can parse that, and it costs a few per 
 import io
 import warnings
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pikepdf
@@ -19,7 +19,9 @@ from pikepdf import Array, Dictionary, Name, Stream
 from PIL import Image
 
 from mail2fax.documents.pages import flattening, inspection, letter, raster
+from mail2fax.documents.pages.enclosed import Enclosed, enclosed
 from mail2fax.documents.pages.inspection import Source, refusal
+from mail2fax.documents.pages.layers import Layers
 from mail2fax.documents.pages.letter import Box, Geometry, Placement
 from mail2fax.documents.pages.pdfium import Document, EngineError, Page
 from mail2fax.model import Reason
@@ -37,6 +39,9 @@ _NOT_DRAWING = frozenset(
 _OTHER_FILE = ("/F", "/FFilter", "/FDecodeParms")  # of a stream whose bytes are elsewhere
 
 
+_NOTHING = Enclosed()
+
+
 @dataclass(frozen=True, slots=True)
 class Sheets:
     """A PDF of fax pages."""
@@ -44,6 +49,7 @@ class Sheets:
     data: bytes
     pages: int
     notes: tuple[str, ...] = ()  # of "repaired", "flattened", "rastered", "turned", "shrunk", "tiny", "blank"
+    enclosed: Enclosed = _NOTHING  # what the original carried besides its pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
     Raises Permanent as `inspection.inspect` does.
     """
     source = inspection.inspect(data, max_pages=max_pages, careful=careful)
+    carried = enclosed(source)
     sheets = [_sheet(page, page_size) for page in source.geometries]
     notes = ["repaired"] * source.repaired + ["flattened"] * source.annotated
     new, unreadable = _lay(_flat(source), sheets)
@@ -83,7 +90,7 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
             _replace(new, index, picture)
         written = _saved(new)
     notes += ["rastered"] * bool(pictures) + _seen(sheets) + ["blank"] * blank
-    return Sheets(written, len(sheets), tuple(notes))
+    return Sheets(written, len(sheets), tuple(notes), carried)
 
 
 def join(documents: Sequence[bytes]) -> bytes:
@@ -91,7 +98,7 @@ def join(documents: Sequence[bytes]) -> bytes:
     if len(documents) == 1:
         return documents[0]
     new = pikepdf.Pdf.new()
-    layers = _Layers(new)
+    layers = Layers(new)
     for document in documents:
         with pikepdf.open(io.BytesIO(document)) as old:
             new.pages.extend(old.pages)
@@ -136,7 +143,7 @@ def _lay(flat: pikepdf.Pdf, sheets: Sequence[_Sheet]) -> tuple[pikepdf.Pdf, froz
         box = sheet.page.box  # what qpdf put there is the TrimBox, and flattening may have changed the others
         drawing.BBox = Array([round(corner, 4) for corner in (box.left, box.bottom, box.right, box.top)])
         new.pages.append(_page(new, new.copy_foreign(drawing), sheet.placed.matrix, sheet.size))
-    layers = _Layers(new)
+    layers = Layers(new)
     layers.copy(flat)
     layers.write()
     _strip(new)
@@ -167,53 +174,28 @@ def _page(new: pikepdf.Pdf, drawing: pikepdf.Object, matrix: letter.Matrix, size
     )
 
 
-class _Layers:
-    """Optional content: what its author has switched off must not appear in a fax."""
-
-    def __init__(self, new: pikepdf.Pdf) -> None:
-        self._new = new
-        self._all: list[pikepdf.Object] = []
-        self._off: list[pikepdf.Object] = []
-
-    def copy(self, old: pikepdf.Pdf) -> None:
-        """Take over the layers of a document whose pages were taken over."""
-        layers = old.Root.get("/OCProperties")
-        if not isinstance(layers, Dictionary):
-            return
-        groups = _groups(layers, "/OCGs")
-        default = layers.get("/D")
-        off = _groups(default, "/OFF")
-        if isinstance(default, Dictionary) and default.get("/BaseState") == Name.OFF:
-            on = {group.objgen for group in _groups(default, "/ON")}
-            off = [group for group in groups if group.objgen not in on]
-        self._all += map(self._new.copy_foreign, groups)
-        self._off += map(self._new.copy_foreign, off)
-
-    def write(self) -> None:
-        """ISO 32000-1 section 8.11.4: which layers there are, and which are off."""
-        if self._all:
-            self._new.Root.OCProperties = Dictionary(
-                OCGs=Array(self._all), D=Dictionary(OFF=Array(self._off), Order=Array([]))
-            )
-
-
-def _groups(holder: object, key: str) -> list[pikepdf.Object]:
-    groups = holder.get(key) if isinstance(holder, Dictionary) else None
-    if not isinstance(groups, Array):
-        return []
-    return [group for group in groups if isinstance(group, Dictionary) and group.is_indirect]
-
-
 def _strip(new: pikepdf.Pdf) -> None:
-    """Take from every object what is not drawing."""
-    for thing in new.objects:
-        if isinstance(thing, Dictionary | Stream):
+    """Take from every object what is not drawing; but a font may be *named* /AA or /JS, whose name is nobody's key."""
+    things = [thing for thing in new.objects if isinstance(thing, Dictionary | Stream)]
+    names = {table.objgen for thing in things for table in _tables(thing) if table.is_indirect}
+    for thing in things:
+        if thing.objgen not in names:
             for key in _NOT_DRAWING.intersection(thing.keys()):
                 del thing[key]
         if isinstance(thing, Stream):
             for key in _OTHER_FILE:
                 if key in thing:
                     del thing[key]
+
+
+def _tables(thing: Dictionary | Stream) -> Iterator[Dictionary]:
+    """The dictionaries of an object whose keys are names of the author's choice (ISO 32000-1 section 7.8.3)."""
+    resources = thing.get("/Resources")
+    if isinstance(resources, Dictionary):
+        yield from (table for table in resources.as_dict().values() if isinstance(table, Dictionary))
+    for key in ("/CharProcs", "/Colorants"):
+        if isinstance(table := thing.get(key), Dictionary):
+            yield table
 
 
 def _sound(new: pikepdf.Pdf) -> tuple[bytes, bool]:
@@ -286,7 +268,7 @@ def _compare(
             with _original(before, index) as page, after.page(index) as made:
                 flattening.choose(before.form, page.raw)
                 seen = raster.compare(raster.sketch(page, sheet.page), raster.sketch(made, sheet.geometry))
-                if index in unreadable and seen.blank:
+                if seen.blank and (index in unreadable or page.undrawn_picture()):
                     raise refusal(Reason.DAMAGED, page=index + 1)
                 if index in unreadable or (seen.lost and not hollow):
                     pictures[index] = raster.stand_in(page, sheet.page)

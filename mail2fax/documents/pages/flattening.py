@@ -7,13 +7,12 @@ outside its one encoding); qpdf does it where PDFium died of the file.
 """
 
 import io
-import warnings
 
 import pikepdf
 import pypdfium2
 from pypdfium2 import raw as pdfium
 
-from mail2fax.documents.pages.inspection import inherited
+from mail2fax.documents.pages.inspection import inherited, saved
 
 # ISO 32000-1 table 165
 _HIDDEN = 1 << 1
@@ -59,11 +58,7 @@ def _self_contained(pdf: pikepdf.Pdf) -> bytes:
         for key in _INHERITED:
             if key not in page.obj and (value := inherited(page.obj, key)) is not None:
                 page.obj[key] = value
-    out = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", pikepdf.PageCopyWarning)  # fields that no form lists are flattened all the same
-        pdf.save(out, fix_metadata_version=False)
-    return out.getvalue()
+    return saved(pdf)
 
 
 def _flatten(form: pypdfium2.PdfFormEnv | None, page: pypdfium2.PdfPage) -> None:

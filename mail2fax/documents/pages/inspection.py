@@ -22,14 +22,15 @@ Pure, for a worker process. Refusals are `Permanent` with the reason a part of a
 import io
 import math
 import re
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pikepdf
 import pypdfium2
 from pypdfium2 import raw as pdfium
 
-from mail2fax.documents.pages import letter
+from mail2fax.documents.pages import layers, letter, line_ends
 from mail2fax.documents.pages.letter import Geometry
 from mail2fax.documents.pages.pdfium import Document, EngineError
 from mail2fax.model import Permanent, Reason
@@ -70,14 +71,36 @@ def inspect(data: bytes, *, max_pages: int, careful: bool = False) -> Source:
     if b"%PDF-" not in data[:_HEADER]:
         raise refusal(Reason.NOT_A_PDF)
     pdf = _qpdf(data)
+    warned = bool(pdf and pdf.get_warnings())  # they are forgotten as they are told
+    restored = line_ends.undone(data) if warned or pdf is None else None
+    if restored:
+        (data, pdf), warned = restored, False
     if pdf and len(pdf.pages) > max_pages:
         raise refusal(Reason.TOO_MANY_PAGES, pages=len(pdf.pages), limit=max_pages)
-    source = _alone(data, pdf) if careful else _compared(data, pdf, max_pages)
+    source = _alone(data, pdf, warned=warned) if careful else _compared(data, pdf, max_pages, warned=warned)
     if source.repaired and _cut_short(data, source.pdf):
+        raise refusal(Reason.DAMAGED)
+    if line_ends.changed(data, source.pdf, repaired=source.repaired):
         raise refusal(Reason.DAMAGED)
     if _dynamic_form(source.pdf):
         raise refusal(Reason.DYNAMIC_FORM)
-    return source
+    return _as_printed(replace(source, repaired=True) if restored else source)
+
+
+def _as_printed(source: Source) -> Source:
+    """The same with its layers as a printer has them."""
+    if not layers.settle(source.pdf):
+        return source
+    return replace(source, data=saved(source.pdf))
+
+
+def saved(pdf: pikepdf.Pdf) -> bytes:
+    """The document as it stands now, for PDFium."""
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pikepdf.PageCopyWarning)  # fields that no form lists are drawn all the same
+        pdf.save(out, fix_metadata_version=False)
+    return out.getvalue()
 
 
 def _qpdf(data: bytes) -> pikepdf.Pdf | None:
@@ -97,14 +120,14 @@ def _qpdf(data: bytes) -> pikepdf.Pdf | None:
     return pdf
 
 
-def _alone(data: bytes, pdf: pikepdf.Pdf | None) -> Source:
+def _alone(data: bytes, pdf: pikepdf.Pdf | None, *, warned: bool) -> Source:
     """With qpdf's word alone: it must have had nothing to repair."""
-    if pdf is None or not pdf.pages or pdf.get_warnings():
+    if pdf is None or not pdf.pages or warned:
         raise refusal(Reason.DAMAGED)
     return _source(data, pdf, drawable=False)
 
 
-def _compared(data: bytes, pdf: pikepdf.Pdf | None, max_pages: int) -> Source:
+def _compared(data: bytes, pdf: pikepdf.Pdf | None, max_pages: int, *, warned: bool) -> Source:
     """The table above."""
     listed = len(pdf.pages) if pdf else 0
     document = _pdfium(data)
@@ -112,7 +135,6 @@ def _compared(data: bytes, pdf: pikepdf.Pdf | None, max_pages: int) -> Source:
         if pdf is None or not listed:
             raise refusal(Reason.LOCKED if _CERTIFICATE in data else Reason.DAMAGED)
         return _source(data, pdf, repaired=True, drawable=False)
-    warned = bool(pdf and pdf.get_warnings())  # they are forgotten as they are told
     with document:
         claimed = document.count
         if pdf and listed == claimed and not warned and not _annotated(pdf):
@@ -203,5 +225,9 @@ def _number(value: Any, instead: float) -> float:
 def _dynamic_form(pdf: pikepdf.Pdf) -> bool:
     """Whether the pages are a stand-in ("Please wait...") for a form that only Adobe's own reader can draw (XFA)."""
     form = pdf.Root.get("/AcroForm")
+    if not isinstance(form, pikepdf.Dictionary) or "/XFA" not in form:
+        return False
     waiting: Any = pdf.Root.get("/NeedsRendering")
-    return isinstance(form, pikepdf.Dictionary) and "/XFA" in form and waiting is True
+    fields = form.get("/Fields")
+    # Forms older than PDF 1.7, which brought that key, are told by their single page and by having no fields.
+    return waiting is True or (len(pdf.pages) == 1 and not (isinstance(fields, pikepdf.Array) and len(fields)))

@@ -13,6 +13,7 @@ from PIL import Image
 from pypdfium2 import raw as pdfium
 
 _WHITE = 0xFFFFFFFF
+_MOST_OBJECTS = 10_000  # of a page that are looked at
 
 
 class EngineError(Exception):
@@ -76,6 +77,32 @@ class Page:
         if self._form:
             pdfium.FORM_OnBeforeClosePage(self.raw, self._form)
         pdfium.FPDF_ClosePage(self.raw)
+
+    def undrawn_picture(self) -> bool:
+        """Whether there is a picture on it, also within forms, that cannot be decoded."""
+        things = [pdfium.FPDFPage_GetObject(self.raw, at) for at in range(pdfium.FPDFPage_CountObjects(self.raw))]
+        for _ in range(_MOST_OBJECTS):
+            if not things:
+                break
+            thing = things.pop()
+            kind = pdfium.FPDFPageObj_GetType(thing)
+            if kind == pdfium.FPDF_PAGEOBJ_FORM:
+                inner = range(pdfium.FPDFFormObj_CountObjects(thing))
+                things += [pdfium.FPDFFormObj_GetObject(thing, at) for at in inner]
+            elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
+                bitmap = pdfium.FPDFImageObj_GetBitmap(thing)
+                if not bitmap:
+                    return True
+                pdfium.FPDFBitmap_Destroy(bitmap)
+        return False
+
+    def text(self, most: int) -> str:
+        """The page's words, so many characters at most."""
+        letters: Any = (ctypes.c_ushort * (most + 1))()
+        words = pdfium.FPDFText_LoadPage(self.raw)
+        count = pdfium.FPDFText_GetText(words, 0, most, letters)
+        pdfium.FPDFText_ClosePage(words)
+        return bytes(letters)[: max(0, 2 * (count - 1))].decode("utf-16-le", "replace")
 
     def drawn(self, scale: float) -> Image.Image | None:
         """The page in grey, so many dots a point; None when it has no size."""

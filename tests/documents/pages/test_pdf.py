@@ -176,12 +176,17 @@ def test_too_many_pages_are_refused_with_their_number():
     assert fit.fit(pdfs.text(*"abc"), max_pages=3).pages == 3
 
 
-@pytest.mark.parametrize(("dynamic", "faxed"), [(True, False), (False, True)])
-def test_a_form_only_adobe_can_draw_is_refused(dynamic, faxed):
-    """Of a dynamic XFA form the pages hold nothing but "Please wait": refused. A static one has its pages."""
+@pytest.mark.parametrize(
+    ("dynamic", "fields", "faxed"), [(True, [], False), (True, [1], False), (False, [1], True), (False, [], False)]
+)
+def test_a_form_only_adobe_can_draw_is_refused(dynamic, fields, faxed):
+    """Of a dynamic XFA form the page holds nothing but "Please wait": refused. A static one has fields, and its pages."""
     source = pdfs.empty()
     pdfs.page(source, pdfs.words("Please wait..."))
-    source.Root.AcroForm = Dictionary(Fields=Array([]), XFA=Stream(source, b"<xdp:xdp/>"))
+    source.Root.AcroForm = Dictionary(
+        Fields=Array(source.make_indirect(Dictionary(T=str(field))) for field in fields),
+        XFA=Stream(source, b"<xdp:xdp/>"),
+    )
     if dynamic:
         source.Root.NeedsRendering = True
     data = pdfs.saved(source)
