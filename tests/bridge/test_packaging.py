@@ -69,10 +69,10 @@ def test_the_wheel_works_alone(wheel, tmp_path):
 import mail2fax, sys
 from pathlib import Path
 assert Path(mail2fax.__file__).is_relative_to(sys.argv[1]), mail2fax.__file__
-from mail2fax.render import Letters
-from mail2fax.settings import Settings
+from mail2fax.replies.letters import Letters
+from mail2fax.config import Settings
 assert Letters(Settings(), b"secret").problems() == []
-from mail2fax.cli import main
+from mail2fax.cli.main import main
 sys.argv[1:] = ["migrate", "--json"]
 main()
 """

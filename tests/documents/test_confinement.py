@@ -163,6 +163,6 @@ def test_a_worker_s_memory_is_new():
 
 def test_the_server_s_libraries_are_not_in_a_worker():
     """What a worker does not need is not copied for it: the forkserver has neither pydantic nor Pillow's other parsers."""
-    listing = "import sys, mail2fax.forkserver; print(*sys.modules)"
+    listing = "import sys, mail2fax.documents.forkserver; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
     assert not {"pydantic", "asyncio", "sqlalchemy", "PIL.AvifImagePlugin"} & set(ran.stdout.split())

@@ -1,4 +1,4 @@
-"""typesetting: the cover page and plain text, from data that is never markup."""
+"""typeset: the cover page and plain text, from data that is never markup."""
 
 import pypdfium2
 import pytest

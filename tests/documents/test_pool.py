@@ -182,7 +182,7 @@ async def test_our_own_fault_is_told_with_its_place(shop, task, tmp_path):
     """A template that does not compile is nobody's document's fault: told as a failure of ours, by line and type."""
     template = tmp_path / "own.typ"
     template.write_text("#nonsense")
-    with pytest.raises(WorkerError, match=r"TemplateError at typesetting\.py:\d+ _set"):
+    with pytest.raises(WorkerError, match=r"TemplateError at typeset\.py:\d+ _set"):
         await shop.make(task(one_page(), cover=CoverSheet("6474959659", template=str(template))))
 
 
@@ -202,9 +202,9 @@ async def test_closing_leaves_nothing(task):
 SCRIPT = """
 import asyncio, sys
 from pathlib import Path
-from mail2fax.document import Task
-from mail2fax.settings import Documents
-from mail2fax.pool import Pool
+from mail2fax.documents.orders import Task
+from mail2fax.config import Documents
+from mail2fax.documents.pool import Pool
 print("main is read")
 async def main():
     shop = Pool(Documents(workers=1))

@@ -107,7 +107,7 @@ async def test_commands_sent_ahead_are_answered_in_order(door):
 
 
 async def test_a_client_that_only_ends_its_half_hears_every_answer(door):
-    """T7: `printf … | nc -N`: end of file after the last command cancels nothing."""
+    """`printf … | nc -N`: end of file after the last command cancels nothing."""
     client = await door.client()
     client.send(f"MAIL FROM:<{SENDER}>\r\nRCPT TO:<{NUMBER}>\r\nDATA\r\nx\r\n.\r\n".encode())
     client.writer.write_eof()
@@ -116,7 +116,7 @@ async def test_a_client_that_only_ends_its_half_hears_every_answer(door):
 
 @pytest.mark.parametrize("how", ["end", "reset"])
 async def test_a_client_that_vanishes_after_the_dot_has_one_mail(door, how):
-    """T7: the commit is carried out once it was begun, whoever is still there to hear of it."""
+    """the commit is carried out once it was begun, whoever is still there to hear of it."""
     door.shelf.gate = asyncio.Event()
     client = await door.client()
     mail = asyncio.create_task(client.mail())
@@ -230,7 +230,7 @@ async def test_errors_of_ours_are_4yz_and_tell_nothing(door, when, fault, answer
 
 
 async def test_an_error_anywhere_in_a_command_is_451(door, monkeypatch):
-    """T4: also where no spool is concerned; the session goes on."""
+    """also where no spool is concerned; the session goes on."""
     client = await door.client()
     monkeypatch.setattr(limits, "over_budget", lambda *_: 1 / 0)
     assert (await client.mail()).startswith("451 4.3.0")
@@ -241,7 +241,7 @@ async def test_an_error_anywhere_in_a_command_is_451(door, monkeypatch):
 
 @pytest.mark.parametrize("early", [b"", b"x\r\n"])
 async def test_an_error_after_354_ends_the_session(door, monkeypatch, early):
-    """T5: when receiving itself fails, the rest of the mail is not read as commands: the connection is closed."""
+    """when receiving itself fails, the rest of the mail is not read as commands: the connection is closed."""
     client = await door.client()
     for command in (f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{NUMBER}>"):
         await client.ask(command)
@@ -257,7 +257,7 @@ async def test_an_error_after_354_ends_the_session(door, monkeypatch, early):
 
 
 async def test_one_line_without_an_end_takes_no_memory(door):
-    """T1: 30 MB in one line are refused by size or kept; the server holds none of it."""
+    """30 MB in one line are refused by size or kept; the server holds none of it."""
     client = await door.client()
     for command in (f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{NUMBER}>", "DATA"):
         await client.ask(command)
@@ -277,7 +277,7 @@ async def test_one_line_without_an_end_takes_no_memory(door):
     ],
 )  # fmt: skip
 async def test_control_characters_are_no_command(door, command):
-    """T3: a CR, LF or NUL within a line is refused: nothing can be injected into answers, logs or headers."""
+    """a CR, LF or NUL within a line is refused: nothing can be injected into answers, logs or headers."""
     client = await door.client()
     client.send(command + b"\r\n")
     assert (await client.answer())[:9] in {"500 5.5.2", "500 5.5.1"}
@@ -292,7 +292,7 @@ async def test_a_line_that_ends_in_lf_alone_is_no_command(door):
 
 
 async def test_long_commands_do_not_depend_on_other_clients(door):
-    """T6: a command of 1,900 octets is fine, before and after another client came; one of 3,000 is 500 and no more."""
+    """a command of 1,900 octets is fine, before and after another client came; one of 3,000 is 500 and no more."""
     client = await door.client()
     long = f"MAIL FROM:<{SENDER}> AUTH=" + "x" * 1850
     for _ in range(3):
@@ -316,7 +316,7 @@ def everything_logged():
 
 
 async def test_nothing_logs_what_people_send(door, everything_logged):
-    """T8: no line of a mail, no argument of a command, nothing of aiosmtpd's own; our events name who and to whom."""
+    """no line of a mail, no argument of a command, nothing of aiosmtpd's own; our events name who and to whom."""
     client = await door.client()
     await client.mail(b"Subject: canary-subject\r\n\r\ncanary-text\r\n")
     await client.ask("NOOP canary-argument")
@@ -328,7 +328,7 @@ async def test_nothing_logs_what_people_send(door, everything_logged):
 
 
 async def test_asserts_decide_nothing(tmp_path):
-    """T10: aiosmtpd's asserts are its control flow; what we took over works without them (`python -O`)."""
+    """aiosmtpd's asserts are its control flow; what we took over works without them (`python -O`)."""
     program = f"""
 import asyncio, pathlib
 from tests.support.frontdoor import opened
