@@ -66,6 +66,8 @@ class Smtp(Section):
     """Bytes of mail being received at once, in all."""
     max_spool: Limit = 100_000
     """Faxes waiting at once; above it new mail is deferred (451). 0 sets no limit."""
+    bare_newlines: Literal["normalize", "refuse"] = "normalize"
+    """Bare LF and CR in a mail, as scripts and scanners send them: made CR LF, or refused (550). They never end it."""
     min_rate: Limit = 500
     """Bytes a second a client must send on average during DATA, after its first minute; 0 sets no limit."""
     timeout: Seconds = 300.0

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from mail2fax.config import Smtp
 from mail2fax.smtp import answers, loops
 from mail2fax.smtp.dotstuff import Decoder
 from mail2fax.smtp.limits import Capacity
@@ -12,12 +13,12 @@ from mail2fax.spool import Incoming
 class Reception:
     """Fed by the connection; `ended` tells whether the mail came to its end (True) or the client left (False)."""
 
-    def __init__(self, content: Incoming, capacity: Capacity, limit: int, clock: Callable[[], float]) -> None:
+    def __init__(self, content: Incoming, capacity: Capacity, settings: Smtp, clock: Callable[[], float]) -> None:
         self.content = content
         self.ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.error: Exception | None = None  # why the bytes could not be kept
         self._capacity = capacity
-        self._decoder = Decoder(self._take, limit)
+        self._decoder = Decoder(self._take, settings.max_message_size, normalize=settings.bare_newlines == "normalize")
         self._head = b""
         self._in_header = True
         self._kept = 0  # bytes that take up room

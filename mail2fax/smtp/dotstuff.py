@@ -1,7 +1,8 @@
 """DATA without input or output: raw chunks in, the mail's bytes out, the end found (RFC 5321 section 4.5.2).
 
-Only CR LF . CR LF ends the data, however it is cut into chunks; a CR or LF of its own is never taken for a line end,
-so no second mail can hide in the first (CVE-2024-27305). Memory stays flat whatever the line length.
+Only CR LF . CR LF ends the data, however it is cut into chunks, so no second mail can hide in the first
+(CVE-2024-27305). A bare CR or LF is a fault, or else set right as Postfix has done since 3.9: LF is a line end, CR LF
+too with one CR too many, any other CR a blank. Memory stays flat whatever the line length.
 """
 
 from collections.abc import Callable
@@ -28,12 +29,15 @@ class Decoder:
     After a fault it still reads to the end of the data, so that no byte of the mail is ever taken for a command.
     """
 
-    __slots__ = ("_at_line_start", "_held", "_take", "fault", "limit", "size")
+    __slots__ = ("_after_crlf", "_at_line_start", "_held", "_normalize", "_take", "fault", "limit", "size")
 
-    def __init__(self, take: Callable[[bytes], None], limit: int) -> None:
+    def __init__(self, take: Callable[[bytes], None], limit: int, *, normalize: bool) -> None:
+        """With `normalize` bare CR and LF are set right, else they are a fault."""
         self._take = take
+        self._normalize = normalize
         self._held = b""  # read, but not yet known to be clear of the end
-        self._at_line_start = True  # whether `_held` begins a line
+        self._after_crlf = True  # whether CR LF stands before `_held`: only then can it begin with the end
+        self._at_line_start = True  # whether any line end stands before it
         self.limit = limit
         self.size = 0  # RFC 1870 section 5: without the dots that were stuffed in
         self.fault: Fault | None = None
@@ -41,17 +45,16 @@ class Decoder:
     def feed(self, chunk: bytes) -> bytes | None:
         """Take the next bytes. None while the data goes on, then whatever follows its end."""
         data = self._held + chunk if self._held else chunk
-        at_line_start = self._at_line_start
-        if at_line_start and data.startswith(b".\r\n"):
+        if self._after_crlf and data.startswith(b".\r\n"):
             return data[3:]
         end = _find_end(data)
         if end >= 0:
-            self._pass_on(data[: end + 2], at_line_start=at_line_start)
+            self._pass_on(data[: end + 2])
             return data[end + 5 :]
         cut = self._cut(data)
         self._held = data[cut:]
         if cut:
-            self._pass_on(data[:cut], at_line_start=at_line_start)
+            self._pass_on(data[:cut])
         return None
 
     def _cut(self, data: bytes) -> int:
@@ -60,16 +63,21 @@ class Decoder:
         if cut == 1:
             cut = 0
         if len(data) - cut <= _HELD_BACK:
-            self._at_line_start = self._at_line_start or cut > 0
+            self._after_crlf = self._after_crlf or cut > 0
             return cut
-        self._at_line_start = False
-        return len(data) - data.endswith(b"\r")  # its LF may come in the next chunk
+        self._after_crlf = False
+        # The LF may come in the next chunk, after one CR or two.
+        return len(data) - (data.endswith(b"\r") + data.endswith(b"\r\r"))
 
-    def _pass_on(self, block: bytes, *, at_line_start: bool) -> None:
+    def _pass_on(self, block: bytes) -> None:
         if self.fault is None and not _line_ends_are_pairs(block):
-            self.fault = Fault.BARE
+            if self._normalize:
+                block = _normalized(block)
+            else:
+                self.fault = Fault.BARE
         if self.fault is not None:
             return
+        at_line_start, self._at_line_start = self._at_line_start, block.endswith(b"\n")
         dots = block.rfind(b".") + 1  # behind the last one there is nothing to take out
         if dots:
             begun = 1 if at_line_start and block.startswith(b".") else 0
@@ -97,3 +105,9 @@ def _line_ends_are_pairs(block: bytes) -> bool:
     seen = IncrementalNewlineDecoder(None, translate=False)
     seen.decode(block.decode("latin-1"), final=True)  # without a decoder it takes text
     return seen.newlines in {None, "\r\n"}
+
+
+def _normalized(block: bytes) -> bytes:
+    """Each line end as CR LF, each CR that is none as a blank. A block never ends between the two of a line end."""
+    lines = block.replace(b"\r\r\n", _CRLF).replace(_CRLF, b"\n")
+    return lines.replace(b"\r", b" ").replace(b"\n", _CRLF)

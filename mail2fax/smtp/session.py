@@ -246,8 +246,8 @@ class Session:
 
     async def _receive_mail(self, mail: Transaction, reverse_path: str) -> None:
         content = self._context.spool.incoming()
-        limit = self._context.settings.smtp.max_message_size
-        reception = Reception(content, self._context.capacity, limit, self._connection.loop.time)
+        smtp = self._context.settings.smtp
+        reception = Reception(content, self._context.capacity, smtp, self._connection.loop.time)
         ours = False
         try:
             self._say(answers.GO_AHEAD)

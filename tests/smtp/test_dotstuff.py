@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import re
 import tracemalloc
 from itertools import pairwise
 
@@ -18,10 +19,10 @@ LIMIT = 10_000_000
 FALSE_ENDS = [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r", b"\r\n\0.\r\n", b"\r\r\n.\r\r\n"]
 
 
-def decode(wire: bytes, cuts=(), limit: int = LIMIT) -> tuple[bytes, Fault | None, bytes | None]:
+def decode(wire: bytes, cuts=(), limit: int = LIMIT, *, normalize=False) -> tuple[bytes, Fault | None, bytes | None]:
     """What a decoder makes of these bytes cut there: the mail, the fault, and what follows the end."""
     taken: list[bytes] = []
-    decoder = Decoder(taken.append, limit)
+    decoder = Decoder(taken.append, limit, normalize=normalize)
     edges = [0, *sorted(cuts), len(wire)]
     for begin, end in pairwise(edges):
         rest = decoder.feed(wire[begin:end])
@@ -66,6 +67,66 @@ def test_false_ends_do_not_end(end):
         assert fault == (None if end == b"\r\n\0.\r\n" else Fault.BARE)
 
 
+@pytest.mark.parametrize("end", FALSE_ENDS)
+def test_false_ends_do_not_end_when_they_are_set_right_either(end):
+    """The same with `normalize`: they are text of the one mail, and what follows them never becomes a command."""
+    wire = b"one" + end + b"MAIL FROM:<evil@x.example>\r\n"
+    mails = set()
+    for cut in range(len(wire) + 1):
+        assert decode(wire, [cut], normalize=True)[2] is None
+        mail, fault, rest = decode(wire + b".\r\nNOOP\r\n", [cut], normalize=True)
+        assert (fault, rest) == (None, b"NOOP\r\n")
+        mails.add(mail)
+    (mail,) = mails
+    assert mail.startswith(b"one")
+    assert b"MAIL FROM:<evil@x.example>\r\n" in mail
+    assert not re.search(rb"\r(?!\n)|(?<!\r)\n", mail)
+
+
+@pytest.mark.parametrize(
+    ("wire", "mail"),
+    [
+        (b"a\nb\r\n", b"a\r\nb\r\n"),
+        (b"a\r\r\nb\r\n", b"a\r\nb\r\n"),
+        (b"a\rb\r\n", b"a b\r\n"),
+        (b"a\r\r\r\nb\r\n", b"a \r\nb\r\n"),
+        (b"a\r\rb\r\n", b"a  b\r\n"),
+        (b"a\n\nb\n\r\n", b"a\r\n\r\nb\r\n\r\n"),
+        (b"a\n..b\r\n", b"a\r\n.b\r\n"),  # Python's smtplib doubles the dot after LF, too
+        (b"a\n.\r\n", b"a\r\n\r\n"),
+        (b"a\r\n.\nb\r\n", b"a\r\n\r\nb\r\n"),
+        (b".\n.\r\r\n", b"\r\n\r\n"),
+        (b"x" * 5000 + b"\n..y\r\n", b"x" * 5000 + b"\r\n.y\r\n"),
+    ],
+)
+def test_bare_line_ends_are_set_right(wire, mail):
+    """LF and CR CR LF are line ends, another CR is a blank, at whatever cut."""
+    for cut in {*range(min(len(wire), 12) + 1), *range(max(len(wire) - 12, 0), len(wire) + 5)}:
+        assert decode(wire + b".\r\n", [cut], normalize=True) == (mail, None, b"")
+
+
+def set_right(wire: bytes) -> bytes:
+    """A mail as it is kept, from its bytes before the end, by the rule as one would write it down."""
+    lines = re.sub(rb"\r(?!\r?\n)", b" ", wire)
+    lines = re.split(rb"\r{0,2}\n", lines)
+    assert lines.pop() == b""
+    return b"".join(line.removeprefix(b".") + b"\r\n" for line in lines)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    pieces=st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"a", b"\r\r\n", b"\n.", b"z" * 4095]), max_size=30),
+    cuts=st.lists(st.integers(0, 200), max_size=8),
+)
+def test_cuts_change_nothing_of_what_is_set_right(pieces, cuts):
+    """Any muddle of line ends and dots, cut anywhere: the first CR LF . CR LF ends it, and the rest is set right."""
+    wire = b"".join(pieces) + b"\r\n.\r\nQUIT\r\n"
+    whole = b"\r\n" + wire  # the CR LF of DATA itself
+    before, _, rest = whole.partition(b"\r\n.\r\n")
+    mail = set_right((before + b"\r\n")[2:])
+    assert decode(wire, [min(cut, len(wire)) for cut in cuts], normalize=True) == (mail, None, rest)
+
+
 def test_size_counts_the_mail_without_its_stuffing():
     """RFC 1870: a mail of exactly the limit passes, one byte more does not, and both are read to their end."""
     mail = b".\r\n" * 100
@@ -73,22 +134,23 @@ def test_size_counts_the_mail_without_its_stuffing():
     assert decode(stuffed(mail), limit=299)[1:] == (Fault.SIZE, b"")
 
 
-def test_one_endless_line_takes_no_memory():
-    """T1: 50 MB without a line end pass through in pieces; what is held back stays small."""
+@pytest.mark.parametrize(("normalize", "filling"), [(False, b"x"), (True, b"x"), (True, b"\r"), (True, b"\n")])
+def test_one_endless_line_takes_no_memory(normalize, filling):
+    """50 MB without a line end pass through in pieces; what is held back stays small."""
     seen = 0
 
     def count(block: bytes) -> None:
         nonlocal seen
         seen += len(block)
 
-    decoder = Decoder(count, LIMIT * 10)
-    chunk = b"x" * 50_000
+    decoder = Decoder(count, LIMIT * 20, normalize=normalize)
+    chunk = filling * 50_000
     tracemalloc.start()
     for _ in range(1000):
         assert decoder.feed(chunk) is None
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert seen == 50_000_000
+    assert abs(seen - (100_000_000 if filling == b"\n" else 50_000_000)) <= 2
     assert peak < 300_000
     assert decoder.feed(b"\r\n.\r\n") == b""
     assert decoder.fault is None

@@ -167,7 +167,7 @@ async def test_a_large_mail_stands_in_the_spool(tmp_path, spool):
     content = b"Subject: x\r\n\r\n" + b".dots\r\n" * 50_000
     async with opened(tmp_path, spool=spool) as door:
         client = await door.client()
-        assert await client.mail(b"bare\n" + content) == answers.BARE_LINE_END
+        assert await client.mail(b"Auto-Submitted: auto-replied\r\n" + content) == answers.AUTO_REPLIED
         answer = await client.mail(content.replace(b"\r\n.", b"\r\n.."))
         async with spool.content(answer.split()[-1]) as file:
             assert file.read_bytes() == content
@@ -177,19 +177,21 @@ async def test_a_large_mail_stands_in_the_spool(tmp_path, spool):
 # -- what is never misread
 
 
+@pytest.mark.parametrize("chosen", ["normalize", "refuse"])
 @pytest.mark.parametrize("end", FALSE_ENDS)
-async def test_a_second_mail_cannot_hide_in_the_first(door, end):
-    """CVE-2024-27305: nothing is answered after a false end; the whole is one mail, refused for its bare line ends."""
-    client = await door.client()
-    for command in (f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{NUMBER}>", "DATA"):
-        await client.ask(command)
-    client.send(b"one" + end + f"MAIL FROM:<evil@x.example>\r\nRCPT TO:<{NUMBER}>\r\nDATA\r\ntwo".encode())
-    assert await client.silent()
-    client.send(b"\r\n.\r\n")
-    expected = "250 2.0.0" if end == b"\r\n\0.\r\n" else "550 5.5.2"
-    assert (await client.answer()).startswith(expected)
-    assert (await client.ask("NOOP")).startswith("250")
-    assert len(door.shelf.mails) == (end == b"\r\n\0.\r\n")
+async def test_a_second_mail_cannot_hide_in_the_first(tmp_path, end, chosen):
+    """CVE-2024-27305: nothing is answered after a false end; the whole is one mail, or none for its bare line ends."""
+    async with opened(tmp_path, {"bare_newlines": chosen}) as door:
+        client = await door.client()
+        for command in (f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{NUMBER}>", "DATA"):
+            await client.ask(command)
+        client.send(b"one" + end + f"MAIL FROM:<evil@x.example>\r\nRCPT TO:<{NUMBER}>\r\nDATA\r\ntwo".encode())
+        assert await client.silent()
+        client.send(b"\r\n.\r\n")
+        taken = chosen == "normalize" or end == b"\r\n\0.\r\n"
+        assert (await client.answer()).startswith("250 2.0.0" if taken else "550 5.5.2")
+        assert (await client.ask("NOOP")).startswith("250")
+        assert [envelope.reverse_path for envelope, _ in door.shelf.mails] == [SENDER] * taken
 
 
 async def test_too_large_a_mail_is_read_to_its_end(tmp_path):

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import smtplib
 import ssl
+from email.message import EmailMessage
 
 import pytest
 import trustme
@@ -137,6 +138,26 @@ async def test_smtplib(tmp_path, secured, implicit):
         assert door.shelf.mails[0][0].recipients[0].notify == {"FAILURE"}
 
 
+def send_bytes(host: str, port: int) -> bytes:
+    """The commonest idiom, `sendmail(…, message.as_bytes())`: each line ends in LF alone."""
+    message = EmailMessage()
+    message["Subject"] = "from a script"
+    message.set_content("one\n.two\n\nthree\n")
+    with smtplib.SMTP(host, port) as client:
+        client.sendmail(SENDER, [NUMBER], message.as_bytes())
+    assert b"\r" not in message.as_bytes()
+    return message.get_payload().encode()
+
+
+async def test_smtplib_with_the_bytes_of_a_message(tmp_path):
+    """The mail is taken, and kept with the line ends it should have had."""
+    async with opened(tmp_path) as door:
+        text = await asyncio.to_thread(send_bytes, *door.addresses[0])
+        ((_, content),) = door.shelf.mails
+    assert content.partition(b"\r\n\r\n")[2].rstrip() == text.replace(b"\n", b"\r\n").rstrip()
+    assert b"\n" not in content.replace(b"\r\n", b"")
+
+
 # -- nmap
 
 
@@ -193,6 +214,16 @@ async def test_postfix_relays(tmp_path, postfix):
         assert content.endswith(b"\r\n\r\n.a line with a dot\r\n")
         assert envelope.recipients[0].notify == {"NEVER"}
         assert envelope.helo == "relay.office.example"
+
+
+async def test_postfix_and_we_make_the_same_of_bare_line_ends(tmp_path, postfix):
+    """A script's LF lines reach us through Postfix as the same text as without it."""
+    async with opened(tmp_path, relayed(postfix)) as door:
+        text = await asyncio.to_thread(send_bytes, "127.0.0.1", postfix.port)
+        await until(lambda: door.shelf.mails)
+        await asyncio.to_thread(send_bytes, *door.addresses[0])
+        bodies = {content.partition(b"\r\n\r\n")[2].rstrip() for _, content in door.shelf.mails}
+    assert bodies == {text.replace(b"\n", b"\r\n").rstrip()}
 
 
 async def test_postfix_tries_again_after_4yz(tmp_path, postfix):
