@@ -23,8 +23,12 @@ OPENING = """\
 
 <!-- Made by `make docs` from the commands' own words. Change mail2fax/cli/main.py or mail2fax/cli/faxes.py instead. -->
 
-Every command takes `--config FILE` (or `MAIL2FAX_CONFIG` in the environment) and `--help`; those that print data take
-`--json`. Exit status: 0 done, 1 failed or refused, 2 wrong usage or settings.
+Every command takes `--config FILE` (or `MAIL2FAX_CONFIG` in the environment; without either it takes
+`/etc/mail2fax/mail2fax.toml`, if that is there) and `--help`; those that print data take `--json`. Run as root, a
+command that opens the spool goes on as the spool's owner. Exit status: 0 done, 1 failed or refused, 2 wrong usage or
+settings.
+
+`mail2fax --install-completion` teaches your shell the commands and their options.
 """
 _SHARED = {"--config", "--json", "--help"}
 _COLOURS = TerminalTheme(

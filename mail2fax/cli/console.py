@@ -1,4 +1,4 @@
-"""What the commands share: the options each has, and how they print."""
+"""What the commands share: the options each has, the settings and the spool they work on, and how they print."""
 
 import contextlib
 import getpass
@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import AsyncIterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,17 +14,25 @@ import typer
 from rich.console import Console
 
 from mail2fax import log
+from mail2fax.cli import owner
 from mail2fax.config import Settings, loader
+from mail2fax.model import Refused
 from mail2fax.spool import Spool, database_file, open_spool
 
+INSTALLED = Path("/etc/mail2fax/mail2fax.toml")  # taken when no other settings are named
+
 out = Console()
-# A line of a table stays one in a pipe, for grep.
-wide = out if out.is_terminal or "COLUMNS" in os.environ else Console(width=250)
 err = Console(stderr=True)
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", "-c", envvar="MAIL2FAX_CONFIG", metavar="FILE", help="The settings, a TOML file."),
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="MAIL2FAX_CONFIG",
+        metavar="FILE",
+        help=f"The settings, a TOML file. Without it: {INSTALLED}, if it is there.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 FaxId = Annotated[str, typer.Argument(metavar="ID", help="A queue id, as the 250, the log and the reply name it.")]
@@ -31,23 +40,34 @@ FaxId = Annotated[str, typer.Argument(metavar="ID", help="A queue id, as the 250
 
 def load(file: Path | None) -> Settings:
     """The settings, with the log set up as they say."""
-    settings = loader.load(file, os.environ)
+    settings = loader.load(file or installed(), os.environ)
     log.configure(settings.log.format, settings.log.level)
     return settings
 
 
+def installed() -> Path | None:
+    """The settings of the installed service, if there are any."""
+    return INSTALLED if INSTALLED.exists() else None
+
+
 @contextlib.asynccontextmanager
-async def the_spool(file: Path | None, *, make: bool = False) -> AsyncIterator[Spool]:
-    """The spool that the settings name, for one command. One that is not there is empty, and not made unless asked."""
+async def the_spool(settings: Settings, *, needed: bool = False) -> AsyncIterator[Spool]:
+    """The spool that the settings name, for one command. One that is not there is empty, and is not made.
+
+    Raises Refused when it is `needed`, and not there.
+    """
+    name = who()  # root is the person's name, the owner of the spool is not
+    owner.become(settings)
     with contextlib.ExitStack() as stack:
-        settings = load(file)
         path = database_file(settings)
-        if path and not path.exists() and not make:
+        if path and not path.exists():
             # Most likely the wrong folder or the wrong settings, and an empty answer would not tell.
-            said = f"{path.absolute()} does not exist: [spool] url names it, `mail2fax serve` makes it."
-            err.print(said, soft_wrap=True, markup=False)
+            said = f"{path.absolute()} does not exist: [spool] url names it, `mail2fax serve` makes it"
+            if needed:
+                raise Refused(f"{said}. Nothing was accepted. Are these the settings of the node? See --config")
+            err.print(f"{said}.", soft_wrap=True, markup=False)
             settings = _elsewhere(settings, stack.enter_context(tempfile.TemporaryDirectory()))
-        async with open_spool(settings, node=who()) as spool:
+        async with open_spool(settings, node=name) as spool:
             yield spool
 
 
@@ -56,17 +76,22 @@ def _elsewhere(settings: Settings, folder: str) -> Settings:
     return settings.model_copy(update={"spool": spool})
 
 
+@cache
 def who() -> str:
-    """The person at the keyboard, as the history names them."""
+    """The person at the keyboard, as the history names them: behind sudo the one who typed it."""
     with contextlib.suppress(KeyError, OSError):
-        return getpass.getuser()
+        return os.environ.get("SUDO_USER") or getpass.getuser()
     return f"uid {os.getuid()}"
 
 
 def tell(data: Any, text: str, *, as_json: bool) -> None:
     """Print one answer, for people or for machines."""
     if as_json:
-        # Not out.print_json: that wraps at the width of the terminal it thinks it has.
-        typer.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+        print_json(data)
     else:
         out.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def print_json(data: Any) -> None:
+    """Data for machines. Not by rich: that wraps at the width of the terminal it thinks it has."""
+    typer.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))

@@ -2,22 +2,25 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
-from mail2fax.cli.console import ConfigFile, FaxId, Json, load, tell, the_spool, who
+from mail2fax.cli.console import ConfigFile, FaxId, Json, err, load, tell, the_spool, who
+from mail2fax.config import Settings
 from mail2fax.model import Reason, State
 from mail2fax.rules.address import parse
-from mail2fax.spool import Work, operator, questions
+from mail2fax.rules.advice import advice
+from mail2fax.spool import Spool, Work, is_served, operator, questions
 
 if TYPE_CHECKING:
     from mail2fax.cli.printing import Whole
 
-Sender = Annotated[str, typer.Option(help="All of this reverse-path's.")]
-Everyone = Annotated[bool, typer.Option("--all", help="All that wait.")]
+Sender = Annotated[str, typer.Option(help="Every waiting fax of this sender (reverse-path).")]
+Everyone = Annotated[bool, typer.Option("--all", help="Every waiting fax.")]
 SomeFax = Annotated[str, typer.Argument(metavar="[ID]", help="A queue id.")]
 
 
@@ -30,35 +33,50 @@ def add_to(app: typer.Typer) -> None:
 
 def list_(
     state: Annotated[list[State] | None, typer.Option(help="Only in this state; may be given again.")] = None,
-    sender: Annotated[str, typer.Option(help="Only this reverse-path's.")] = "",
-    number: Annotated[str, typer.Option(help="Only those to this number.")] = "",
+    sender: Annotated[str, typer.Option(help="Only from this sender (reverse-path).")] = "",
+    number: Annotated[str, typer.Option(help="Only to this number.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="How many at the most.")] = 50,
+    before: Annotated[str, typer.Option(metavar="ID", help="Only older than this fax, for the next page.")] = "",
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
     """Faxes, newest first: where each is, and how it ended."""
-    from mail2fax.cli import printing  # noqa: PLC0415 -- `serve` prints no tables
+    from mail2fax.cli import listing  # noqa: PLC0415 -- `serve` prints no tables
 
-    async def ask() -> tuple[Any, Any]:
-        async with the_spool(config_file) as spool:
-            wanted = questions.Wanted(tuple(state or ()), sender, parse(number).number if number else "", limit)
-            return await spool.read(questions.fax_list, wanted), await spool.read(questions.trouble_list)
+    settings = load(config_file)
+    digits = parse(number, settings.numbers.country).number if number else ""
+    wanted = questions.Wanted(tuple(state or ()), sender, digits, limit, before)
 
-    found, troubles = asyncio.run(ask())
-    printing.fax_list(found, troubles, as_json=as_json)
+    async def ask() -> listing.Listed:
+        async with the_spool(settings) as spool:
+            return listing.Listed(
+                await spool.read(questions.fax_list, wanted),
+                await spool.read(questions.fax_count, wanted),
+                await spool.read(questions.trouble_list),
+            )
+
+    listing.show(asyncio.run(ask()), ZoneInfo(settings.reply.time_zone), as_json=as_json)
 
 
 def show(fax_id: FaxId, config_file: ConfigFile = None, as_json: Json = False) -> None:
-    """Everything about one fax, or about all faxes of one mail: the whole history, with times."""
+    """Everything about one fax, or about all faxes of one mail: what to do, and the whole history, with times."""
     from mail2fax.cli import printing  # noqa: PLC0415
 
+    settings = load(config_file)
+
     async def ask() -> "list[Whole]":
-        async with the_spool(config_file) as spool:
+        async with the_spool(settings) as spool:
             found = await spool.read(questions.named, fax_id)
             message = await spool.message(found[0].message_id)
-            return [printing.Whole(message, fax, await spool.read(questions.history, fax.id)) for fax in found]
+            shut = {trouble.line: trouble.note for trouble in await spool.read(questions.trouble_list)}
+            return [
+                printing.Whole(
+                    message, fax, await spool.read(questions.history, fax.id), advice(fax, shut.get(fax.line, ""))
+                )
+                for fax in found
+            ]
 
-    printing.histories(asyncio.run(ask()), as_json=as_json)
+    printing.histories(asyncio.run(ask()), ZoneInfo(settings.reply.time_zone), as_json=as_json)
 
 
 def send(
@@ -72,19 +90,29 @@ def send(
     """Fax files from the shell: through the same rules and the same spool as a mail. `serve` does the rest."""
     from mail2fax.cli import send as shell  # noqa: PLC0415
 
-    async def put() -> Any:
-        settings = load(config_file)
-        async with the_spool(config_file, make=True) as spool:
-            return await shell.send(settings, spool, number, files, sender=sender, subject=subject)
+    settings = load(config_file)
+    attachments = [(file.name, file.read_bytes()) for file in files]  # now: as the spool's owner we might not
 
-    receipt = asyncio.run(put())
-    said = f"Accepted as {receipt.queue_id}. See: mail2fax show {receipt.queue_id}"
-    tell({"queue_id": receipt.queue_id}, said, as_json=as_json)
+    async def put() -> str:
+        async with the_spool(settings, needed=True) as spool:
+            receipt = await shell.send(settings, spool, number, attachments, sender=sender, subject=subject)
+            return receipt.queue_id
+
+    name = asyncio.run(put())
+    tell({"queue_id": name}, f"Accepted as {name}. See: mail2fax show {name}", as_json=as_json)
+    _tell_unserved(settings)
+
+
+def _tell_unserved(settings: Settings) -> None:
+    """Say so when nobody is there to do the rest. Of a database's nodes nothing is known here."""
+    if not is_served(settings):
+        err.print("No `mail2fax serve` runs on this spool now: it is faxed once one does.", markup=False)
 
 
 def retry(
     fax_id: FaxId,
     number: Annotated[str, typer.Option(help="Send it to this number instead.")] = "",
+    again: Annotated[bool, typer.Option("--again", help="Also when it was sent again already.")] = False,
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
@@ -92,10 +120,12 @@ def retry(
     from mail2fax.cli import send as shell  # noqa: PLC0415
     from mail2fax.rules.policy import Policy  # noqa: PLC0415
 
+    settings = load(config_file)
+
     async def ask() -> str:
-        async with the_spool(config_file) as spool:
-            digits = shell.allowed(spool.settings, Policy(spool.settings), number).number if number else ""
-            return await spool.hand_on(Work.SUBMIT, operator.retry, fax_id, who(), digits)
+        async with the_spool(settings) as spool:
+            digits = shell.allowed(settings, Policy(settings), number).number if number else ""
+            return await spool.hand_on(Work.SUBMIT, operator.retry, fax_id, who(), digits, again=again)
 
     fresh = asyncio.run(ask())
     tell({"fax": fresh, "retry_of": fax_id.upper()}, f"Sending again as {fresh}.", as_json=as_json)
@@ -114,7 +144,7 @@ def resolve(
         raise typer.BadParameter("say one of --delivered, --failed and --resend")
 
     async def ask() -> dict[str, str]:
-        async with the_spool(config_file) as spool:
+        async with the_spool(load(config_file)) as spool:
             if resend:
                 return {"fax": await spool.hand_on(Work.SUBMIT, operator.resend, fax_id, who()), "state": "prepared"}
             state = State.DELIVERED if delivered else State.FAILED
@@ -128,7 +158,7 @@ def cancel(fax_id: FaxId, config_file: ConfigFile = None, as_json: Json = False)
     """End a fax that was not handed to the provider yet. The sender is told."""
 
     async def ask() -> str:
-        async with the_spool(config_file) as spool:
+        async with the_spool(load(config_file)) as spool:
             return await spool.hand_on(Work.REPLY, operator.cancel, fax_id, who(), Reason.CANCELLED_BY_OPERATOR)
 
     name = asyncio.run(ask())
@@ -145,11 +175,10 @@ def hold(
     """Keep faxes from being submitted until they are released: one, a sender's, or all that wait now."""
     _one_of(fax_id, sender, everyone)
 
-    async def ask() -> Sequence[str]:
-        async with the_spool(config_file) as spool:
-            return await spool.change(operator.hold, operator.waiting(fax_id, sender), who())
+    async def ask(spool: Spool) -> Sequence[str]:
+        return await spool.change(operator.hold, operator.waiting(fax_id, sender), who())
 
-    _tell_all("held", asyncio.run(ask()), as_json=as_json)
+    _change_all("held", ask, config_file, as_json=as_json)
 
 
 def release(
@@ -162,18 +191,17 @@ def release(
     """Let held faxes go on: one, a sender's, or all."""
     _one_of(fax_id, sender, everyone)
 
-    async def ask() -> Sequence[str]:
-        async with the_spool(config_file) as spool:
-            return await spool.hand_on(Work.SUBMIT, operator.release, operator.waiting(fax_id, sender), who())
+    async def ask(spool: Spool) -> Sequence[str]:
+        return await spool.hand_on(Work.SUBMIT, operator.release, operator.waiting(fax_id, sender), who())
 
-    _tell_all("released", asyncio.run(ask()), as_json=as_json)
+    _change_all("released", ask, config_file, as_json=as_json)
 
 
 def purge(config_file: ConfigFile = None, as_json: Json = False) -> None:
-    """Delete what was kept long enough now ([documents] keep_days, history_days). `serve` does so every hour."""
+    """Delete now what is older than [documents] keep_days and history_days. `serve` does so every hour."""
 
     async def ask() -> tuple[int, int]:
-        async with the_spool(config_file) as spool:
+        async with the_spool(load(config_file)) as spool:
             return await spool.purge()
 
     contents, histories = asyncio.run(ask())
@@ -186,11 +214,21 @@ def _one_of(fax_id: str, sender: str, everyone: bool) -> None:
         raise typer.BadParameter("say one of ID, --sender and --all")
 
 
-def _tell_all(what: str, changed: Sequence[str], *, as_json: bool) -> None:
-    tell(
-        {what: list(changed)},
-        f"{len(changed)} {what}: {' '.join(changed)}" if changed else f"Nothing {what}.",
-        as_json=as_json,
-    )
+def _change_all(
+    what: str, ask: Callable[[Spool], Awaitable[Sequence[str]]], config_file: Path | None, *, as_json: bool
+) -> None:
+    async def answer() -> tuple[Sequence[str], int]:
+        async with the_spool(load(config_file)) as spool:
+            return await ask(spool), await spool.read(questions.at_provider)
+
+    changed, beyond = asyncio.run(answer())
+    tell({what: list(changed)}, _said(what, changed, beyond), as_json=as_json)
     if not changed:
         sys.exit(1)
+
+
+def _said(what: str, changed: Sequence[str], beyond: int) -> str:
+    if changed:
+        return f"{len(changed)} {what}: {' '.join(changed)}"
+    polled = f"; {beyond} at the provider already, only their outcome is still asked for" if beyond else ""
+    return f"Nothing {what}: no fax that waits fits{polled}."

@@ -27,12 +27,12 @@ _FAILED, _WRONG = 1, 2
 
 app = typer.Typer(
     name="mail2fax",
-    help="An email-to-fax bridge: mail a PDF to <number>@fax.local, get a reply that says whether it arrived.",
+    help="An email-to-fax bridge: mail a PDF to `4165550123@fax.local`, get a reply that says whether it arrived.",
     epilog="Try `mail2fax demo` first: it needs no settings and no fax line.",
     no_args_is_help=True,
     rich_markup_mode="markdown",  # in "rich", [smtp] would be a tag
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -58,13 +58,19 @@ def _end(status: int, *lines: str) -> None:
     sys.exit(status)
 
 
-@app.callback()
-def _top(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _tell_version(asked: bool) -> None:
+    if asked:
         typer.echo(f"mail2fax {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Print the version and end.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Typer calls this before each command."""
 
 
 def _magic_numbers() -> str:
@@ -101,7 +107,7 @@ def sandbox(
     token: Annotated[list[str] | None, typer.Option(help="Accept only this token; may be given again.")] = None,
     config_file: ConfigFile = None,
 ) -> None:
-    """Serve the provider's API on this machine, to try things out: nothing is dialled, magic numbers make trouble.
+    """Serve the provider's API on this machine for trials: nothing is dialled, special numbers simulate failures.
 
     Point a bridge at it with [provider] name = "sandbox". A page at / shows the faxes it was given.
     """
@@ -164,7 +170,9 @@ def migrate(config_file: ConfigFile = None, as_json: Json = False) -> None:
 @app.command()
 def passwd(
     name: Annotated[str, typer.Argument(help="The login name.")],
-    senders: Annotated[str, typer.Option(help="Patterns of reverse-paths this user may use, by commas.")] = "",
+    senders: Annotated[
+        str, typer.Option(help="Patterns of senders (reverse-paths) this user may use, comma-separated.")
+    ] = "",
 ) -> None:
     """Make a line for [smtp] users_file; the password is asked for, or read from standard input."""
     from mail2fax.smtp import users  # noqa: PLC0415

@@ -1,20 +1,18 @@
 """How faxes look at the command line: tables for people, JSON for machines."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
-import typer
 from rich.table import Table
 from rich.text import Text
 
-from mail2fax.cli.console import out, wide
+from mail2fax.cli.console import out, print_json
 from mail2fax.cli.explain import Explanation
 from mail2fax.model import Event, Fax, Message, Part, State
 from mail2fax.rules.address import pretty
-from mail2fax.spool.questions import Trouble
 
 _COLOURS = {State.DELIVERED: "green", State.FAILED: "red", State.UNKNOWN: "yellow", State.CANCELLED: "dim"}
 
@@ -26,67 +24,32 @@ class Whole:
     message: Message
     fax: Fax
     events: list[Event]
+    advice: str = ""  # what to do about it
 
 
-def fax_list(faxes: Sequence[Fax], troubles: Sequence[Trouble], *, as_json: bool) -> None:
-    """A table of faxes, with the fax lines that are shut above it."""
-    if as_json:
-        _json([fax(one) for one in faxes])
-        return
-    for trouble in troubles:
-        out.print(_trouble(trouble))
-    if not faxes:
-        out.print("No faxes. Send one: mail2fax send NUMBER FILE")
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("ID", "RECEIVED", "FROM", "NUMBER", "PAGES", "STATE", "SINCE", "REPLY"):
-        table.add_column(column, overflow="fold", no_wrap=column != "FROM")
-    for one in faxes:
-        table.add_row(*_cells(one))
-    wide.print(table)
-
-
-def _trouble(one: Trouble) -> Text:
-    until = f"next try {_clock(one.closed_until)}"
-    what = f"Line {one.line or 'default'} is in trouble ({one.kind}, {one.failures} in a row)"
-    return Text(f"{what} since {_clock(one.since)}: {one.note}; {until}", "red")
-
-
-def _cells(one: Fax) -> list[Text | str]:
-    held = f" (held by {one.held_by})" if one.held_by else ""
-    return [
-        one.id,
-        _clock(one.received_at),
-        Text(one.sender or "<>"),
-        pretty(one.number),
-        "" if one.pages is None else str(one.pages),
-        Text(_state(one) + held, _COLOURS.get(one.state, "cyan")),
-        _age(one),
-        one.reply or ("owed" if one.final else ""),
-    ]
-
-
-def _state(one: Fax) -> str:
+def state(one: Fax) -> str:
+    """Where it is, with the provider's last word while it has the fax."""
     return f"{one.state} ({one.progress})" if one.state is State.SUBMITTED and one.progress else str(one.state)
 
 
-def _age(one: Fax) -> str:
+def age(one: Fax) -> str:
+    """How long it took, or has waited."""
     until = one.finished_at or one.now
     return _duration((until - one.received_at).total_seconds()) if until else ""
 
 
-def histories(wholes: Sequence[Whole], *, as_json: bool) -> None:
-    """Everything about each of these faxes."""
+def histories(wholes: Sequence[Whole], zone: ZoneInfo, *, as_json: bool) -> None:
+    """Everything about each of these faxes, with times in this zone."""
     if as_json:
         data = [whole(one) for one in wholes]
-        _json(data[0] if len(data) == 1 else data)
+        print_json(data[0] if len(data) == 1 else data)
         return
     for one in wholes:
-        _history(one)
+        _history(one, zone)
 
 
-def _history(one: Whole) -> None:
-    out.print(_facts(one))
+def _history(one: Whole, zone: ZoneInfo) -> None:
+    out.print(_facts(one, zone))
     if one.message.parts:
         out.print(_parts(one.message.parts))
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -96,19 +59,25 @@ def _history(one: Whole) -> None:
     for event in one.events:
         after = _duration((event.at - begun).total_seconds())
         said = ", ".join(f"{key}: {value}" for key, value in event.detail.items())
-        table.add_row(f"{event.at.astimezone():%H:%M:%S.%f}"[:-3], after, Text(event.what), Text(event.who), Text(said))
+        table.add_row(
+            _time(event.at.astimezone(zone), begun.astimezone(zone)),
+            after,
+            Text(event.what),
+            Text(event.who),
+            Text(said),
+        )
     out.print(table)
     out.print()
 
 
-def _facts(one: Whole) -> Table:
+def _facts(one: Whole, zone: ZoneInfo) -> Table:
     fax_, message = one.fax, one.message
     facts: dict[str, str | Text] = {
-        "Fax": Text(f"{fax_.id}  {_state(fax_)}", _COLOURS.get(fax_.state, "cyan")),
+        "Fax": Text(f"{fax_.id}  {state(fax_)}", _COLOURS.get(fax_.state, "cyan")),
         "To": Text(f"{pretty(fax_.number)}  <{fax_.recipient}>"),
         "From": Text(f"<{message.envelope.reverse_path}> by {message.envelope.client} {message.envelope.user}".strip()),
         "Subject": Text(message.headers.subject),
-        "Received": _when(fax_.received_at),
+        "Received": _when(fax_.received_at, zone),
         "Size": f"{message.size:,} bytes, sha256 {message.sha256[:16]}…",
         "Pages": str(fax_.pages or ""),
         "Line": fax_.line or "default",
@@ -116,7 +85,8 @@ def _facts(one: Whole) -> Table:
         "Outcome": Text(" ".join(filter(None, (fax_.status, fax_.reason or "")))),
         "Held by": Text(fax_.held_by),
         "Retry of": fax_.retry_of,
-        "Reply": f"{fax_.reply} {_when(fax_.replied_at)}".strip(),
+        "Reply": f"{fax_.reply} {_when(fax_.replied_at, zone)}".strip(),
+        "What to do": Text(one.advice, "yellow"),
     }
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():
@@ -142,7 +112,7 @@ def explanation(found: Explanation, *, as_json: bool) -> None:
         steps = [{"what": s.what, "good": s.good, "said": s.said, "rule": s.rule} for s in found.steps]
         number = found.recipient.number if found.recipient else None
         data = {"accepted": found.accepted, "number": number, "line": found.line, "reply_to": found.reply_to}
-        _json({**data, "steps": steps, "parts": [_part(part) for part in found.parts]})
+        print_json({**data, "steps": steps, "parts": [_part(part) for part in found.parts]})
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("", "STEP", "WHAT WOULD HAPPEN", "RULE"):
@@ -217,23 +187,18 @@ def _part(part: Part) -> dict[str, Any]:
     }
 
 
-def _json(data: Any) -> None:
-    # Not rich's: that wraps at the width of the terminal it thinks it has.
-    typer.echo(json.dumps(data, indent=2, default=str, ensure_ascii=False))
-
-
 def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="milliseconds") if moment else None
 
 
-def _clock(moment: datetime) -> str:
-    local = moment.astimezone()
-    same_day = local.date() == datetime.now().astimezone().date()
-    return f"{local:%H:%M:%S}" if same_day else f"{local:%Y-%m-%d %H:%M}"
+def _when(moment: datetime | None, zone: ZoneInfo) -> str:
+    return moment.astimezone(zone).isoformat(" ", "seconds") if moment else ""
 
 
-def _when(moment: datetime | None) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}" if moment else ""
+def _time(moment: datetime, begun: datetime) -> str:
+    """The time of day; the day too, once it is another one."""
+    day = "" if moment.date() == begun.date() else f"{moment:%Y-%m-%d} "
+    return f"{day}{moment:%H:%M:%S.%f}"[:-3]
 
 
 def _duration(seconds: float) -> str:

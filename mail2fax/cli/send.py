@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid, parseaddr
-from pathlib import Path
 
 from mail2fax.config import Settings
 from mail2fax.model import Envelope, Receipt, Recipient, Refused
@@ -17,24 +16,27 @@ from mail2fax.spool import Spool
 CLIENT = "command line"
 
 
-def letter(sender: str, recipient: str, subject: str, files: Sequence[Path]) -> bytes:
+Attachment = tuple[str, bytes]  # a file's name and content
+
+
+def letter(sender: str, recipient: str, subject: str, files: Sequence[Attachment]) -> bytes:
     """A mail that carries these files, in order."""
     mail = EmailMessage(policy=SMTP)
     mail["From"] = sender
     mail["To"] = recipient
-    mail["Subject"] = subject or ", ".join(file.name for file in files)
+    mail["Subject"] = subject or ", ".join(name for name, _ in files)
     mail["Date"] = formatdate(localtime=True)
     mail["Message-ID"] = make_msgid(domain=recipient.rpartition("@")[2])
     mail.set_content("Sent from the command line.\n")
-    for file in files:
-        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    for name, content in files:
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         main, _, sub = kind.partition("/")
-        mail.add_attachment(file.read_bytes(), main, sub, filename=file.name)
+        mail.add_attachment(content, main, sub, filename=name)
     return mail.as_bytes()
 
 
 async def send(
-    settings: Settings, spool: Spool, number: str, files: Sequence[Path], *, sender: str = "", subject: str = ""
+    settings: Settings, spool: Spool, number: str, files: Sequence[Attachment], *, sender: str = "", subject: str = ""
 ) -> Receipt:
     """Put a mail with these files into the spool. Raises Refused when the number may not be faxed."""
     sender = sender or parseaddr(settings.reply.admin)[1]

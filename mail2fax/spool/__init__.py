@@ -9,7 +9,7 @@ from mail2fax.spool.database.lock import Busy
 from mail2fax.spool.database.unavailable import SpoolUnavailable
 from mail2fax.spool.database.wakeup import LOOK_SECONDS
 from mail2fax.spool.filing import Account
-from mail2fax.spool.opening import database_file, migrate, open_spool, revision
+from mail2fax.spool.opening import database_file, is_served, migrate, open_spool, revision
 from mail2fax.spool.spool import Spool
 from mail2fax.spool.work import NEEDED, Work
 
@@ -23,6 +23,7 @@ __all__ = [
     "SpoolUnavailable",
     "Work",
     "database_file",
+    "is_served",
     "migrate",
     "open_spool",
     "revision",

@@ -16,7 +16,7 @@ from mail2fax.spool.contents.table import TableContents
 from mail2fax.spool.database import migrations
 from mail2fax.spool.database.database import Database
 from mail2fax.spool.database.engine import make_room, open_engine, sqlite_path
-from mail2fax.spool.database.lock import only_one
+from mail2fax.spool.database.lock import only_one, taken
 from mail2fax.spool.database.unavailable import mapped
 from mail2fax.spool.spool import Spool
 
@@ -30,7 +30,7 @@ async def open_spool(settings: Settings, *, serving: bool = False, node: str = "
     with _engine(settings) as engine, contextlib.ExitStack() as stack:
         path = sqlite_path(engine)
         if path and serving:
-            stack.enter_context(only_one(path.with_name(path.name + ".lock")))
+            stack.enter_context(only_one(_lock_beside(path)))
         await asyncio.to_thread(_migrated, engine)
         spool = Spool(settings, Database(engine, settings.spool.lease), _open_contents(engine), node or _this_process())
         stack.callback(spool.close)
@@ -43,6 +43,16 @@ def database_file(settings: Settings) -> Path | None:
     """The file of an SQLite spool; None where a server keeps it."""
     with _engine(settings, make=False) as engine:
         return sqlite_path(engine)
+
+
+def is_served(settings: Settings) -> bool:
+    """Whether a node serves this spool now, as far as can be known: of those that share a database nothing is."""
+    path = database_file(settings)
+    return path is None or taken(_lock_beside(path))
+
+
+def _lock_beside(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def migrate(settings: Settings) -> tuple[str, str]:

@@ -101,9 +101,14 @@ def resend(connection: Connection, fax_id: str, who: str) -> str:
     return retry(connection, fax_id, who)
 
 
-def retry(connection: Connection, fax_id: str, who: str, number: str = "") -> str:
-    """Make a new fax of the same document, linked to the old one, perhaps to another number. Its id."""
+def retry(connection: Connection, fax_id: str, who: str, number: str = "", *, again: bool = False) -> str:
+    """Make a new fax of the same document, linked to the old one, perhaps to another number. Its id.
+
+    Raises Refused when a new one to that number is under way or may have arrived, unless `again` is meant.
+    """
     row = one(connection, fax_id)
+    if not again:
+        _refuse_second(connection, row, number or row["number"])
     if State(row["state"]) not in _UNSENT and not number:
         raise Refused(f"{row['id']} is {row['state']}: only a failed, unknown or cancelled fax can be sent again")
     _refuse_unless_kept(connection, row)
@@ -112,6 +117,17 @@ def retry(connection: Connection, fax_id: str, who: str, number: str = "") -> st
     moves.write_event(connection, row["id"], "retry", who, {"new": fresh["id"]})
     moves.write_event(connection, fresh["id"], fresh["state"], who, {"retry_of": row["id"]})
     return str(fresh["id"])
+
+
+def _refuse_second(connection: Connection, row: RowMapping, number: str) -> None:
+    over = (State.FAILED.value, State.CANCELLED.value)
+    same = and_(faxes.c.retry_of == row["id"], faxes.c.number == number, faxes.c.state.not_in(over))
+    earlier = connection.execute(select(faxes.c.id, faxes.c.state).where(same).limit(1)).one_or_none()
+    if earlier:
+        raise Refused(
+            f"{row['id']} was sent again already, as {earlier.id}, which is {earlier.state}; "
+            "one more, of which both may arrive, is made by --again"
+        )
 
 
 def _refuse_unless_kept(connection: Connection, row: RowMapping) -> None:

@@ -3,10 +3,11 @@
 Functions of a connection, for `Spool.read`. The status page's own questions are in `overview`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select
 
 from mail2fax.model import ERROR, FINAL, Document, Event, Fax, Message, Refused, State, Usage
 from mail2fax.spool.database import rows
@@ -64,18 +65,39 @@ class Wanted:
     sender: str = ""
     number: str = ""
     limit: int = 50
+    before: str = ""  # a fax id: only what was received before it
 
 
 def fax_list(connection: Connection, wanted: Wanted) -> list[Fax]:
-    """The newest faxes, filtered."""
+    """The newest faxes, filtered. Raises Refused when there is no fax `before` which to begin."""
     query = select(*faxes.c, CLOCK).order_by(faxes.c.received_at.desc(), faxes.c.id.desc()).limit(wanted.limit)
-    if wanted.states:
-        query = query.where(faxes.c.state.in_([state.value for state in wanted.states]))
-    if wanted.sender:
-        query = query.where(faxes.c.sender == wanted.sender.casefold())
-    if wanted.number:
-        query = query.where(faxes.c.number == wanted.number)
+    query = query.where(*_fitting(wanted))
+    if wanted.before:
+        last = named(connection, wanted.before)[0].id
+        # Compared inside the database: a datetime here has fewer digits than its clock.
+        received = select(faxes.c.received_at).where(faxes.c.id == last).scalar_subquery()
+        earlier, same = faxes.c.received_at < received, faxes.c.received_at == received
+        query = query.where(or_(earlier, and_(same, faxes.c.id < last)))
     return [rows.fax(row) for row in connection.execute(query).mappings()]
+
+
+def fax_count(connection: Connection, wanted: Wanted) -> int:
+    """How many faxes fit, whatever the limit."""
+    return connection.scalar(select(func.count()).select_from(faxes).where(*_fitting(wanted))) or 0
+
+
+def at_provider(connection: Connection) -> int:
+    """Faxes that the provider has, and whose outcome is not known yet."""
+    return connection.scalar(select(func.count()).where(faxes.c.state == State.SUBMITTED.value)) or 0
+
+
+def _fitting(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    if wanted.states:
+        yield faxes.c.state.in_([state.value for state in wanted.states])
+    if wanted.sender:
+        yield faxes.c.sender == wanted.sender.casefold()
+    if wanted.number:
+        yield faxes.c.number == wanted.number
 
 
 def named(connection: Connection, name: str) -> list[Fax]:

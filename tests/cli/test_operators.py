@@ -95,6 +95,13 @@ async def test_retry_and_resolve(node, ledger, faxapi, outbox):
     assert "is delivered" in await ask(node, "retry", arrived, status=1)
     await outbox.wait(7, timeout=40)
     assert len(faxapi.posts) == 5
+    # Twice the same command is one fax: the second is refused, unless it is said to be meant.
+    second = f"{mails[2].ids[0]}-2"
+    assert f"{gone} was sent again already, as {second}, which is" in await ask(node, "retry", gone, status=1)
+    ledger.asked_again[mails[2].numbers[0]] += 1
+    assert (await ask(node, "retry", gone, "--again"))["fax"] == f"{mails[2].ids[0]}-3"
+    await outbox.wait(8, timeout=40)
+    assert len(faxapi.posts) == 6
     wrongs = [wrong for wrong in ledger.wrongs() if "several outcomes" not in wrong]  # a person said so
     assert wrongs == []
 
@@ -137,13 +144,6 @@ async def test_a_spool_that_is_not_there(tmp_path, faxapi, outbox):
     assert (code, printed) == (0, [])
     assert f"{tmp_path}/nowhere.db does not exist" in err.replace("\n", "")
     assert list(tmp_path.glob("nowhere*")) == []
-    (tmp_path / "fax.pdf").write_bytes(pdf())
-    code, _, err = await command(
-        file, "send", "6474959659", f"{tmp_path}/fax.pdf", "--sender", "me@office.example", "--json"
-    )
-    assert (code, err) == (0, "")
-    code, printed, err = await command(file, "list", "--json")
-    assert (code, len(printed), err) == (0, 1, "")
 
 
 async def test_a_list_in_a_pipe_keeps_each_fax_on_its_line(node, ledger):
