@@ -19,6 +19,7 @@ from pikepdf import Array, Dictionary, Name, Stream
 from PIL import Image
 
 from mail2fax.documents.pages import flattening, inspection, letter, raster
+from mail2fax.documents.pages.as_printed import as_printed
 from mail2fax.documents.pages.enclosed import Enclosed, enclosed
 from mail2fax.documents.pages.inspection import Source, refusal
 from mail2fax.documents.pages.layers import Layers
@@ -73,7 +74,7 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
     what it cannot draw ends the worker here rather than the provider's converter there.
     Raises Permanent as `inspection.inspect` does.
     """
-    source = inspection.inspect(data, max_pages=max_pages, careful=careful)
+    source = as_printed(inspection.inspect(data, max_pages=max_pages, careful=careful))
     carried = enclosed(source)
     sheets = [_sheet(page, page_size) for page in source.geometries]
     notes = ["repaired"] * source.repaired + ["flattened"] * source.annotated

@@ -30,7 +30,7 @@ import pikepdf
 import pypdfium2
 from pypdfium2 import raw as pdfium
 
-from mail2fax.documents.pages import layers, letter, line_ends
+from mail2fax.documents.pages import letter, line_ends
 from mail2fax.documents.pages.letter import Geometry
 from mail2fax.documents.pages.pdfium import Document, EngineError
 from mail2fax.model import Permanent, Reason
@@ -84,14 +84,7 @@ def inspect(data: bytes, *, max_pages: int, careful: bool = False) -> Source:
         raise refusal(Reason.DAMAGED)
     if _dynamic_form(source.pdf):
         raise refusal(Reason.DYNAMIC_FORM)
-    return _as_printed(replace(source, repaired=True) if restored else source)
-
-
-def _as_printed(source: Source) -> Source:
-    """The same with its layers as a printer has them."""
-    if not layers.settle(source.pdf):
-        return source
-    return replace(source, data=saved(source.pdf))
+    return replace(source, repaired=True) if restored else source
 
 
 def saved(pdf: pikepdf.Pdf) -> bytes:

@@ -1,9 +1,10 @@
-"""Text as PDF pages, set by Typst: the cover page, and plain text files.
+"""Text as PDF pages, set by Typst: the cover page, plain text files, words in a box.
 
 What a sender wrote goes in as JSON that the template reads as data. It is never part of the template's source, so no
 mail can write markup; and a template reads no file outside of its own folder.
 """
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -66,6 +67,16 @@ def plain(name: str, text: str, *, max_pages: int) -> bytes:
     if len(sheets) > max_pages:
         raise refusal(Reason.TOO_MANY_PAGES, pages=len(sheets), limit=max_pages)
     return _set(resources.templates() / "cover" / "text.typ", {"name": name, "sheets": sheets})
+
+
+def note(text: str, *, width: float, height: float, size: float, grey: float, align: str) -> io.BytesIO:
+    """Words in a box of so many points, as a page of its size: `size` points high or as much smaller as it takes.
+
+    `grey` is 0 for black, 1 for white; `align` is left, center or right.
+    """
+    lines = "\n".join(text.splitlines())
+    data = {"text": lines, "width": width, "height": height, "size": size, "grey": grey, "align": align}
+    return io.BytesIO(_set(resources.templates() / "cover" / "note.typ", data))
 
 
 def _lines(text: str) -> Iterator[str]:
