@@ -49,7 +49,8 @@ class Sheets:
 
     data: bytes
     pages: int
-    notes: tuple[str, ...] = ()  # of "repaired", "flattened", "rastered", "turned", "shrunk", "tiny", "blank"
+    # of "repaired", "flattened", "unmarked", "rastered", "turned", "shrunk", "tiny", "blank", "all-blank"
+    notes: tuple[str, ...] = ()
     enclosed: Enclosed = _NOTHING  # what the original carried besides its pages
 
 
@@ -77,20 +78,21 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
     source = as_printed(inspection.inspect(data, max_pages=max_pages, careful=careful))
     carried = enclosed(source)
     sheets = [_sheet(page, page_size) for page in source.geometries]
-    notes = ["repaired"] * source.repaired + ["flattened"] * source.annotated
-    new, unreadable = _lay(_flat(source), sheets)
+    marks = flattening.marks(source.pdf) if source.annotated else flattening.Marks()
+    notes = ["repaired"] * source.repaired + ["flattened"] * marks.ink + ["unmarked"] * marks.notes
+    new, unreadable = _lay(_flat(source) if marks.ink else source.pdf, sheets)
     written, hollow = _sound(new)
     if source.drawable:
         pictures, blank = _compare(source, sheets, written, unreadable, hollow=hollow)
     elif unreadable:
         raise refusal(Reason.DAMAGED)
     else:
-        pictures, blank = {}, _blank(sheets, written)
+        pictures, blank = {}, _blank_note(_blank(sheets, written))
     if pictures:
         for index, picture in pictures.items():
             _replace(new, index, picture)
         written = _saved(new)
-    notes += ["rastered"] * bool(pictures) + _seen(sheets) + ["blank"] * blank
+    notes += ["rastered"] * bool(pictures) + _seen(sheets) + blank
     return Sheets(written, len(sheets), tuple(notes), carried)
 
 
@@ -124,8 +126,6 @@ def _seen(sheets: Iterable[_Sheet]) -> list[str]:
 
 def _flat(source: Source) -> pikepdf.Pdf:
     """The pages with their annotations drawn in."""
-    if not source.annotated:
-        return source.pdf
     if source.drawable:
         return flattening.flatten(source.pdf)
     flattening.flatten_by_qpdf(source.pdf)
@@ -256,14 +256,14 @@ def _saved(new: pikepdf.Pdf) -> bytes:
 
 def _compare(
     source: Source, sheets: Sequence[_Sheet], written: bytes, unreadable: frozenset[int], *, hollow: bool
-) -> tuple[dict[int, Image.Image], bool]:
-    """Draw each page before and after: pictures for pages that lost ink, and whether no page has any.
+) -> tuple[dict[int, Image.Image], list[str]]:
+    """Draw each page before and after: pictures for pages that lost ink, and what is to be said of those without any.
 
     Raises Permanent(DAMAGED) for a page that PDFium cannot load, or whose drawing cannot be decoded and of which PDFium
     shows nothing either.
     """
     pictures = {}
-    blank = True
+    blank = []
     with Document(source.data, forms=True) as before, Document(written) as after:
         for index, sheet in enumerate(sheets):
             with _original(before, index) as page, after.page(index) as made:
@@ -273,8 +273,10 @@ def _compare(
                     raise refusal(Reason.DAMAGED, page=index + 1)
                 if index in unreadable or (seen.lost and not hollow):
                     pictures[index] = raster.stand_in(page, sheet.page)
-                blank = blank and seen.blank
-    return pictures, blank
+                blank.append(seen.blank)
+    if source.repaired and all(blank):  # what it drew was lost, and nobody could say how much
+        raise refusal(Reason.DAMAGED)
+    return pictures, _blank_note(blank)
 
 
 def _original(before: Document, index: int) -> Page:
@@ -284,14 +286,19 @@ def _original(before: Document, index: int) -> Page:
         raise refusal(Reason.DAMAGED, page=index + 1) from None
 
 
-def _blank(sheets: Sequence[_Sheet], written: bytes) -> bool:
-    """Draw the result alone; whether no page has ink."""
-    blank = True
+def _blank_note(blank: Sequence[bool]) -> list[str]:
+    """What is to be said of pages without ink."""
+    return ["all-blank"] if all(blank) else ["blank"] if any(blank) else []
+
+
+def _blank(sheets: Sequence[_Sheet], written: bytes) -> list[bool]:
+    """Draw the result alone; which pages have no ink."""
+    blank = []
     with Document(written) as after:
         for index, sheet in enumerate(sheets):
             with after.page(index) as page:
                 sketch = raster.sketch(page, sheet.geometry)
-                blank = raster.compare(sketch, sketch).blank and blank
+                blank.append(raster.compare(sketch, sketch).blank)
     return blank
 
 

@@ -7,6 +7,7 @@ outside its one encoding); qpdf does it where PDFium died of the file.
 """
 
 import io
+from dataclasses import dataclass
 
 import pikepdf
 import pypdfium2
@@ -34,6 +35,28 @@ _NO_INK = {
 }
 _NO_INK_NUMBERS = frozenset(_NO_INK.values())
 _INHERITED = ("/Resources", "/MediaBox", "/CropBox", "/Rotate")
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What stands on the pages as annotations."""
+
+    ink: bool = False  # something that is to be drawn
+    notes: bool = False  # sticky notes with words in them, which are not
+
+
+def marks(pdf: pikepdf.Pdf) -> Marks:
+    """Look through the annotations of a document."""
+    ink = notes = False
+    for page in pdf.pages:
+        listed = page.obj.get("/Annots")
+        for mark in listed if isinstance(listed, pikepdf.Array) else ():
+            if isinstance(mark, pikepdf.Dictionary):
+                flags, kind = mark.get("/F", 0), str(mark.get("/Subtype"))
+                shown = not (isinstance(flags, int) and flags & (_HIDDEN | _NO_VIEW))
+                ink = ink or (shown and kind not in _NO_INK)
+                notes = notes or (shown and kind == "/Text" and bool(str(mark.get("/Contents", "")).strip()))
+    return Marks(ink, notes)
 
 
 def flatten(pdf: pikepdf.Pdf) -> pikepdf.Pdf:

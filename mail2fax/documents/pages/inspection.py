@@ -126,7 +126,9 @@ def _compared(data: bytes, pdf: pikepdf.Pdf | None, max_pages: int, *, warned: b
     document = _pdfium(data)
     if document is None:
         if pdf is None or not listed:
-            raise refusal(Reason.LOCKED if _CERTIFICATE in data else Reason.DAMAGED)
+            if _CERTIFICATE in data:
+                raise refusal(Reason.LOCKED)
+            raise refusal(Reason.DAMAGED if pdf is None or warned else Reason.EMPTY)
         return _source(data, pdf, repaired=True, drawable=False)
     with document:
         claimed = document.count

@@ -30,7 +30,7 @@ class Comparison:
     """How a page looked before and after."""
 
     difference: int  # 0 to 255, where they differ most
-    darkest: int  # 0 to 255, the darkest dot before; 0 is white
+    darkest: int  # 0 to 255, the darkest dot of both; 0 is white
     ink_before: float  # 0 to 255, mean darkness
     ink_after: float
 
@@ -43,7 +43,7 @@ class Comparison:
 
     @property
     def blank(self) -> bool:
-        """Whether there was nothing to see in the first place."""
+        """Whether there is nothing to see."""
         return self.darkest < _PALE
 
 
@@ -60,7 +60,8 @@ def compare(before: Image.Image, after: Image.Image) -> Comparison:
         return Comparison(0, darkest, ink, ink)
     soft = ImageFilter.BoxBlur(2)
     most: Any = ImageChops.difference(before.filter(soft), after.filter(soft)).filter(soft).getextrema()[1]
-    return Comparison(most, darkest, ink, _ink(after)[1])
+    darkest_after, ink_after = _ink(after)
+    return Comparison(most, max(darkest, darkest_after), ink, ink_after)
 
 
 def _ink(picture: Image.Image) -> tuple[int, float]:

@@ -66,13 +66,14 @@ def test_a_stream_in_another_file_is_not_read():
         [
             b"<</Type/Catalog/Pages 2 0 R>>",
             b"<</Type/Pages/Count 1/Kids[3 0 R]>>",
-            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R>>",
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents[4 0 R 5 0 R]>>",
             pdfs.stream(b"", b"/F(/etc/passwd)"),
+            pdfs.stream(b"72 72 72 72 re f"),
         ]
     )
     made = fit.fit(data)
     assert b"passwd" not in made.data
-    assert "blank" in made.notes
+    assert pdfs.black(made.data) == (72, 648, 144, 720)
 
 
 def test_the_result_is_for_any_reader():
@@ -122,7 +123,7 @@ def test_a_file_that_needs_a_password_is_locked():
         (b"\r\n", Reason.EMPTY),
         (b"<html>no</html>", Reason.NOT_A_PDF),
         (b"%PDF-1.4\n%%EOF", Reason.DAMAGED),
-        (pdfs.by_hand([b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 0/Kids[]>>"]), Reason.DAMAGED),
+        (pdfs.by_hand([b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 0/Kids[]>>"]), Reason.EMPTY),
         (pdfs.by_hand([b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 1/Kids[2 0 R]>>"]), Reason.DAMAGED),
     ],
 )

@@ -92,3 +92,13 @@ def test_the_careful_way_keeps_what_has_an_appearance():
     made = fit.fit(pdfs.annotated(stamp, b"0 0 200 100 re f"), careful=True)
     assert pdfs.ink(made.data) > 4000
     assert made.notes == ("flattened",)
+
+
+def test_only_what_is_drawn_is_spoken_of():
+    """A link is nothing to speak of; a sticky note that is not faxed is."""
+    link = Dictionary(Type=Name.Annot, Subtype=Name.Link, Rect=Array([0, 0, 50, 50]))
+    note = Dictionary(Type=Name.Annot, Subtype=Name.Text, Rect=Array([0, 0, 50, 50]), Contents="Call back")
+    box = Dictionary(Type=Name.Annot, Subtype=Name.Square, Rect=Array([0, 0, 50, 50]), C=Array([0]))
+    assert "flattened" not in fit.fit(pdfs.annotated(link)).notes
+    assert "unmarked" in fit.fit(pdfs.annotated(note)).notes
+    assert fit.fit(pdfs.annotated(box)).notes == ("flattened",)

@@ -135,9 +135,10 @@ def test_a_till_roll_is_noted_as_tiny():
     assert fit.fit(pdfs.text("x", box=(0, 0, 612, 1008))).notes == ("shrunk",)
 
 
-def test_a_document_without_ink_is_noted_as_blank():
-    """White on white arrives as white paper: the sender is told."""
-    assert fit.fit(pdfs.text("")).notes == ("blank",)
+def test_pages_without_ink_are_noted():
+    """White on white arrives as white paper: the sender is told, of one page among others too."""
+    assert fit.fit(pdfs.text("a", "", "b")).notes == ("blank",)
+    assert fit.fit(pdfs.text("")).notes == ("all-blank",)
     assert fit.fit(pdfs.text(".")).notes == ()
 
 
