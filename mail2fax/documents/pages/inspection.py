@@ -115,8 +115,10 @@ def _qpdf(data: bytes) -> pikepdf.Pdf | None:
 
 def _alone(data: bytes, pdf: pikepdf.Pdf | None, *, warned: bool) -> Source:
     """With qpdf's word alone: it must have had nothing to repair."""
-    if pdf is None or not pdf.pages or warned:
+    if pdf is None or warned:
         raise refusal(Reason.DAMAGED)
+    if not len(pdf.pages):
+        raise refusal(Reason.EMPTY)
     return _source(data, pdf, drawable=False)
 
 
