@@ -276,10 +276,10 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A mail that is owed besides the outcome of a fax: "still trying", postmaster's mail, a word to the admin."""
+    """A mail that is owed besides the outcome of a fax."""
 
     id: str
-    kind: str  # "delayed", "postmaster" or "admin"
+    kind: str  # "delayed", "again", "passed-on": to the sender; "postmaster": passed on as it is; "admin"
     recipient: str
     created_at: datetime
     fax_id: str = ""

@@ -101,9 +101,9 @@ def reply_undeliverable(*, fax: str, recipient: str, note: str) -> None:
     setup.event.error("reply undeliverable", fax=fax, recipient=recipient, note=note)
 
 
-def delayed(*, fax: str) -> None:
-    """The sender is told that a fax still waits."""
-    setup.event.info("still trying", fax=fax)
+def noticed(*, fax: str, kind: str, recipient: str) -> None:
+    """A mail besides the outcome was handed over: "delayed", "again", "passed-on", "postmaster" or "admin"."""
+    setup.event.info("noticed", fax=fax, kind=kind, recipient=recipient)
 
 
 def lease_lost(*, fax: str) -> None:
@@ -188,6 +188,11 @@ def accepted_for_postmaster(*, queue_id: str, client: str, sender: str) -> None:
 def answered(*, fax: str, action: str, now: str, sender: str, client: str) -> None:
     """The sender asked by answering a reply, and it was done."""
     setup.event.info("answered", fax=fax, action=action, now=now, sender=sender, client=client)
+
+
+def answer_passed_on(*, fax: str, queue_id: str, doubt: str, sender: str) -> None:
+    """An answer to a reply was not clearly a wish: nothing was done, and [reply] sender gets it to read."""
+    setup.event.info("answer passed on", fax=fax, id=queue_id, doubt=doubt, sender=sender)
 
 
 def refused(*, answer: str, client: str, user: str, sender: str | None, recipient: str) -> None:

@@ -19,7 +19,7 @@ _WORST_FIRST = (State.UNKNOWN, State.FAILED, State.CANCELLED, State.DELIVERED)
 class Draft:
     """One reply before it is put in words."""
 
-    kind: str  # which template: "delivered", "failed", "unknown", "cancelled", "delayed" or "summary"
+    kind: str  # which template: an outcome's, or "delayed", "again", "passed-on", "summary"
     message: Message
     faxes: Sequence[Fax]
     language: str
@@ -44,21 +44,22 @@ class Draft:
 
     @property
     def reply_to(self) -> str:
-        """Where an answer goes that asks for something; "" leaves it to the people behind From.
-
-        A responder that does not say that it is a machine gets a fax sent again once, and not forever: the address for
-        once more stands in the text, where people find it.
-        """
-        if self.cancel_address or not (self.fax and self.resend_until) or self.fax.retry_of:
+        """Where an answer goes that asks for something; "" leaves it to the people behind From."""
+        if self.cancel_address or not (self.fax and self.resend_until):
             return self.cancel_address
         return self.resend_addresses[self.fax.id]
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether a bare answer is not enough to send it again: it would perhaps arrive twice."""
+        return any(fax.state is State.UNKNOWN or bool(fax.retry_of) for fax in self.faxes)
 
     @property
     def facts(self) -> dict[str, Any]:
         """The variables."""
         count = Counter(fax.state.value for fax in self.faxes)
         return {
-            **{name: getattr(self, name) for name in (*self.__slots__, "fax", "tone")},
+            **{name: getattr(self, name) for name in (*self.__slots__, "fax", "tone", "may_have_arrived")},
             "count": {state.value: count[state.value] for state in State},
         }
 

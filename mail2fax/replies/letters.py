@@ -12,7 +12,7 @@ from email.utils import parseaddr
 from typing import Any
 
 from mail2fax.config import Settings
-from mail2fax.model import Fax, Message, State
+from mail2fax.model import WAITING, Fax, Message, State
 from mail2fax.replies import dsn, outcome_json, samples
 from mail2fax.replies.bodies import PREVIEW, body, plain
 from mail2fax.replies.facts import Draft, clean_fax, clean_message
@@ -49,9 +49,22 @@ class Letters:
 
     def delayed(self, message: Message, fax: Fax, *, next_at: datetime) -> bytes:
         """The fax still waits, and is tried again at that time."""
-        cancel = signed_address.write(Action.CANCEL, fax.id, self._key, self._domain) if self._rules.resend else ""
-        draft = self._draft("delayed", message, [fax], next_at=next_at, cancel_address=cancel)
+        draft = self._draft("delayed", message, [fax], next_at=next_at, cancel_address=self._cancel_address(fax))
         return self._letter(draft, report=dsn.due([fax], always=False))
+
+    def again(self, message: Message, fax: Fax) -> bytes:
+        """A new fax of the same document is on its way, as the sender's answer asked."""
+        return self._letter(self._draft("again", message, [fax]), report=False)
+
+    def passed_on(self, message: Message, fax: Fax) -> bytes:
+        """The sender's answer was not clearly a wish: nothing was done, and a person reads it."""
+        ways = self._ways_back([fax]) if fax.final else {"cancel_address": self._cancel_address(fax)}
+        return self._letter(self._draft("passed-on", message, [fax], **ways), report=False)
+
+    def _cancel_address(self, fax: Fax) -> str:
+        if not self._rules.resend or fax.state not in WAITING:
+            return ""
+        return signed_address.write(Action.CANCEL, fax.id, self._key, self._domain)
 
     def admin(self, kind: str, detail: Mapping[str, Any], *, notice_id: str = "", at: datetime | None = None) -> bytes:
         """A word to the administrator. `notice_id` makes its Message-ID the same at every attempt."""

@@ -83,5 +83,7 @@ def every() -> Iterator[tuple[str, Message, tuple[Fax, ...]]]:
     yield "cancelled", MESSAGE, (CANCELLED,)
     yield "failed", MESSAGE, (replace(FAILED, retry_of=UNKNOWN.id),)
     yield "summary", MESSAGE, SUMMARY
+    yield "again", MESSAGE, (replace(WAITING, retry_of=FAILED.id),)
+    yield "passed-on", MESSAGE, (FAILED,)
     parts = (replace(PARTS[0], name=reason.value, fate=Fate.REFUSED, reason=reason) for reason in Reason)
     yield "failed", replace(MESSAGE, parts=(*REFUSED_PARTS, *parts)), (REFUSED,)

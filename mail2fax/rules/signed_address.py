@@ -12,18 +12,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mail2fax.config import Reply
-from mail2fax.rules.address import SYNTAX, AddressError, parse
 
 _SIGNATURE = 16  # characters of base32: 80 bits
 _LONGEST = 64  # RFC 5321 section 4.5.3.1.1: a local part
 _FORM = re.compile(r"(resend|cancel)\+([a-z0-9-]{1,40})\.([a-z2-7]{16})", re.IGNORECASE)
-_SEVERAL = 7  # digits: fewer are no number that anybody would dial
-_NUMBER = re.compile(r"(?:(?:fax|to|number|no\.?|au|à|numéro|télécopieur)[ :]*)*(\+?[\d ().\-/]+)", re.IGNORECASE)
-# What a mail program writes before the mail that is answered, in English and French; "--" begins a signature.
-_QUOTED = re.compile(
-    r">|--|__|(?:From|De) ?:|(?:On|Le) .*(?:[<@]|wrote|a écrit|\d:\d\d|\d h \d)|(?:Sent from|Envoyé de) ",
-    re.IGNORECASE,
-)
 _CLAIMED = re.compile(r"(resend|cancel)\+", re.IGNORECASE)
 
 
@@ -70,20 +62,6 @@ def read(local_part: str, key: bytes) -> Wish | None:
     if not hmac.compare_digest(_sign(action, fax_id, key), form[3].lower()):
         return None
     return Wish(action, fax_id)
-
-
-def new_number(text: str, country: str = "CA") -> str:
-    """The number on the first line of an answer's text; "" when it holds none, for the number it was.
-
-    Raises AddressError when there are digits, but not a number alone: "call me at 416 555 1234" must not be dialled.
-    """
-    first = next((line for line in map(str.strip, text.splitlines()) if line), "")
-    if _QUOTED.match(first) or sum(map(str.isdigit, first)) < _SEVERAL:
-        return ""
-    alone = _NUMBER.fullmatch(first)
-    if not alone:
-        raise AddressError(SYNTAX, "the first line has to be the number alone, or to hold none")
-    return parse(alone[1].strip(), country).number
 
 
 def _sign(action: Action, fax_id: str, key: bytes) -> str:

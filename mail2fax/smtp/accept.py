@@ -18,7 +18,7 @@ async def accept(context: Context, envelope: Envelope, content: Incoming, specia
         if not special:
             return await _put(context, envelope, content)
         if context.answering and context.answering.meant(special):
-            return await _carry_out(context, envelope, content, special)
+            return await context.answering.carry_out(special, envelope, content)
         return await _forward(context, envelope, content)
     except Exception as error:  # noqa: BLE001 -- nothing was promised: the client keeps the mail and tries again
         log.not_accepted(client=envelope.client, sender=envelope.reverse_path, error=error)
@@ -32,15 +32,6 @@ async def _put(context: Context, envelope: Envelope, content: Incoming) -> str:
     context.capacity.accepted(fresh)
     log.accepted(receipt=receipt, envelope=envelope, size=content.size, seconds=time.monotonic() - begun)
     return answers.accepted(receipt.queue_id, known=not fresh)
-
-
-async def _carry_out(context: Context, envelope: Envelope, content: Incoming, special: str) -> str:
-    """An answer to one of our replies: of the mail itself nothing is kept."""
-    assert context.answering is not None
-    try:
-        return await context.answering.carry_out(special, envelope, content)
-    finally:
-        content.discard()
 
 
 async def _forward(context: Context, envelope: Envelope, content: Incoming) -> str:

@@ -6,6 +6,9 @@ server and for the bounce it writes, so they say what to do where that is not pl
 
 import errno
 
+from mail2fax.rules.answer_text import Doubt
+from mail2fax.rules.signed_address import Action
+
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 # -- a session
@@ -65,6 +68,15 @@ BARE_LINE_END = "550 5.5.2 bare CR or LF in the mail: each line must end in CR L
 LOOP = "554 5.4.6 too many Received lines: a mail loop"
 AUTO_REPLIED = "550 5.7.1 an automatic reply is not faxed"
 
+# -- an answer to one of our replies that is not clearly a wish, by what is in doubt
+NOT_CANCELLED = "550 5.7.1 nothing was cancelled: to cancel the fax, answer with the one word CANCEL"
+NOT_SENT_AGAIN = {
+    Doubt.WORDS: "550 5.7.1 nothing was sent again: answer with the one word SEND, or with the new fax number alone",
+    Doubt.NUMBERS: "550 5.1.3 nothing was sent again: the answer holds two numbers; answer with one number alone",
+    Doubt.NO_WORD: "550 5.7.1 nothing was sent again: to fax the document once more, answer with the one word SEND",
+    Doubt.ATTACHMENT: "550 5.7.1 nothing was sent again: to fax another document, mail it to <number>@ this domain",
+}
+
 # -- TLS and AUTH
 NO_TLS = "454 4.7.0 TLS is not available"
 TLS_ALREADY = "503 5.5.1 TLS is on already"
@@ -110,3 +122,13 @@ def to_error(error: BaseException) -> str:
     """What a client is told of an error of ours: always to try again, never what it was."""
     full = isinstance(error, OSError) and error.errno in _DISK_FULL
     return NO_ROOM if full else INTERNAL
+
+
+def doubtful(action: Action, doubt: Doubt) -> str:
+    """The answer to what is not clearly a wish, where nobody is there to read it."""
+    return NOT_CANCELLED if action is Action.CANCEL else NOT_SENT_AGAIN[doubt]
+
+
+def passed_on(queue_id: str) -> str:
+    """The promise that a person gets an answer that asked for nothing clearly."""
+    return f"250 2.0.0 nothing was faxed or cancelled; passed on to a person as {queue_id}"

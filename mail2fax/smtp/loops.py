@@ -18,11 +18,30 @@ _AUTO_REPLIED = re.compile(
 _AUTOMATIC = re.compile(
     rb"^auto-submitted[ \t]*:[ \t]*(?:\([^)\r\n]*\)[ \t]*)*(?!no\b)[a-z]", re.IGNORECASE | re.MULTILINE
 )
+# What machines marked their mails with before RFC 3834, and still do: procmail, cPanel, help desks, mailing lists.
+_OLD_MARKS = re.compile(
+    rb"^(?:precedence[ \t]*:[ \t]*(?:bulk|junk|list|auto[-_]reply)\b"
+    rb"|(?:x-auto-?(?:reply|respond|response|generated)[a-z-]*|x-(?:loop|vacation|mail-autoreply)|list-[a-z]+)[ \t]*:"
+    rb"|content-type[ \t]*:[ \t]*multipart/report\b|return-path[ \t]*:[ \t]*<>)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_AWAY = re.compile(
+    r"auto(?:matic|mated|matisch)?e?[ -]?(?:re(?:ply|sponse|sponder)|:)|autosvar|réponse (?:automatique|d'absence)"
+    r"|out of (?:the )?office|\booo\b|on vacation|vacation (?:reply|notice)|(?:absence|absent)e? du bureau|en vacances"
+    r"|abwesenheit|undeliver|delivery (?:status|failure)|read:|lu ?:",
+    re.IGNORECASE,
+)
 
 
 def automatic(head: bytes) -> bool:
-    """Whether a mail says of itself that no person sent it."""
-    return bool(_AUTOMATIC.search(_FOLD.sub(b"", head)))
+    """Whether a mail that asks for something may be a machine's: a false alarm costs a refusal, and no fax."""
+    header = _FOLD.sub(b"", head.partition(b"\r\n\r\n")[0])
+    return bool(_AUTOMATIC.search(header) or _OLD_MARKS.search(header))
+
+
+def away(subject: str) -> bool:
+    """Whether a subject is such as machines write over a note of absence or a receipt."""
+    return bool(_AWAY.match(subject.strip()))
 
 
 def refusal(head: bytes) -> str | None:

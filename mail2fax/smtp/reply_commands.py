@@ -1,24 +1,30 @@
 """An answer to one of our replies: the sender asks to send the same document again, or to cancel.
 
 Everything is decided while the client waits, so that whoever may not, or comes too late, is told by his own mail
-server in our words; a 250 stands behind the commit that made the new fax or ended the old one. The answer itself is
-not kept: of its text only the first line is looked at, in a process of its own.
+server in our words; a 250 stands behind the commit that made the new fax or ended the old one. What is not clearly a
+wish does nothing: it goes on to the person behind [reply] sender, or is refused with words that say how to ask.
 """
 
 import asyncio
+import contextlib
 import hashlib
+import shutil
+from email.utils import parseaddr
 
 from mail2fax import log
 from mail2fax.config import Settings
-from mail2fax.documents.orders import Task
+from mail2fax.documents.orders import Made, Task
 from mail2fax.documents.pool import Pool
-from mail2fax.model import Envelope, Permanent, Reason, Refused
-from mail2fax.rules import signed_address
+from mail2fax.model import Envelope, Fax, Permanent, Refused, State
+from mail2fax.rules import answer_text, signed_address
 from mail2fax.rules.address import AddressError
+from mail2fax.rules.answer_text import Doubt, Doubtful
 from mail2fax.rules.policy import Policy
 from mail2fax.rules.signed_address import Action, Wish
 from mail2fax.smtp import answers, limits, loops
-from mail2fax.spool import Incoming, Spool, Work, operator, questions
+from mail2fax.spool import Incoming, Spool, Work, questions, wishes
+
+_PDF = "application/pdf"
 
 
 class ReplyCommands:
@@ -30,6 +36,9 @@ class ReplyCommands:
         self._pool = pool
         self._policy = policy
         self._key = key
+        # A mailbox of our own domain would come back to us.
+        mailbox = parseaddr(settings.reply.sender)[1]
+        self._person = "" if mailbox.rpartition("@")[2].lower() in settings.smtp.domains else mailbox
 
     def meant(self, path: str) -> bool:
         """Whether this is to be one of our signed addresses, rather than a number."""
@@ -46,26 +55,34 @@ class ReplyCommands:
         if wish is None:
             return answers.NOT_OUR_ADDRESS
         try:
-            await self._spool.read(operator.may_ask, wish.fax_id, reverse_path, cancel=wish.action is Action.CANCEL)
+            await self._spool.read(wishes.may_ask, wish.fax_id, reverse_path, cancel=wish.action is Action.CANCEL)
         except Refused as refused:
             return answers.refused_wish(str(refused))
         return None
 
     async def carry_out(self, path: str, envelope: Envelope, content: Incoming) -> str:
-        """Do what the answer asks for, durably. The SMTP reply."""
+        """Do what the answer asks for, durably. The SMTP reply. The answer is kept only if a person is to read it."""
         wish = signed_address.read(path.rpartition("@")[0], self._key)
         if wish is None:
             return answers.NOT_OUR_ADDRESS
-        # RFC 3834 section 2: whatever answers by itself, in whatever words it says so, asks for nothing.
-        if loops.automatic((content.inline or b"")[: loops.HEADER_BYTES]):
-            return answers.AUTO_REPLIED
+        with contextlib.ExitStack() as unless_kept:
+            unless_kept.callback(content.discard)
+            try:
+                return await self._obeyed(wish, envelope, content, _key(envelope, path, content))
+            except Doubtful as doubtful:
+                if not self._person:
+                    return answers.doubtful(wish.action, doubtful.doubt)
+                unless_kept.pop_all()
+                return await self._pass_on(wish, envelope, content, doubtful.doubt)
+
+    async def _obeyed(self, wish: Wish, envelope: Envelope, content: Incoming, key: str) -> str:
+        """The SMTP reply, once what is asked for is done or refused. Raises Doubtful."""
         try:
-            if wish.action is Action.CANCEL:
-                done = await self._spool.hand_on(
-                    Work.REPLY, operator.cancel, wish.fax_id, _who(envelope), Reason.CANCELLED_BY_SENDER
-                )
-            else:
-                done = await self._resend(wish, envelope, content, _key(envelope, path, content))
+            made = await self._read(content)
+            done = await self._done(wish, envelope, made, key)
+        except _Automatic:
+            # RFC 3834 section 2: whatever answers by itself, in whatever words it says so, asks for nothing.
+            return answers.AUTO_REPLIED
         except AddressError as error:
             return str(error)
         except Refused as refused:
@@ -75,30 +92,68 @@ class ReplyCommands:
         )
         return answers.accepted(done, known=False)
 
-    async def _resend(self, wish: Wish, envelope: Envelope, content: Incoming, key: str) -> str:
-        """The new fax's id. Raises Refused, or AddressError, with the rule or the limit that is in the way."""
+    async def _done(self, wish: Wish, envelope: Envelope, made: Made, key: str) -> str:
+        """Cancel, or send again. The id of the fax that this is about now."""
+        if any(part.kind == _PDF for part in made.parts):
+            raise Doubtful(Doubt.ATTACHMENT)
+        if wish.action is Action.CANCEL:
+            answer_text.cancels(made.text, made.headers.from_)
+            return await self._spool.hand_on(Work.REPLY, wishes.cancel, wish.fax_id, _who(envelope))
         (fax,) = await self._spool.read(questions.named, wish.fax_id)
-        number = (
-            signed_address.new_number(await self._first_lines(content), self._settings.numbers.country) or fax.number
-        )
+        once = answer_text.once_more(made.text, made.headers.from_, self._settings.numbers.country)
+        # One that may have arrived, or was sent again already, takes more than a nod: it would be sent twice.
+        if not once.named and (fax.state is State.UNKNOWN or fax.retry_of):
+            raise Doubtful(Doubt.NO_WORD)
+        await self._refuse_unless_allowed(envelope, once.number or fax.number)
+        return await self._send_again(fax, envelope, "" if once.number == fax.number else once.number, key)
+
+    async def _refuse_unless_allowed(self, envelope: Envelope, number: str) -> None:
         refusal = self._policy.recipient(f"{number}@{self._domains[0]}").refusal
         refusal = refusal or await limits.over_budget(self._policy, self._spool, envelope.reverse_path, number)
         if refusal:
             raise Refused(refusal)
-        other = "" if number == fax.number else number
-        return await self._spool.hand_on(Work.SUBMIT, operator.retry_once, key, fax.id, _who(envelope), other)
 
-    async def _first_lines(self, content: Incoming) -> str:
-        """Read in a process of its own, as every mail is."""
-        if content.inline is None:
-            raise Refused("the answer is too long: keep it to one line")
+    async def _send_again(self, fax: Fax, envelope: Envelope, number: str, key: str) -> str:
+        fresh = await self._spool.hand_on(Work.SUBMIT, wishes.send_again, key, fax.id, _who(envelope), number)
+        # A commit of its own: should we die before it, the new fax's own reply still comes.
+        await self._owe("again", fresh, envelope)
+        return fresh
+
+    async def _owe(self, kind: str, fax_id: str, envelope: Envelope) -> None:
+        """A mail to whoever answered, once a fax and kind: a machine that answers each of our mails gets one."""
+        about = {"fax_id": fax_id, "message_id": fax_id.partition("-")[0]}
+        await self._spool.owe(f"{fax_id}-{kind}", kind, envelope.reverse_path, about)
+
+    async def _read(self, content: Incoming) -> Made:
+        """What the answer holds, read in a process of its own, as every mail is. Raises _Automatic, Refused."""
+        await content.finish()
         with self._spool.workplace() as folder:
             source = folder / "answer"
-            await asyncio.to_thread(source.write_bytes, content.inline)
+            if content.inline is None:
+                await asyncio.to_thread(shutil.copyfile, content.path, source)
+            else:
+                await asyncio.to_thread(source.write_bytes, content.inline)
+            with source.open("rb") as file:
+                if loops.automatic(file.read(loops.HEADER_BYTES)):
+                    raise _Automatic
             try:
-                return (await self._pool.make(Task(source, folder, convert=()))).text
+                made = await self._pool.make(Task(source, folder, convert=()))
             except Permanent:
                 raise Refused("the answer could not be read: answer with plain text") from None
+        if loops.away(made.headers.subject):
+            raise _Automatic
+        return made
+
+    async def _pass_on(self, wish: Wish, envelope: Envelope, content: Incoming, doubt: Doubt) -> str:
+        """Nothing is done. Whoever reads the mailbox of [reply] sender gets the answer, and its author a word of it."""
+        queue_id = await self._spool.forward(envelope, content, self._person)
+        await self._owe("passed-on", wish.fax_id, envelope)
+        log.answer_passed_on(fax=wish.fax_id, queue_id=queue_id, doubt=doubt, sender=envelope.reverse_path)
+        return answers.passed_on(queue_id)
+
+
+class _Automatic(Exception):  # noqa: N818 -- a verdict on a mail
+    """A machine wrote it."""
 
 
 def _who(envelope: Envelope) -> str:

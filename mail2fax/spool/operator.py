@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, insert
 
 from mail2fax.model import NEXT, WAITING, Reason, Refused, State
 from mail2fax.spool import moves
-from mail2fax.spool.database.schema import deliveries, faxes, messages, now
+from mail2fax.spool.database.schema import faxes, messages, now
 from mail2fax.spool.questions import no_such_fax, of_name
 
 _UNSENT = (State.FAILED, State.UNKNOWN, State.CANCELLED)
@@ -70,29 +70,6 @@ def resolve(connection: Connection, fax_id: str, state: State, who: str) -> str:
     return str(row["id"])
 
 
-def may_ask(connection: Connection, fax_id: str, reverse_path: str, *, cancel: bool) -> None:
-    """Raises Refused unless this sender may send this fax again, or cancel it, now."""
-    row = one(connection, fax_id)
-    if row["sender"] != reverse_path.casefold():
-        raise Refused(f"{row['id']}: only whoever sent this fax may ask for that, from the address it was sent from")
-    if cancel:
-        _refuse_unless_waiting(row)
-    elif State(row["state"]) not in _UNSENT:
-        raise Refused(f"{row['id']} is {row['state']}: only a fax that did not go through can be sent again")
-    else:
-        _refuse_unless_kept(connection, row)
-
-
-def retry_once(connection: Connection, key: str, fax_id: str, who: str, number: str) -> str:
-    """As `retry`; the same key again is the same wish, and gets the same new fax."""
-    known: str | None = connection.scalar(select(deliveries.c.fax_id).where(deliveries.c.key == key))
-    if known:
-        return known
-    fresh = retry(connection, fax_id, who, number)
-    connection.execute(insert(deliveries).values(at=now()), {"key": key, "fax_id": fresh})
-    return fresh
-
-
 def resend(connection: Connection, fax_id: str, who: str) -> str:
     """Say that an unknown fax did not arrive, and send it again. The new fax's id; its reply tells the sender."""
     row = one(connection, fax_id)
@@ -111,7 +88,7 @@ def retry(connection: Connection, fax_id: str, who: str, number: str = "", *, ag
         _refuse_second(connection, row, number or row["number"])
     if State(row["state"]) not in _UNSENT and not number:
         raise Refused(f"{row['id']} is {row['state']}: only a failed, unknown or cancelled fax can be sent again")
-    _refuse_unless_kept(connection, row)
+    refuse_unless_kept(connection, row)
     fresh = _copy(row, next_id(connection, row["message_id"]), number)
     connection.execute(insert(faxes).values(received_at=now(), due_at=now(), prepared_at=_prepared(fresh)), fresh)
     moves.write_event(connection, row["id"], "retry", who, {"new": fresh["id"]})
@@ -130,7 +107,8 @@ def _refuse_second(connection: Connection, row: RowMapping, number: str) -> None
         )
 
 
-def _refuse_unless_kept(connection: Connection, row: RowMapping) -> None:
+def refuse_unless_kept(connection: Connection, row: RowMapping) -> None:
+    """Raises Refused when the mail and its documents were purged."""
     # Locked against a purge that is just deciding about it.
     query = select(messages.c.purged_at).where(messages.c.id == row["message_id"]).with_for_update()
     if connection.scalar(query) is not None:

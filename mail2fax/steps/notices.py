@@ -1,9 +1,16 @@
-"""Mails to the administrator: the alerts that no sender can be told, or can mend."""
+"""Mails that are owed besides outcomes: to the sender, to postmaster, and to an administrator who alone can mend it."""
 
-from email.utils import parseaddr
+import random
+from collections.abc import Callable
+from email.utils import format_datetime, parseaddr
 
-from mail2fax.model import Fax
-from mail2fax.spool import Spool
+from mail2fax import log
+from mail2fax.config import Settings
+from mail2fax.model import Fax, Message, Notice, Verdict
+from mail2fax.replies.letters import Letters, wanted
+from mail2fax.smarthost.smarthost import Smarthost
+from mail2fax.spool import Spool, questions
+from mail2fax.steps.offering import Offering
 
 
 async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "") -> None:
@@ -13,3 +20,76 @@ async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "") ->
         detail = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line, "note": note}
         about = {"fax_id": fax.id, "message_id": fax.message_id, "detail": detail}
         await spool.owe(once or f"{fax.id}-{kind[:8]}", "admin", admin, about)
+
+
+class Remind:
+    """The step."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        letters: Letters,
+        smarthost: Smarthost,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`chance`, in [0, 1), spreads the load of many that wait."""
+        self._hostname = settings.smtp.hostname
+        self._spool = spool
+        self._letters = letters
+        self._smarthost = smarthost
+        self._offering = Offering(settings.reply, chance)
+
+    async def __call__(self, owed: Notice) -> None:
+        """Send the notice, or drop it when it is no longer true."""
+        letter, recipient = await self._letter(owed)
+        if not letter:
+            await self._spool.noticed(owed, "suppressed")
+            return
+
+        async def postpone(verdict: Verdict, pause: float) -> None:
+            await self._spool.noticed(owed, "", pause)
+            log.reply_postponed(fax=owed.id, note=verdict.note, seconds=pause)
+
+        async def give_up(verdict: Verdict) -> None:
+            await self._spool.noticed(owed, "undeliverable")
+            log.reply_undeliverable(fax=owed.id, recipient=recipient, note=verdict.note)
+
+        owed_for = (owed.now - owed.created_at).total_seconds() if owed.now else 0.0
+        sending = self._smarthost.hand_over(letter, recipient)
+        if await self._offering.once(
+            sending, attempts=owed.attempts, owed_for=owed_for, postpone=postpone, give_up=give_up
+        ):
+            await self._spool.noticed(owed, "sent")
+            log.noticed(fax=owed.fax_id or owed.message_id, kind=owed.kind, recipient=recipient)
+
+    async def _letter(self, owed: Notice) -> tuple[bytes, str]:
+        """The mail and whom it goes to; no bytes when it is of no use any more."""
+        if owed.kind == "postmaster":
+            return await self._forwarded(owed), owed.recipient
+        if owed.kind == "admin":
+            return self._letters.admin(owed.detail["kind"], owed.detail, notice_id=owed.id), owed.recipient
+        (fax,) = await self._spool.read(questions.named, owed.fax_id)
+        message = await self._spool.message(fax.message_id)
+        return self._to_sender(owed.kind, message, fax), message.envelope.reverse_path
+
+    def _to_sender(self, kind: str, message: Message, fax: Fax) -> bytes:
+        # RFC 3834 section 2: never answer a null reverse-path.
+        if not message.envelope.reverse_path:
+            return b""
+        if kind == "passed-on":
+            return self._letters.passed_on(message, fax)
+        if fax.final or not wanted(fax):
+            return b""  # its outcome is told, or nothing is to be
+        if kind == "again":
+            return self._letters.again(message, fax)
+        return self._letters.delayed(message, fax, next_at=fax.due_at or fax.received_at)
+
+    async def _forwarded(self, owed: Notice) -> bytes:
+        message = await self._spool.message(owed.message_id)
+        async with self._spool.content(owed.message_id) as path:
+            # RFC 5321 section 4.4: whoever passes a mail on says so on its top.
+            client = message.envelope.helo or message.envelope.client
+            trace = f"Received: from {client} by {self._hostname} with ESMTP id {message.id};\r\n"
+            trace += f"\t{format_datetime(message.received_at)}\r\n"
+            return trace.encode() + path.read_bytes()

@@ -16,9 +16,10 @@ from mail2fax.providers.measured import Watched
 from mail2fax.replies.letters import Letters
 from mail2fax.smarthost.smarthost import Smarthost
 from mail2fax.spool import Spool, Work
+from mail2fax.steps.notices import Remind
 from mail2fax.steps.poll import Poll
 from mail2fax.steps.prepare import Prepare
-from mail2fax.steps.reply import Remind, Reply
+from mail2fax.steps.reply import Reply
 from mail2fax.steps.submit import Submit, recover
 from mail2fax.steps.worker import Station
 

@@ -2,18 +2,18 @@
 
 import random
 from collections.abc import Callable, Sequence
-from email.utils import format_datetime
 
 from mail2fax import log
 from mail2fax.config import Settings
-from mail2fax.model import Fax, Message, Notice, Permanent, Reason, Temporary, Verdict
+from mail2fax.model import Fax, Message, Reason, Verdict
 from mail2fax.replies.letters import Letters, wanted
 from mail2fax.rules.backoff import Backoff
 from mail2fax.smarthost.smarthost import Smarthost
 from mail2fax.spool import Spool, questions
 from mail2fax.steps.notices import alert
+from mail2fax.steps.offering import Offering
 
-_LONGEST = 3600.0  # seconds between two attempts at one reply
+_FLOODED = 900.0  # seconds until a reply beyond [reply] max_per_hour is looked at again
 _SIBLINGS = 30.0  # seconds until a reply that waits for the mail's other faxes looks again
 _FOLLOW = Backoff(1.0, _SIBLINGS)  # until one that is told of by another looks again
 
@@ -36,7 +36,7 @@ class Reply:
         self._spool = spool
         self._letters = letters
         self._smarthost = smarthost
-        self._backoff = Backoff(self._rules.retry_first, _LONGEST)
+        self._offering = Offering(self._rules, chance)
 
     async def __call__(self, fax: Fax) -> None:
         """Send the reply that this fax owes."""
@@ -54,7 +54,7 @@ class Reply:
         if not any(wanted(one) for one in faxes):
             await self._suppress(fax, "NOTIFY")
         elif await self._flooded(fax):
-            await self._spool.postpone(fax, _LONGEST / 4, event={"note": "[reply] max_per_hour is reached"})
+            await self._spool.postpone(fax, _FLOODED, event={"note": "[reply] max_per_hour is reached"})
         else:
             await self._send(message, fax, faxes)
 
@@ -88,14 +88,22 @@ class Reply:
 
     async def _send(self, message: Message, fax: Fax, faxes: Sequence[Fax]) -> None:
         recipient = message.envelope.reverse_path
-        try:
-            letter = self._letters.outcome(message, faxes, preview=await self._picture(fax))
-            await self._smarthost.hand_over(letter, recipient)
-        except Permanent as verdict:
-            await self._give_up(fax, recipient, verdict)
-        except Temporary as verdict:
-            await self._postpone(fax, recipient, verdict)
-        else:
+
+        async def postpone(verdict: Verdict, pause: float) -> None:
+            await self._spool.postpone(fax, pause, what="reply", event={"note": verdict.note})
+            log.reply_postponed(fax=fax.id, note=verdict.note, seconds=pause)
+
+        async def give_up(verdict: Verdict) -> None:
+            await self._spool.replied(fax, "undeliverable", note=verdict.note)
+            log.reply_undeliverable(fax=fax.id, recipient=recipient, note=verdict.note)
+            await alert(self._spool, "undeliverable", fax, verdict.note)
+
+        owed_for = (fax.now - fax.finished_at).total_seconds() if fax.now and fax.finished_at else 0.0
+        letter = self._letters.outcome(message, faxes, preview=await self._picture(fax))
+        sending = self._smarthost.hand_over(letter, recipient)
+        if await self._offering.once(
+            sending, attempts=fax.attempts, owed_for=owed_for, postpone=postpone, give_up=give_up
+        ):
             told = await self._spool.replied(fax, "sent", to=recipient)
             log.replied(fax=fax.id, recipient=recipient, outcome=fax.state, seconds=told.age)
 
@@ -109,91 +117,3 @@ class Reply:
     async def _suppress(self, fax: Fax, why: str) -> None:
         await self._spool.replied(fax, "suppressed", why=why)
         log.reply_suppressed(fax=fax.id, why=why)
-
-    async def _postpone(self, fax: Fax, recipient: str, verdict: Verdict) -> None:
-        owed_for = (fax.now - fax.finished_at).total_seconds() if fax.now and fax.finished_at else 0.0
-        if owed_for > self._rules.give_up:
-            await self._give_up(fax, recipient, verdict)
-            return
-        pause = self._backoff.pause(fax.attempts + 1, self._chance())
-        await self._spool.postpone(fax, pause, what="reply", event={"note": verdict.note})
-        log.reply_postponed(fax=fax.id, note=verdict.note, seconds=pause)
-
-    async def _give_up(self, fax: Fax, recipient: str, verdict: Verdict) -> None:
-        await self._spool.replied(fax, "undeliverable", note=verdict.note)
-        log.reply_undeliverable(fax=fax.id, recipient=recipient, note=verdict.note)
-        await alert(self._spool, "undeliverable", fax, verdict.note)
-
-
-class Remind:
-    """The step for mails owed besides outcomes: "still trying", postmaster's mail, a word to the administrator."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        spool: Spool,
-        letters: Letters,
-        smarthost: Smarthost,
-        chance: Callable[[], float] = random.random,
-    ) -> None:
-        """`chance`, in [0, 1), spreads the load of many that wait."""
-        self._chance = chance
-        self._rules = settings.reply
-        self._hostname = settings.smtp.hostname
-        self._spool = spool
-        self._letters = letters
-        self._smarthost = smarthost
-        self._backoff = Backoff(self._rules.retry_first, _LONGEST)
-
-    async def __call__(self, owed: Notice) -> None:
-        """Send the notice, or drop it when it is no longer true."""
-        try:
-            outcome = await self._send(owed)
-        except Permanent as verdict:
-            await self._give_up(owed, verdict)
-        except Temporary as verdict:
-            await self._postpone(owed, verdict)
-        else:
-            await self._spool.noticed(owed, outcome)
-
-    async def _send(self, owed: Notice) -> str:
-        if owed.kind == "postmaster":
-            await self._forward(owed)
-        elif owed.kind == "admin":
-            letter = self._letters.admin(owed.detail["kind"], owed.detail, notice_id=owed.id)
-            await self._smarthost.hand_over(letter, owed.recipient)
-        else:
-            return await self._delayed(owed)
-        return "sent"
-
-    async def _delayed(self, owed: Notice) -> str:
-        (fax,) = await self._spool.read(questions.named, owed.fax_id)
-        message = await self._spool.message(fax.message_id)
-        if fax.final or not message.envelope.reverse_path or not wanted(fax):
-            return "suppressed"
-        letter = self._letters.delayed(message, fax, next_at=fax.due_at or fax.received_at)
-        await self._smarthost.hand_over(letter, message.envelope.reverse_path)
-        log.delayed(fax=fax.id)
-        return "sent"
-
-    async def _forward(self, owed: Notice) -> None:
-        message = await self._spool.message(owed.message_id)
-        async with self._spool.content(owed.message_id) as path:
-            # RFC 5321 section 4.4: whoever passes a mail on says so on its top.
-            client = message.envelope.helo or message.envelope.client
-            trace = f"Received: from {client} by {self._hostname} with ESMTP id {message.id};\r\n"
-            trace += f"\t{format_datetime(message.received_at)}\r\n"
-            await self._smarthost.hand_over(trace.encode() + path.read_bytes(), owed.recipient)
-
-    async def _postpone(self, owed: Notice, verdict: Verdict) -> None:
-        age = (owed.now - owed.created_at).total_seconds() if owed.now else 0.0
-        if age > self._rules.give_up:
-            await self._give_up(owed, verdict)
-            return
-        pause = self._backoff.pause(owed.attempts + 1, self._chance())
-        await self._spool.noticed(owed, "", pause)
-        log.reply_postponed(fax=owed.id, note=verdict.note, seconds=pause)
-
-    async def _give_up(self, owed: Notice, verdict: Verdict) -> None:
-        await self._spool.noticed(owed, "undeliverable")
-        log.reply_undeliverable(fax=owed.id, recipient=owed.recipient, note=verdict.note)

@@ -124,7 +124,7 @@ def test_no_machine_answers_a_reply():
     [
         (ENGLISH.outcome(MESSAGE, [DELIVERED]), "Faxed to (647) 495-9659: Lab results"),
         (ENGLISH.outcome(MESSAGE, [FAILED]), "Not faxed to (647) 495-9659: Lab results"),
-        (ENGLISH.outcome(about(subject=""), [UNKNOWN]), "Unclear whether faxed to (647) 495-9659"),
+        (ENGLISH.outcome(about(subject=""), [UNKNOWN]), "Unclear: (647) 495-9659"),
         (ENGLISH.outcome(MESSAGE, samples.SUMMARY), "Faxed to 1 of 3 numbers: Lab results"),
         (letters(language="fr").outcome(MESSAGE, [DELIVERED]), "Télécopié au (647) 495-9659 : Lab results"),
     ],
@@ -291,14 +291,27 @@ def test_what_has_no_document_cannot_be_sent_again():
         assert sent(letter)["Reply-To"] is None and "mailto:" not in html(letter)
 
 
-def test_what_was_sent_again_is_not_sent_once_more_by_a_mere_reply():
-    """A machine that answers everything could have written it: the address stands in the text, for people."""
-    again = replace(FAILED, retry_of="7DQ2M4X9KT1B8-9")
-    for language in goldens.LANGUAGES:
-        letter = letters(language=language).outcome(MESSAGE, [again])
-        assert sent(letter)["Reply-To"] is None
-        assert "resend+7dq2m4x9kt1b8-1." in text(letter) and "mailto:resend+" in html(letter)
-        assert sent(letters(language=language).outcome(MESSAGE, [FAILED]))["Reply-To"].startswith("resend+")
+def test_what_may_arrive_twice_takes_a_word():
+    """An unclear fax, and one that was sent again already, ask for SEND on the first line; others for an answer."""
+    for language, word in (("en", "SEND"), ("fr", "RENVOYER")):
+        made = letters(language=language)
+        first, line = ("on the first line", "just the word") if language == "en" else ("première ligne", "le seul mot")
+        for fax in (UNKNOWN, replace(FAILED, retry_of="7DQ2M4X9KT1B8-9")):
+            letter = made.outcome(MESSAGE, [fax])
+            assert f"{word} " in words(letter) and first in words(letter) and line not in words(letter)
+            assert f"body={word}" in html(letter) and sent(letter)["Reply-To"].startswith("resend+")
+        assert line in words(made.outcome(MESSAGE, [FAILED]))
+
+
+def test_an_answer_is_confirmed_or_said_not_to_be_understood():
+    """At once, with the way to ask; and what was passed on, to whom."""
+    sending = ENGLISH.again(MESSAGE, replace(samples.WAITING, retry_of=FAILED.id))
+    assert sent(sending)["Subject"] == "Sending again: (647) 495-9659: Lab results"
+    assert sent(sending)["Reply-To"] is None and "You will get another mail" in words(sending)
+    unclear = ENGLISH.passed_on(MESSAGE, FAILED)
+    assert "passed on to fax@fax.local" in words(unclear) and sent(unclear)["Reply-To"].startswith("resend+")
+    waiting = ENGLISH.passed_on(MESSAGE, samples.WAITING)
+    assert sent(waiting)["Subject"].startswith("Not cancelled") and sent(waiting)["Reply-To"].startswith("cancel+")
 
 
 def test_as_little_as_is_known_is_enough():

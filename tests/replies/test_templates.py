@@ -27,7 +27,7 @@ from tests.support import goldens
 from tools import catalogues
 
 LANGUAGES = ("en", "fr")
-OUTCOMES = ("delivered", "failed", "unknown", "cancelled", "delayed", "summary")
+OUTCOMES = ("delivered", "failed", "unknown", "cancelled", "delayed", "again", "passed-on", "summary")
 SHIPPED = Stationery("", "America/Toronto")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import smtplib
+from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
 
@@ -10,17 +11,19 @@ import pytest
 from sqlalchemy import update
 
 from mail2fax.model import State
+from mail2fax.rules.answer_text import Doubt
 from mail2fax.smtp import answers
 from mail2fax.spool import questions
 from mail2fax.spool.database.schema import faxes
+from tests.support.faxapi import LOST, Reply
 from tests.support.samples import mail, pdf
 
 SENDER = "anna@office.example"
 
 
-def answer(text: str) -> bytes:
+def answer(text: str, subject: str = "Re: Not faxed") -> bytes:
     made = EmailMessage(policy=SMTP)
-    made["From"], made["Subject"] = SENDER, "Re: Not faxed"
+    made["From"], made["Subject"] = SENDER, subject
     made.set_content(f"{text}\n\nOn Monday Fax wrote:\n> Your fax was not delivered. 416 555 0199\n")
     return made.as_bytes()
 
@@ -56,6 +59,7 @@ async def test_answering_sends_the_same_document_again(bridge, faxapi, outbox):
     assert re.fullmatch(rf"resend\+{queue_id.lower()}-1\.[a-z2-7]{{16}}@fax\.local", address)
     code, text = await say(running, address, answer("please"))
     assert code == 250, text
+    assert (await outbox.next()).subject == "Sending again: (647) 495-9659: Lab results"
     again = await outbox.next()
     assert again.subject.startswith("Faxed to")
     assert len(faxapi.posts) == 2
@@ -66,20 +70,28 @@ async def test_answering_sends_the_same_document_again(bridge, faxapi, outbox):
     assert len(await running.faxes(queue_id)) == 2
 
 
-async def test_the_first_line_may_hold_another_number(bridge, faxapi, outbox):
+async def test_an_answer_may_hold_another_number(bridge, faxapi, outbox):
     """That number is dialled, if it may be."""
     running = await bridge()
     _, address = await failed(running, faxapi, outbox)
     code, text = await say(running, address, answer("900 555 0100"))
     assert (code, text[:5]) == (550, "5.7.1")
     code, text = await say(running, address, answer("call me at 416 555 0101"))
-    assert code == 553
-    assert "first line" in text
+    assert f"{code} {text}" == answers.NOT_SENT_AGAIN[Doubt.WORDS]
     assert len(faxapi.posts) == 1
-    code, text = await say(running, address, answer("(416) 555-0101"))
+    code, text = await say(running, address, answer("Wrong number, sorry!\n(416) 555-0101"))
     assert code == 250, text
+    assert (await outbox.next()).subject == "Sending again: (416) 555-0101: Lab results"
     await outbox.next()
     assert faxapi.posts[1].number == "4165550101"
+
+
+async def once_free(running, address: str, content: bytes) -> tuple[int, str]:
+    """As `say`, as often as the answer is 450: the fax may just be on offer."""
+    async with asyncio.timeout(20):
+        while (told := await say(running, address, content))[0] == 450:
+            await asyncio.sleep(0.1)
+    return told
 
 
 @pytest.mark.parametrize("change", ["sender", "signature", "other fax", "no such fax"])
@@ -135,16 +147,16 @@ async def test_what_went_through_is_not_sent_again(bridge, faxapi, outbox):
 
 
 async def test_a_waiting_fax_is_cancelled_by_answering(bridge, faxapi, outbox):
-    """The "still trying" mail offers it."""
+    """The "still trying" mail offers it: by the word, never by a note of absence or by politeness."""
     await faxapi.stop()
     running = await bridge(reply={"delay_notice": 1}, retry={"first": 5.0, "longest": 5.0})
     queue_id = await running.send(mail(pdf(), subject="Lab results"))
     notice = await outbox.next()
     address = str(notice.message["Reply-To"])
     assert address.startswith("cancel+")
-    async with asyncio.timeout(20):
-        while (await say(running, address, answer("cancel")))[0] != 250:
-            await asyncio.sleep(0.2)  # it may just be on offer
+    for note in ("Thank you!", "I am away until Monday."):
+        assert await once_free(running, address, answer(note)) == (550, answers.NOT_CANCELLED[4:])
+    assert (await once_free(running, address, answer("cancel")))[0] == 250
     fax = await running.until(queue_id, State.CANCELLED)
     told = await outbox.next()
     assert fax.reason == "cancelled-by-sender"
@@ -160,14 +172,101 @@ async def test_budgets_hold_for_answers_too(bridge, faxapi, outbox):
     assert len(faxapi.posts) == 1
 
 
-@pytest.mark.parametrize("word", ["auto-generated", "auto-replied", "(away) auto-notified"])
-async def test_no_machine_has_it_sent_again(bridge, faxapi, outbox, word):
-    """Whatever answers by itself, in whatever words, asks for nothing."""
+MARKS = [
+    *(f"Auto-Submitted: {word}" for word in ("auto-generated", "auto-replied", "(away) auto-notified")),
+    *(f"Precedence: {word}" for word in ("bulk", "junk", "list", "auto_reply")),
+    *("X-Autoreply: yes", "X-Autorespond: on", "X-Auto-Reply-From: a@b.ca", "X-Auto-Response-Suppress: All"),
+    *("X-Loop: anna@office.example", "List-Id: <help.office.example>", "Return-Path: <>"),
+    *("Content-Type: multipart/report;\r\n report-type=disposition-notification", "X-AutoReply:\r\n yes"),
+]
+
+
+async def test_no_machine_has_it_sent_again(bridge, faxapi, outbox):
+    """Whatever answers by itself, by whatever mark it says so, asks for nothing: neither here nor of a person."""
+    running = await bridge(reply={"sender": "Fax <desk@office.example>"})
+    _, address = await failed(running, faxapi, outbox)
+    for mark in MARKS:
+        code, text = await say(running, address, f"{mark}\r\n".encode() + answer("SEND"))
+        assert f"{code} {text}" == answers.AUTO_REPLIED, mark
+    for subject in ("Automatic reply: Not faxed", "Out of office: Not faxed", "Réponse automatique : Non télécopié"):
+        away = answer("SEND", subject=subject)
+        assert await say(running, address, away) == (550, answers.AUTO_REPLIED[4:]), subject
+    assert len(faxapi.posts) == 1 and len(outbox.mails) == 1
+
+
+NOTES = ["I phoned them, they have it. Thank you!", "yes", "", "Thank you. Your ticket number is 4711.", "again please"]
+
+
+async def test_what_may_have_arrived_takes_the_word(bridge, faxapi, outbox):
+    """An unclear fax is sent once more by SEND on the first line, never by a bare or polite answer."""
+    faxapi.on_post(LOST)
+    running = await bridge()
+    await running.send(mail(pdf(), subject="Lab results"))
+    reply = await outbox.next()
+    assert reply.subject == "Unclear: (647) 495-9659: Lab results"
+    address = str(reply.message["Reply-To"])
+    for note in NOTES:
+        code, text = await say(running, address, answer(note))
+        assert code == 550 and text.startswith("5.7.1 nothing was sent again"), (note, text)
+    assert len(faxapi.posts) == 1
+    code, _ = await say(running, address, answer("RENVOYER"))
+    assert code == 250
+    assert [(await outbox.next()).subject[:15] for _ in range(2)] == ["Sending again: ", "Faxed to (647) "]
+    assert len(faxapi.posts) == 2
+
+
+async def test_a_question_reaches_a_person(bridge, faxapi, outbox):
+    """It goes on to the mailbox of [reply] sender as it is; its author hears once that nothing was done."""
+    running = await bridge(reply={"sender": "Fax <desk@office.example>"})
+    _, address = await failed(running, faxapi, outbox)
+    for note in ("Thanks! Will call them.", "Please do\nwhat you can"):
+        question = answer(note)
+        code, text = await say(running, address, question)
+        assert (code, text[:5]) == (250, "2.0.0") and "nothing was faxed" in text
+    mails = await outbox.wait(4)
+    passed_on = [one for one in mails if one.recipient == "desk@office.example"]
+    assert len(passed_on) == 2 and all(b"Received: from client.example" in one.content for one in passed_on)
+    (told,) = [one for one in mails[1:] if one.recipient == SENDER]
+    assert told.subject == "Not sent again: (647) 495-9659: Lab results"
+    assert "passed on to desk@office.example" in " ".join(told.text.split())
+    assert str(told.message["Reply-To"]) == address
+    assert len(faxapi.posts) == 1
+
+
+async def test_one_wish_at_a_time(bridge, faxapi, outbox):
+    """Two people answer at once: one more fax. And none more while it is on its way, or after it arrived."""
+    running = await bridge()
+    queue_id, address = await failed(running, faxapi, outbox)
+    gate = asyncio.Event()
+    faxapi.on_post(Reply(gate=gate))
+    told = await asyncio.gather(*(say(running, address, answer(f"SEND\n\n{name}")) for name in ("Anna", "anna")))
+    assert sorted(code for code, _ in told) == [250, 550]
+    assert f"is being sent again as {queue_id}-2 already" in dict(told)[550]
+    gate.set()
+    assert (await outbox.next()).subject.startswith("Sending again")
+    assert (await outbox.next()).subject.startswith("Faxed to")
+    code, text = await say(running, address, answer("416-555-0101"))
+    assert (code, "delivered" in text) == (550, True)
+    assert len(faxapi.posts) == 2
+
+
+async def test_an_answer_with_a_document_is_not_obeyed(bridge, faxapi, outbox):
+    """Who attaches the right file wants that one faxed, not the old one."""
     running = await bridge()
     _, address = await failed(running, faxapi, outbox)
-    code, text = await say(running, address, f"Auto-Submitted: {word}\r\n".encode() + answer("please"))
-    assert f"{code} {text}" == answers.AUTO_REPLIED
+    code, text = await say(running, address, mail(pdf()))
+    assert f"{code} {text}" == answers.NOT_SENT_AGAIN[Doubt.ATTACHMENT]
     assert len(faxapi.posts) == 1
+
+
+async def test_a_signature_with_a_large_picture_is_no_matter(bridge, faxapi, outbox):
+    """An answer may be larger than what is kept in memory: it is read all the same."""
+    running = await bridge()
+    _, address = await failed(running, faxapi, outbox)
+    made = message_from_bytes(answer("SEND"), policy=SMTP)
+    made.add_attachment(bytes(300_000), "image", "png", filename="logo.png")
+    assert (await say(running, address, made.as_bytes()))[0] == 250
+    assert (await outbox.next()).subject.startswith("Sending again")
 
 
 async def test_it_can_be_turned_off(bridge, faxapi, outbox):

@@ -1,4 +1,4 @@
-"""The golden replies: every outcome, language and format. `python -m tests.goldens` writes them anew, to be read by a person.
+"""The golden replies: every outcome, language and format. `python -m tests.support.goldens` writes them anew, to be read by a person.
 
 A `*` in a golden file stands for anything on that line.
 """
@@ -28,6 +28,8 @@ CASES = {
     "resolved": (samples.MESSAGE, [replace(samples.DELIVERED, reason=Reason.RESOLVED_BY_OPERATOR)]),
     "delayed": (samples.MESSAGE, [samples.WAITING]),
     "summary": (samples.MESSAGE, list(samples.SUMMARY)),
+    "again": (samples.MESSAGE, [replace(samples.WAITING, retry_of=samples.FAILED.id)]),
+    "passed-on": (samples.MESSAGE, [samples.FAILED]),
 }
 ASKED = {
     name: (message, [replace(fax, notify=_ASKED, orcpt="rfc822;fax-6474959659@clinic.example") for fax in faxes])
@@ -69,6 +71,8 @@ def letter(name, language, cases=CASES, **reply):
     message, faxes = cases[name]
     if name == "delayed":
         return made.delayed(message, faxes[0], next_at=samples.ACCEPTED.replace(minute=19))
+    if name in ("again", "passed-on"):
+        return made.again(message, faxes[0]) if name == "again" else made.passed_on(message, faxes[0])
     return made.outcome(message, faxes)
 
 

@@ -1,0 +1,201 @@
+"""What the text of an answer to one of our replies asks for. Pure.
+
+Promise: only what is clearly a wish is taken for one. A wrong guess faxes a document to a stranger, or twice; a wish
+that is not understood costs its sender one more mail. So every line has to be understood: a number, a word that asks,
+a courtesy, or the signature below them. One word more, and a person has to read it.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mail2fax.rules.address import parse
+
+_FEWEST = 7  # digits: fewer are no number that anybody would dial
+_MOST_WORDS = 12  # of one line
+_DASHES = re.compile("[\u2010-\u2015\u2212\ufe58\ufe63\uff0d]")
+_NUMBER = re.compile(r"\+?\(?\d[\d ().\-/]*")
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def _these(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# Words in lower case and without accents, in both languages.
+_ASKING = _these("send resend resending retry try refax redo repeat renvoyer renvoyez envoyer envoyez reessayer")
+_NAMING = _these("send resend refax renvoyer renvoyez envoyer envoyez")  # such as our replies offer
+_NODDING = _these("again yes please encore oui svp stp plait")
+_CANCELLING = _these("cancel stop annuler annulez")
+_THANKING = _these("thanks thank thx merci cheers")
+_COURTESY = _THANKING | _these(
+    """you so very much many kindly hi hello hey dear good morning afternoon evening bonjour salut bonsoir sorry oops
+    apologies desole desolee pardon beaucoup s il vous te regards best kind cordialement sincerely salutations
+    veuillez"""
+)
+_PLAIN = _COURTESY | _these(
+    """it this the same a an to at one more once time fax document number la le l les une un fois de nouveau meme au
+    numero telecopie telecopieur"""
+)
+_MISTAKEN = _these("wrong incorrect mistake typo error my mauvais faux erreur errone")
+_LABELS = _PLAIN | _these(
+    """new right correct corrected tel telephone telec no num is nouveau bon bonne exact voici c est here use instead
+    recipient destinataire n"""
+)
+_REFUSING = _these("no not don dont do never stop wait cancel hold non ne n pas jamais attendez annuler")
+_GREETING = re.compile(r"(?:hi|hello|hey|dear|bonjour|salut|bonsoir)\b(?:[ ,]+[^\W\d]+){0,2} ?[,!.:]?", re.IGNORECASE)
+_SIGNING_OFF = re.compile(
+    r"(?:(?:many )?thanks|thank you|thx|merci|cheers|(?:best|kind|warm)? ?regards|best|sincerely|cordialement"
+    r"|salutations)(?: (?:again|so much|very much|beaucoup|encore))? ?[,.!]*",
+    re.IGNORECASE,
+)
+# What an office's mail server writes below a text.
+_BELOW = re.compile(
+    r"confidential|(?:avis|note) de conf|this (?:e-?mail|message|communication)|ce (?:courriel|message)|notice:",
+    re.IGNORECASE,
+)
+_HISTORY = re.compile(
+    r">|--|__|(?:from|de) ?:|(?:sent from|envoyé de|envoyé à partir|get outlook|obtenez outlook) ", re.IGNORECASE
+)
+_ATTRIBUTION = re.compile(r"(?:on|le) .*(?:[<@]|wrote|a écrit|\d:\d\d|\d h \d)", re.IGNORECASE)
+
+
+class Doubt(StrEnum):
+    """Why a text is not clearly a wish."""
+
+    WORDS = "words"  # it says something else, or something more
+    NUMBERS = "numbers"  # two different numbers
+    NO_WORD = "no word"  # a bare answer, where the word SEND is asked for
+    ATTACHMENT = "attachment"  # it brings a document of its own
+
+
+class Doubtful(Exception):  # noqa: N818 -- a verdict on a text
+    """Not clearly a wish: a person has to read it."""
+
+    def __init__(self, doubt: Doubt) -> None:
+        super().__init__(doubt.value)
+        self.doubt = doubt
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """The wish to send the document once more."""
+
+    number: str = ""  # ten digits; "" for the number it was
+    named: bool = False  # by a number, or by a word such as SEND on the first line: not by an empty answer or a nod
+
+
+def once_more(text: str, author: str = "", country: str = "CA") -> Once:
+    """What an answer to a fax that did not go through asks for. `author` is the From of the answer.
+
+    `text` is what its author wrote, as far as `own_text` could tell. Raises Doubtful; and AddressError, with the rule,
+    for a number that cannot be faxed.
+    """
+    lines = _understood(text, author, _ASKING | _NODDING)
+    numbers = {parse(number.strip(" .-/("), country).number for line in lines for number in line.numbers}
+    if len(numbers) > 1:
+        raise Doubtful(Doubt.NUMBERS)
+    if numbers:
+        return Once(numbers.pop(), named=True)
+    if any(line.words & _MISTAKEN for line in lines):
+        raise Doubtful(Doubt.WORDS)  # a wrong number, and no right one
+    if lines and not any(line.asks for line in lines):
+        raise Doubtful(Doubt.WORDS)  # thanks alone ask for nothing
+    return Once(named=bool(lines and lines[0].words & _NAMING))
+
+
+def cancels(text: str, author: str = "") -> None:
+    """Raises Doubtful unless an answer to "still trying" asks to cancel."""
+    lines = _understood(text, author, _CANCELLING | _NODDING)
+    if any(line.numbers for line in lines) or (lines and not any(line.words & _CANCELLING for line in lines)):
+        raise Doubtful(Doubt.WORDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line that was understood."""
+
+    words: frozenset[str]
+    numbers: Sequence[str] = ()
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks for something. "Thanks again" does not."""
+        return bool(self.words & _ASKING) or bool(self.words & _NODDING and not self.words & _THANKING)
+
+
+def _understood(text: str, author: str, asking: frozenset[str]) -> list[_Line]:
+    """The lines above history and signature. Raises Doubtful where one is not understood."""
+    written, below = _above_history([line.strip() for line in _folded(text).splitlines()])
+    names = frozenset(_words(author))
+    lines: list[_Line] = []
+    before = ""
+    for place, line in enumerate(written):
+        known = _line(line, asking) if line else None
+        if known:
+            lines.append(known)
+        elif line and not _signature(written[place:], before, names, said=bool(lines)):
+            raise Doubtful(Doubt.WORDS)
+        elif line:
+            break
+        before = line or before
+    if below and not lines:
+        raise Doubtful(Doubt.WORDS)  # perhaps the answer stands there
+    return lines
+
+
+def _line(line: str, asking: frozenset[str]) -> _Line | None:
+    """What a line says; None if that is not clear."""
+    numbers = [found for found in _NUMBER.findall(line) if sum(map(str.isdigit, found)) >= _FEWEST]
+    rest = line
+    for number in numbers:
+        rest = rest.replace(number, " ", 1)
+    words = frozenset(_words(rest))
+    if re.search(r"\d", rest) or len(words) > _MOST_WORDS:
+        return None
+    if numbers:
+        return _Line(words, numbers) if words <= _LABELS | _ASKING | _NODDING else None
+    if words <= asking | _PLAIN | _MISTAKEN:
+        return _Line(words)
+    return _Line(frozenset()) if _GREETING.fullmatch(line) and not words & _REFUSING else None
+
+
+def _signature(lines: Sequence[str], before: str, names: frozenset[str], *, said: bool) -> bool:
+    """Whether a line that says nothing begins the signature. Nobody's own number is taken for the recipient's.
+
+    With nothing said above it, only one that holds no number can be left out.
+    """
+    words = frozenset(_words(lines[0]))
+    signed_off = said and _SIGNING_OFF.fullmatch(before) and not words & _REFUSING
+    begins = bool(_BELOW.match(lines[0]) or (words and words <= names) or signed_off)
+    return begins and (said or not any(_numbers(line) for line in lines))
+
+
+def _above_history(lines: Sequence[str]) -> tuple[Sequence[str], bool]:
+    """The lines above the mail that is answered; and whether others than quoted ones stand below."""
+    for place, line in enumerate(lines):
+        if _HISTORY.match(line):
+            return lines[:place], False
+        if _ATTRIBUTION.match(line):
+            return lines[:place], any(other and not other.startswith(">") for other in lines[place + 1 :])
+    return lines, False
+
+
+def _numbers(line: str) -> bool:
+    return any(sum(map(str.isdigit, found)) >= _FEWEST for found in _NUMBER.findall(line))
+
+
+def _words(text: str) -> list[str]:
+    """In lower case, without accents."""
+    plain = "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
+    return _WORD.findall(plain.casefold())
+
+
+def _folded(text: str) -> str:
+    """As it looks: without marks that turn or hide text or make it bold; every dash and blank the plain one."""
+    kept = "".join(
+        " " if unicodedata.category(sign) == "Zs" else sign for sign in text if unicodedata.category(sign) != "Cf"
+    )
+    return re.sub(r"[*`]", "", _DASHES.sub("-", kept))
