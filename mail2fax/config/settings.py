@@ -3,6 +3,7 @@
 docs/configuration.md is generated from this file (`reference` reads the lines); `config` reads the values.
 """
 
+import ssl
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -84,6 +85,8 @@ class Smtp(Section):
     """PEM file with the certificate chain; turns on STARTTLS."""
     tls_key: File = ""
     """PEM file with the private key, if it is not in tls_certificate."""
+    tls_ciphers: str = ""
+    """OpenSSL's list for TLS 1.2, such as "DEFAULT:AES128-SHA" for devices that know no newer ones; "" is Python's."""
     require_tls: bool = False
     """Refuse mail on a connection without TLS (530)."""
     postmaster: Address = ""
@@ -97,7 +100,16 @@ class Smtp(Section):
             raise ValueError("listen_tls needs tls_certificate")
         if self.require_tls and not self.tls_certificate:
             raise ValueError("require_tls needs tls_certificate")
+        if self.tls_ciphers:
+            _known_ciphers(self.tls_ciphers)
         return self
+
+
+def _known_ciphers(names: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(names)
+    except ssl.SSLError:
+        raise ValueError("tls_ciphers names no cipher suite: see `openssl ciphers -v`") from None
 
 
 class Numbers(Section):

@@ -223,6 +223,11 @@ def dismissed(*, client: str, answer: str) -> None:
     setup.event.info("dismissed", client=client, answer=answer)
 
 
+def tls_failed(*, client: str, reason: str) -> None:
+    """A client and we found no TLS to speak; a device that never gets in is found by this line."""
+    setup.event.warning("TLS handshake failed", client=client, reason=reason)
+
+
 def client_vanished(*, client: str) -> None:
     """The client closed its connection in the middle of something."""
     setup.event.debug("client vanished", client=client)

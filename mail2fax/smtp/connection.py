@@ -13,7 +13,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP
 
 from mail2fax import log
-from mail2fax.smtp import answers, proxy_protocol
+from mail2fax.smtp import answers, proxy_protocol, tls
 from mail2fax.smtp.context import Context
 from mail2fax.smtp.data import Reception
 from mail2fax.smtp.line_reader import Reader
@@ -22,7 +22,7 @@ from mail2fax.spool import Incoming
 _CHUNK = 65_536  # bytes a read: larger ones make the allocator fault its heap in again and again (measured)
 _ANSWERS_HELD = 4096  # bytes of answers to pipelined commands that go out together
 _LOOK = 10.0  # seconds between two looks at a session's clock
-_HANDSHAKE, _TLS_SHUTDOWN = 30.0, 5.0
+_TLS_SHUTDOWN = 5.0
 GONE = (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError)  # what it looks like when a client leaves
 
 
@@ -33,6 +33,7 @@ class Connection(SMTP):
     line_length_limit = 2048  # RFC 3461 section 5.4 asks for 1036
     linger = 1.0  # seconds a client has to read our last word before the connection is closed
     grace = 60.0  # seconds before min_rate counts
+    handshake = 30.0  # seconds for TLS to begin
 
     def __init__(
         self, context: Context, converse: "Callable[[Connection], Awaitable[None]]", *, tls_first: bool = False
@@ -85,7 +86,10 @@ class Connection(SMTP):
         if self.leaving:
             return
         if self._reception is None:
-            super().data_received(data)
+            if data.startswith(tls.CLIENT_HELLO) and not (self.secure or self._shaking_hands):
+                self._refuse_tls()
+            else:
+                super().data_received(data)
             return
         self._reset_timeout()
         rest = self._reception.feed(data)
@@ -162,7 +166,10 @@ class Connection(SMTP):
             return self._turn_away(answers.TOO_MANY_CONNECTIONS)
         self._introduced = self.client
         if self._tls_first:
-            await self.start_tls(self._lines.take_all())
+            first = await self._first_of_tls()
+            if not first:  # a balancer's look, again
+                return False
+            await self.start_tls(first)
         return True
 
     def _turn_away(self, answer: str) -> bool:
@@ -253,6 +260,15 @@ class Connection(SMTP):
 
     # -- TLS
 
+    async def _first_of_tls(self) -> bytes:
+        """What the client says before we begin TLS ourselves: its hello, or nothing when it leaves."""
+        try:
+            async with asyncio.timeout(self.handshake):
+                return await self._lines.read(_CHUNK) + self._lines.take_all()
+        except TimeoutError:
+            log.tls_failed(client=self.client, reason=tls.SILENT)
+            raise ConnectionAbortedError from None
+
     async def start_tls(self, early: bytes = b"") -> None:
         """Go on in TLS. `early` are its first bytes, if some were read already; all other unread ones are forgotten."""
         self._shaking_hands = True
@@ -264,17 +280,28 @@ class Connection(SMTP):
         if early:
             # Runs when start_tls has put its protocol in place; that is connected before the bytes reach it.
             self.loop.call_soon(lambda: self.loop.call_soon(_feed, raw.get_protocol(), early))
-        self.transport = await self.loop.start_tls(
-            raw,
-            self,
-            certificate,
-            server_side=True,
-            ssl_handshake_timeout=_HANDSHAKE,
-            ssl_shutdown_timeout=_TLS_SHUTDOWN,
-        )
+        try:
+            self.transport = await self.loop.start_tls(
+                raw,
+                self,
+                certificate,
+                server_side=True,
+                ssl_handshake_timeout=self.handshake,
+                ssl_shutdown_timeout=_TLS_SHUTDOWN,
+            )
+        except GONE as error:
+            log.tls_failed(client=self.client, reason=tls.failure(error))
+            raise
         self._lines.steer(self.transport)
         self._over_ssl = self.secure = True
         self._shaking_hands = False
+
+    def _refuse_tls(self) -> None:
+        """The client waits for TLS, and could wait long: no answer of ours would be one to it."""
+        log.tls_failed(client=self.client, reason=tls.ON_PLAIN_PORT)
+        self.leaving = True
+        self._lines.feed_eof()
+        self.transport.close()
 
     # -- silence, and the end
 

@@ -57,6 +57,7 @@ class Metrics:
         self._replies = self._counter("replies", "Replies by what became of them", "fate")
         self._postponed = self._counter("replies_postponed", "Attempts at a reply that the mail server did not take")
         self._logins = self._counter("logins_failed", "Wrong passwords, and those not even looked at")
+        self._tls = self._counter("tls_failed", "TLS handshakes of clients that failed")
         self._answers = self._counter("provider_answers", "Requests to the provider by its answer", "request", "answer")
         self._errors = self._counter("errors", "Events that an administrator should look into", "event")
         self._commit = self._histogram("commit_seconds", "From the end of a mail to its commit", _FRACTIONS)
@@ -71,6 +72,7 @@ class Metrics:
             "turned away": self._note_refused,
             "login failed": lambda _: self._logins.inc(),
             "login refused, too many failures": lambda _: self._logins.inc(),
+            "TLS handshake failed": lambda _: self._tls.inc(),
             "prepared": lambda facts: self._prepare.observe(facts["seconds"]),
             "provider answered": self._note_answer,
             **{state.value: self._note_end for state in FINAL},

@@ -9,8 +9,11 @@ from base64 import b64encode
 import pytest
 import trustme
 
-from mail2fax.smtp import answers, users
+from mail2fax import log
+from mail2fax.config import Smtp
+from mail2fax.smtp import answers, tls, users
 from mail2fax.smtp.auth import Login
+from mail2fax.smtp.connection import Connection
 from mail2fax.smtp.users import hash_line
 from tests.support.frontdoor import SENDER, opened
 
@@ -227,6 +230,135 @@ async def test_no_auth_within_a_mail_or_before_hello(tmp_path, secured, trusting
         await client.ask("EHLO me")
         await client.ask(f"MAIL FROM:<{SENDER}>")
         assert await client.ask(plain()) == answers.AUTH_IN_MAIL
+
+
+# -- handshakes
+
+
+@pytest.fixture
+def failures(monkeypatch):
+    """What the log says of handshakes: client and reason."""
+    heard = []
+    monkeypatch.setattr(log, "tls_failed", lambda *, client, reason: heard.append((client, reason)))
+    return heard
+
+
+async def heard(failures: list) -> str:
+    """The reason of the one failure."""
+    async with asyncio.timeout(10):
+        while not failures:
+            await asyncio.sleep(0.01)
+    ((client, reason),) = failures
+    assert client == "127.0.0.1"
+    return reason
+
+
+def of_client(ciphers: str) -> ssl.SSLContext:
+    """A client that trusts anybody and knows these suites of TLS 1.2."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(ciphers)
+    return context
+
+
+def shake_hands(address: tuple[str, int], context: ssl.SSLContext, *, starttls: bool) -> None:
+    """As a blocking client does it, which sends the alert that says why it leaves."""
+    with socket.create_connection(address) as plain_socket:
+        if starttls:
+            plain_socket.recv(1000)
+            plain_socket.sendall(b"EHLO me\r\nSTARTTLS\r\n")
+            while b"220 2.0.0" not in plain_socket.recv(1000):
+                pass
+        context.wrap_socket(plain_socket, server_hostname="fax.local").close()
+
+
+@pytest.mark.parametrize("starttls", [False, True])
+@pytest.mark.parametrize(
+    ("client", "words"),
+    [
+        (of_client("AES128-SHA"), "no shared cipher: see [smtp] tls_ciphers"),
+        (ssl.create_default_context(), "tlsv1 alert unknown ca"),
+    ],
+)
+async def test_a_handshake_that_fails_is_named(tmp_path, secured, failures, starttls, client, words):
+    """Client and reason, in OpenSSL's words: this line is what finds the device that never gets in."""
+    async with opened(tmp_path, secured) as door:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.to_thread(shake_hands, door.addresses[not starttls], client, starttls=starttls)
+        assert await heard(failures) == words
+
+
+async def test_a_device_that_knows_no_tls_1_2_is_named(tmp_path, secured, failures):
+    """A ClientHello of TLS 1.0, byte by byte: our own OpenSSL would not say it."""
+    body = b"\x03\x01" + b"r" * 32 + b"\0" + b"\0\x04\0\x2f\0\x35" + b"\x01\0"
+    hello = b"\x01" + len(body).to_bytes(3, "big") + body
+    async with opened(tmp_path, secured) as door:
+        client = await door.connect(at=1)
+        client.send(b"\x16\x03\x01" + len(hello).to_bytes(2, "big") + hello)
+        assert await heard(failures) == "unsupported protocol: the client knows nothing newer than TLS 1.1"
+
+
+async def test_a_client_that_leaves_without_a_word_is_named(tmp_path, secured, failures):
+    """Programs on asyncio close without an alert when they do not trust a certificate."""
+    async with opened(tmp_path, secured) as door:
+        with pytest.raises(ssl.SSLError):
+            await door.connect(at=1, tls=ssl.create_default_context())
+        assert "does it trust our certificate?" in await heard(failures)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"EHLO me\r\n", "not TLS: a plain client on a TLS port, or one that does not know STARTTLS"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "not TLS: a web client on a TLS port"),
+        (b"", tls.SILENT),
+    ],
+)
+async def test_a_plain_client_on_the_tls_port_is_named(tmp_path, secured, failures, monkeypatch, said, words):
+    """Whether it speaks first or waits for our greeting."""
+    monkeypatch.setattr(Connection, "handshake", 0.3)
+    async with opened(tmp_path, secured) as door:
+        client = await door.connect(at=1)
+        client.send(said)
+        assert await heard(failures) == words
+
+
+async def test_a_tls_client_on_the_plain_port_is_named(tmp_path, secured, failures, trusting):
+    """It waits for TLS, and its hello may hold no line end: it is let go at once, and told apart from nonsense."""
+    async with opened(tmp_path, secured) as door:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await door.connect(tls=trusting)
+        assert await heard(failures) == tls.ON_PLAIN_PORT
+
+
+async def test_a_look_at_the_tls_port_is_no_failure(tmp_path, secured, failures):
+    """A balancer's check connects and leaves; that is not worth a line."""
+    async with opened(tmp_path, secured) as door:
+        await (await door.connect(at=1)).close()
+        while door.listener._context.sessions:
+            await asyncio.sleep(0.01)
+    assert not failures
+
+
+async def test_older_suites_by_a_setting(tmp_path, secured, authority):
+    """RFC 5246 section 9's mandatory suite, for a device that keeps TLS 1.2 to the letter."""
+    certificate = authority.issue_cert("fax.local", key_type=trustme.KeyType.RSA)
+    certificate.private_key_and_cert_chain_pem.write_to_path(secured["tls_certificate"])
+    old = of_client("AES128-SHA")
+    async with opened(tmp_path, {**secured, "tls_ciphers": "DEFAULT:AES128-SHA"}) as door:
+        client = await door.client(at=1, tls=old)
+        assert client.writer.get_extra_info("cipher")[0] == "AES128-SHA"
+        assert await client.ask(plain()) == answers.AUTH_OK
+
+
+def test_suites_that_nobody_knows_are_a_mistake_in_the_settings():
+    """Told at the start, by section and key."""
+    with pytest.raises(ValueError, match="tls_ciphers names no cipher suite"):
+        Smtp(tls_ciphers="AES129-SHA")
+
+
+# -- guessing
 
 
 async def test_guesses_at_the_same_moment_are_counted_one_by_one(tmp_path, secured, trusting, no_pause, monkeypatch):

@@ -232,6 +232,7 @@ EVENTS = [
     ),
     (lambda: log.login_failed(client="::1", name="anna"), {"mail2fax_logins_failed_total": 1}),
     (lambda: log.login_refused(client="::1", name="anna"), {"mail2fax_logins_failed_total": 1}),
+    (lambda: log.tls_failed(client="::1", reason="no shared cipher"), {"mail2fax_tls_failed_total": 1}),
     (
         lambda: log.not_accepted(client="::1", sender="a@b.example", error=OSError("full")),
         {"mail2fax_errors_total{event=not accepted}": 1},
