@@ -119,6 +119,8 @@ class Numbers(Section):
     """How a number without +country code is read."""
     allow: list[Allowed] = ["CA", "US", "tollfree"]
     """CA, US, `territories` (of the US), `tollfree`, or prefixes such as "+1876" that are opened on purpose."""
+    unassigned: Literal["allow", "refuse"] = "refuse"
+    """An area code that is newer than this version. Most are ordinary ones; a few are abroad, and charged so."""
     deny: list[Denied] = []
     """Numbers or prefixes that are refused although `allow` would let them pass."""
 

@@ -23,6 +23,11 @@ _ESCAPE = re.compile(r"\+([0-9A-Fa-f]{2})")
 _SEPARATORS = re.compile(r"[ ().\-/_]")  # RFC 3192 writes "-" and "."; people and Outlook write the others
 _NANP = re.compile(r"[2-9][0-8][0-9][2-9][0-9]{6}")  # area code, exchange, line: ATIS-0300051
 
+# What people dial before a number of this very plan, from an office or from abroad, and what is left.
+_DIALLED_BEFORE = re.compile(r"(91?|001|0111)([2-9][0-8][0-9][2-9][0-9]{6})")
+_BEFORE = {"9": "for an outside line", "00": "abroad", "0": "abroad"}
+_EXTENSION = re.compile(r"(?<=[0-9)])[ ,;]*(?:ext(?:ension)?|poste|x|#)[ .:]*[0-9]+\Z", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class GstnAddress:
@@ -49,7 +54,7 @@ def parse(local_part: str, country: str = "CA") -> GstnAddress:
     """
     # "٤" and "４" are digits to str.isdigit() and int(): only ASCII is looked at (RFC 3191 section 2).
     if len(local_part) > LONGEST or not local_part.isascii() or not local_part.isprintable():
-        raise AddressError(SYNTAX, f"{shown(local_part)} is not plain ASCII text of {LONGEST} characters at most")
+        raise AddressError(SYNTAX, f"{shown(local_part)} {_untypable(local_part)}")
     text = _unquoted(local_part)
     if text[:9].upper() == "IMCEAFAX-":
         text = _decapsulated(text[9:])
@@ -66,6 +71,14 @@ def shown(text: str) -> str:
     """What a client wrote, safe to repeat in a reply: quoted, one line, ASCII, not long."""
     clean = re.sub(r"[^ -~]", "?", text)
     return f'"{clean if len(clean) <= 60 else clean[:57] + "..."}"'
+
+
+def _untypable(text: str) -> str:
+    """What is wrong with the characters: pasted numbers often have hyphens and blanks that only look plain."""
+    odd = next((letter for letter in text if not (letter.isascii() and letter.isprintable())), "")
+    if not odd:
+        return f"is not text of {LONGEST} characters at most"
+    return f"is not plain ASCII text, it has the character U+{ord(odd):04X}: type the number by hand, with digits and -"
 
 
 def _unquoted(text: str) -> str:
@@ -117,17 +130,22 @@ def _dialled(text: str, code: str) -> str:
     if found := re.search(r"[%!@]", text):
         raise AddressError(FORBIDDEN, f"{shown(text)} holds {found[0]}: mail is not relayed to other addresses")
     plus, digits = text.startswith("+"), _SEPARATORS.sub("", text.removeprefix("+"))
+    if found := _EXTENSION.search(text):
+        raise AddressError(OPTION, f"{shown(found[0].strip())} is an extension, which a fax cannot dial: leave it out")
     if not re.fullmatch(r"[0-9]+", digits):
         raise AddressError(NOT_A_NUMBER, f"{shown(text)} is not a fax number: write its ten digits before the @")
     if plus and not digits.startswith(code):
         hint = f"; for Canada and the US write +1{digits}" if _NANP.fullmatch(digits) else ""
         raise AddressError(FORBIDDEN, f"destination not permitted: {shown(text)} is outside +{code}{hint}")
+    if not plus and (found := _DIALLED_BEFORE.fullmatch(digits)):
+        before = f"{found[1]}, which is dialled {_BEFORE[found[1].rstrip('1')]}"
+        raise AddressError(FORBIDDEN, f"{shown(text)} begins with {before}: leave it out and write {found[2]}")
     if not plus and digits.startswith(("011", "00")) and len(digits) > 10:
         raise AddressError(FORBIDDEN, f"destination not permitted: {shown(text)} dials abroad; +{code} is served")
     if len(digits) == 10 + len(code) or plus:
         digits = digits.removeprefix(code)
     if len(digits) != 10:
-        count = f"{len(digits)} digit{'s' * (len(digits) != 1)} after cleaning{f' and +{code}' if plus else ''}"
+        count = f"{len(digits)} digit{'s' * (len(digits) != 1)}{f' after +{code}' if plus else ''}"
         raise AddressError(NOT_A_NUMBER, f"{shown(text)} has {count}, need 10: area code and number")
     if not _NANP.fullmatch(digits):
         raise AddressError(NOT_A_NUMBER, f"{pretty(digits)} cannot exist: no area code or exchange is written so")

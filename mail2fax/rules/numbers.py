@@ -1,17 +1,15 @@
 """What a number of the North American plan is: the ordinary kinds, and those that cost or reach nobody. Data, pure.
 
 Sources: NANPA's reports "NPA Database", "5XX-NXX and 900-NXX codes" and its list of geographic and non-geographic
-codes in service (nanpa.com); CNAC's Canadian adjunct for 600 and 622 (cnac.ca); ATIS-0300115 for the 555 line
-numbers 0100 to 0199 that are kept for fiction and tests. Which area codes are Canadian and which belong to a US
-state comes from libphonenumber's tables, pinned with the package; tests hold the two sources against each other.
+codes in service (nanpa.com); CNAC's Canadian adjunct for 600 and 622 (cnac.ca); ATIS-0300051 for the codes that are set
+aside; ATIS-0300115 for the 555 line numbers. Which area codes are Canada's and the US states' stands in `area_codes`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
-import phonenumbers
-from phonenumbers import PhoneNumber, PhoneNumberType
+from mail2fax.rules import area_codes
 
 TOLLFREE = frozenset({"800", "833", "844", "855", "866", "877", "888"})
 
@@ -60,53 +58,48 @@ CLOSED_AREAS: Mapping[str, str] = {
     **{f"{first}11": "a service code" for first in range(2, 10)},
 }
 
-CLOSED_EXCHANGES: Mapping[str, str] = {
-    "976": "in a premium-rate exchange",
-    "555": "in exchange 555: directory assistance, or not in service",
-    "950": "a carrier's access code",
-    "958": "a test line of the telephone companies",
-    "959": "a test line of the telephone companies",
-    **{f"{first}11": "a service code, not an exchange" for first in range(2, 10)},
-}
-
-_ORDINARY = {PhoneNumberType.FIXED_LINE, PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
+_SERVICE_CODE = re.compile(r"[2-9]11")
+# No town has these: toll-free codes to come and other easily recognizable codes (N22, N33 …), and two blocks set aside.
+_SET_ASIDE = re.compile(r"[2-9]([02-8])\1|37[0-9]|96[0-9]|88[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
     """Where a number leads."""
 
-    kind: str  # what `[numbers] allow` calls it: CA, US, territories, tollfree; "" is opened by a prefix only
+    kind: str  # what `[numbers] allow` calls it: CA, US, territories, tollfree; or "unassigned"; "" takes a prefix
     name: str  # in words after "is": "a toll-free number"
     digits: int  # how many leading digits tell so: a prefix must be as long to open it
 
 
-@lru_cache(maxsize=8192)
 def destination(number: str) -> Destination:
     """Where these ten digits lead."""
-    area, exchange = number[:3], number[3:6]
-    if exchange in CLOSED_EXCHANGES and not fictional(number):
-        return Destination("", CLOSED_EXCHANGES[exchange], 6)
+    if _SERVICE_CODE.fullmatch(number, 3, 6):
+        return Destination("", "a service code, not an exchange", 6)
+    if number[:3] in TOLLFREE:  # any other exchange is an ordinary one there
+        return Destination("tollfree", "a toll-free number", 3)
+    if number[3:6] == "976":
+        return Destination("", "in a premium-rate exchange", 6)
+    if number[3:] == "5551212":
+        return Destination("", "directory assistance", 10)
+    return _by_area(number[:3])
+
+
+def _by_area(area: str) -> Destination:
     if area in CLOSED_AREAS:
         return Destination("", CLOSED_AREAS[area], 3)
     if area in ABROAD:
         return Destination("", f"in {ABROAD[area]}, charged as a call abroad", 3)
     if area in TERRITORIES:
         return Destination("territories", f"in {TERRITORIES[area]}, a US territory", 3)
-    if area in TOLLFREE:
-        return Destination("tollfree", "a toll-free number", 3)
-    return _listed(number)
+    return _geographic(area)
 
 
-def fictional(number: str) -> bool:
-    """Whether the number is one of those kept for fiction and tests, 555-0100 to 555-0199."""
-    return number[3:8] == "55501"
-
-
-def _listed(number: str) -> Destination:
-    """What libphonenumber says. Only an ordinary line of Canada or the US is either's."""
-    parsed = PhoneNumber(country_code=1, national_number=int(number))
-    region = phonenumbers.region_code_for_number(parsed)
-    if region in {"CA", "US"} and phonenumbers.number_type(parsed) in _ORDINARY:
-        return Destination(region, {"CA": "in Canada", "US": "in the United States"}[region], 3)
-    return Destination("", "in an area code that is not assigned", 3)
+def _geographic(area: str) -> Destination:
+    if area in area_codes.CANADA:
+        return Destination("CA", "in Canada", 3)
+    if area in area_codes.UNITED_STATES:
+        return Destination("US", "in the United States", 3)
+    if _SET_ASIDE.fullmatch(area):
+        return Destination("", "in an area code that is not assigned", 3)
+    return Destination("unassigned", f"in an area code that this version, of {area_codes.AS_OF}, does not know", 3)

@@ -46,7 +46,6 @@ class Policy:
         self._network = lru_cache(REMEMBERED)(self._trusting)
         self.sender = lru_cache(REMEMBERED)(self._sender)
         self.recipient = lru_cache(REMEMBERED)(self._recipient)
-        numbers.destination("6135550100")  # loads libphonenumber's tables now, not in somebody's first RCPT
 
     def client(self, peer: str, user: str, *, tls: bool) -> Ruling:
         """May this client send at all? `user` is the login, "" without one."""
@@ -77,6 +76,8 @@ class Policy:
         for prefix in self._prefixes:
             if number.startswith(prefix) and len(prefix) >= place.digits:
                 return Ruling(f'[numbers] allow "+1{prefix}"')
+        if place.kind == "unassigned":
+            return self._unassigned(number, place.name)
         if place.kind in self._numbers.allow:
             return Ruling(f'[numbers] allow "{place.kind}": {place.name}')
         return self._barred(number, f"is {place.name}", f"[numbers] allow, none fits: {place.name}")
@@ -166,6 +167,12 @@ class Policy:
         """The domain, if it is exactly one of ours or the cover. domain of one; "" for any other."""
         domain = path.rpartition("@")[2].lower()
         return domain if domain.removeprefix(COVER) in self._smtp.domains or domain in self._smtp.domains else ""
+
+    def _unassigned(self, number: str, name: str) -> Ruling:
+        if self._numbers.unassigned == "allow":
+            return Ruling(f'[numbers] unassigned "allow": {name}')
+        way = f'[numbers] allow "+1{number[:3]}" opens it, unassigned "allow" every new one'
+        return self._barred(number, f"is {name}: {way}", f'[numbers] unassigned "refuse": {name}')
 
     def _barred(self, number: str, why: str, rule: str) -> Ruling:
         return Ruling(
