@@ -164,6 +164,7 @@ class User:
 
     name: str
     hash: str = field(repr=False)
+    roles: frozenset[str] = frozenset()  # rights at the operator's page: "look", "act", "documents"
     patterns: tuple[str, ...] = ()  # reverse-paths this login may use; () leaves it to [smtp] allowed_senders
 
 

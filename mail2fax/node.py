@@ -18,6 +18,7 @@ from mail2fax.rules.policy import Policy
 from mail2fax.smtp.listener import Listener
 from mail2fax.smtp.reply_commands import ReplyCommands
 from mail2fax.spool import Spool, open_spool
+from mail2fax.steps.turned_away import TurnedAway
 from mail2fax.steps.worker import Worker
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _DELAY_LOOK = 15.0  # seconds between two looks for faxes that wait long
 _PURGE_LOOK = 3600.0
+_REFUSALS_LOOK = 2.0  # seconds until a refusal can be looked up
 _TOLD_AT_ONCE = 100
 
 
@@ -40,6 +42,7 @@ class Node:
     working: asyncio.Task[None]  # ends only when it is told to, or by a fault of its own
     addresses: tuple[str, ...]  # as bound, "127.0.0.1:2525"
     page: str = ""  # as bound; "" without [web] listen
+    operate: str = ""  # as bound; "" without [web] operate
 
 
 @contextlib.asynccontextmanager
@@ -49,6 +52,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
         spool = await stack.enter_async_context(open_spool(settings, serving=True))
         health = Health()  # the page is up before the door opens, and until the last step is put down
         page = await stack.enter_async_context(_page(settings, spool, health))
+        desk = await stack.enter_async_context(_operate(settings, spool, health))
         secret = await spool.secret("resend")
         pool = Pool(settings.documents)
         stack.push_async_callback(pool.close)
@@ -69,7 +73,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
                 spool=settings.spool.url.partition("://")[0],
                 provider=settings.provider.name,
             )
-            yield Node(settings, spool, worker, listener, working, addresses, page)
+            yield Node(settings, spool, worker, listener, working, addresses, page, desk)
             health.draining = True
             await listener.close()
 
@@ -79,6 +83,15 @@ def _page(settings: Settings, spool: Spool, health: Health) -> contextlib.Abstra
     if not settings.web.listen:
         return contextlib.nullcontext("")
     from mail2fax.web import app  # noqa: PLC0415 -- loading it takes a tenth of the start
+
+    return app.serving(settings, spool, health)
+
+
+def _operate(settings: Settings, spool: Spool, health: Health) -> contextlib.AbstractAsyncContextManager[str]:
+    """The operator's page, if it is asked for."""
+    if not settings.web.operate:
+        return contextlib.nullcontext("")
+    from mail2fax.operate import app  # noqa: PLC0415 -- as the status page
 
     return app.serving(settings, spool, health)
 
@@ -110,10 +123,17 @@ async def _chores(spool: Spool, settings: Settings, letters: "Letters") -> None:
     """What is done beside the way: try the templates once, tell of delays, delete what was kept long enough."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_try_templates(letters))
+        group.create_task(_keep_refusals(spool))
         group.create_task(_regularly(_PURGE_LOOK, partial(_purge, spool)))
         if settings.reply.delay_notice:
             look = min(_DELAY_LOOK, settings.reply.delay_notice / 4)
             group.create_task(_regularly(look, partial(_tell_delays, spool, settings.reply.delay_notice)))
+
+
+async def _keep_refusals(spool: Spool) -> None:
+    refusals = TurnedAway(spool)
+    with log.observed(refusals.note):
+        await _regularly(_REFUSALS_LOOK, refusals.write)
 
 
 async def _try_templates(letters: "Letters") -> None:

@@ -173,15 +173,20 @@ def passwd(
     senders: Annotated[
         str, typer.Option(help="Patterns of senders (reverse-paths) this user may use, comma-separated.")
     ] = "",
+    roles: Annotated[str, typer.Option(help="Rights at the operator's page, of: look, act, documents.")] = "",
 ) -> None:
     """Make a line for [smtp] users_file; the password is asked for, or read from standard input."""
     from mail2fax.smtp import users  # noqa: PLC0415
 
     password = _asked() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
     try:
-        typer.echo(users.hash_line(name, password, tuple(pattern for pattern in senders.split(",") if pattern)))
+        typer.echo(users.hash_line(name, password, _split(senders), _split(roles)))
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _asked() -> str:

@@ -313,6 +313,16 @@ class Web(Section):
     """host:port turns on the status page, /healthz, /readyz and /metrics. Keep it inside: it has no login."""
     hosts: list[Domain] = []
     """Names under which the page is opened, besides this machine's own, names without a dot, and IP addresses."""
+    operate: OptionalHostPort = ""
+    """host:port turns on the operator's page: with a login, for those whom [smtp] users_file gives a role."""
+    operate_https: bool = False
+    """Whether people reach that page by https, through a proxy: their cookie is then never sent in plain."""
+    proxy_user_header: str = "X-Remote-User"
+    """Header in which a proxy that logs people in says who it is. Believed with proxy_secret only."""
+    proxy_secret: SecretStr = SecretStr("")
+    """What that proxy sends in the header X-Mail2fax-Secret. Better: proxy_secret_file."""
+    proxy_secret_file: File = ""
+    """File that holds that secret."""
 
 
 class Log(Section):

@@ -253,6 +253,24 @@ def not_reloaded(*, what: str, problem: str) -> None:
     setup.event.error("not reloaded", what=what, problem=problem)
 
 
+# -- operators
+
+
+def operator_acted(*, who: str, act: str, fax: str, sender: str) -> None:
+    """Somebody did this at the operator's page."""
+    setup.event.info("operator acted", who=who, act=act, fax=fax, sender=sender)
+
+
+def operator_logged_in(*, who: str, client: str) -> None:
+    """Somebody logged in at the operator's page."""
+    setup.event.info("operator logged in", who=who, client=client)
+
+
+def operator_refused(*, who: str, client: str, why: str) -> None:
+    """Nobody was logged in: a wrong name or password, too many of them, or a form that was made elsewhere."""
+    setup.event.warning("operator refused", who=who, client=client, why=why)
+
+
 # -- replies
 
 

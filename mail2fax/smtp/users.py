@@ -1,4 +1,4 @@
-"""Who may log in: the lines `name:hash[:pattern,pattern]` of [smtp] users_file, and the check of a password.
+"""Who may log in: the lines `name:hash[:patterns[:roles]]` of [smtp] users_file, and the check of a password.
 
 Promise: the event loop never waits for a hash, and an unknown name takes as long as a wrong password.
 """
@@ -21,6 +21,7 @@ from mail2fax.model import User
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 LONGEST = 1024  # characters of a password that are worth hashing
 WORLD_READABLE = 0o004
+ROLES = ("look", "act", "documents")  # rights at the operator's page; act and documents hold look
 _AT_ONCE = 2  # more would only share the processors, and each hash takes 19 MiB while it is made
 
 
@@ -62,7 +63,7 @@ class Users:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def hash_line(name: str, password: str, patterns: Sequence[str] = ()) -> str:
+def hash_line(name: str, password: str, patterns: Sequence[str] = (), roles: Sequence[str] = ()) -> str:
     """The line of the users file for this login; ValueError says what cannot be written there."""
     if not name or not name.isprintable() or any(character in name for character in ":# "):
         raise ValueError("a login name has no blanks, colons or #, and is not empty")
@@ -72,7 +73,9 @@ def hash_line(name: str, password: str, patterns: Sequence[str] = ()) -> str:
         if ":" in pattern or "," in pattern:
             raise ValueError("a pattern has no colons or commas")
         types.pattern(pattern)
-    return ":".join([name, HASHER.hash(password), *([",".join(patterns)] if patterns else [])])
+    _known_roles(roles)
+    fields = [name, HASHER.hash(password), ",".join(patterns), ",".join(roles)]
+    return ":".join(fields).rstrip(":")
 
 
 def _fits(hashed: str, password: str) -> bool:
@@ -120,7 +123,8 @@ def _read(file: Path) -> dict[str, User]:
 
 def _parsed(line: str) -> User:
     name, _, rest = line.partition(":")
-    hashed, _, patterns = rest.partition(":")
+    hashed, _, rest = rest.partition(":")
+    patterns, _, roles = rest.partition(":")
     try:
         argon2.extract_parameters(hashed)
     except InvalidHashError:
@@ -129,4 +133,11 @@ def _parsed(line: str) -> User:
     senders = tuple(pattern.strip() for pattern in patterns.split(",") if pattern.strip())
     for sender in senders:
         types.pattern(sender)
-    return User(name, hashed, senders)
+    return User(name, hashed, _known_roles([role.strip() for role in roles.split(",") if role.strip()]), senders)
+
+
+def _known_roles(roles: Sequence[str]) -> frozenset[str]:
+    for role in roles:
+        if role not in ROLES:
+            raise ValueError(f"{role!r} is no role: write {', '.join(ROLES)}")
+    return frozenset(roles)

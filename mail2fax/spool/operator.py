@@ -3,15 +3,19 @@
 Functions of a connection, run by the writer. Each writes an event with who asked.
 """
 
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, insert, select, update
 
 from mail2fax.model import NEXT, WAITING, Reason, Refused, State
 from mail2fax.spool import moves
-from mail2fax.spool.database.schema import faxes, messages, now
+from mail2fax.spool.database.schema import faxes, messages, now, shared
 from mail2fax.spool.questions import no_such_fax, of_name
 
+_PAUSE = "paused"
+_PAUSED = select(shared.c.value).where(shared.c.name == _PAUSE)
 _UNSENT = (State.FAILED, State.UNKNOWN, State.CANCELLED)
 
 
@@ -134,6 +138,42 @@ def _copy(row: RowMapping, fresh_id: str, number: str) -> dict[str, Any]:
 
 def _prepared(fresh: dict[str, Any]) -> Any:
     return now() if fresh["state"] == State.PREPARED else None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Sending is paused, on all nodes of this spool."""
+
+    who: str
+    since: datetime
+
+
+def pause(connection: Connection, who: str) -> None:
+    """Hand nothing to the provider until somebody resumes. Raises Refused when it is paused already."""
+    if already := paused(connection):
+        raise Refused(f"sending is paused already, by {already.who}")
+    moment: float = connection.scalars(select(now())).one()
+    connection.execute(insert(shared).values(name=_PAUSE, value=f"{moment} {who}"))
+
+
+def resume(connection: Connection) -> None:
+    """Let faxes be sent again. Raises Refused when sending is not paused."""
+    if not connection.execute(delete(shared).where(shared.c.name == _PAUSE)).rowcount:
+        raise Refused("sending is not paused")
+
+
+def paused(connection: Connection) -> Pause | None:
+    """Who paused it and when, if somebody did."""
+    value: str | None = connection.scalar(_PAUSED)
+    if value is None:
+        return None
+    since, _, who = value.partition(" ")
+    return Pause(who, datetime.fromtimestamp(float(since), UTC))
+
+
+def viewed(connection: Connection, fax_id: str, who: str) -> None:
+    """Note who looked at a fax's document."""
+    moves.write_event(connection, fax_id, "viewed", who, {})
 
 
 def next_id(connection: Connection, message_id: str) -> str:

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Connection, Double, and_, func, select, type_coerce
 
 from mail2fax.model import FINAL, Fax, Refused, State
-from mail2fax.spool import questions
+from mail2fax.spool import operator, questions
 from mail2fax.spool.database import rows
 from mail2fax.spool.database.schema import faxes, notices, now
 from mail2fax.spool.database.sql import CLOCK
+from mail2fax.spool.operator import Pause
 from mail2fax.spool.questions import Trouble, Wanted
 
 HOURS = 24
@@ -38,6 +39,7 @@ class Standing:
     undeliverable: int  # replies that were given up, of the faxes received in the last week
     notices: int  # mails owed besides replies
     troubles: Sequence[Trouble]  # fax lines that are shut or stumble
+    paused: Pause | None = None  # who stopped all sending
 
 
 @dataclass(slots=True)
@@ -80,6 +82,7 @@ def standing(connection: Connection) -> Standing:
         undeliverable=_count(connection, _undeliverable()),
         notices=connection.scalar(select(func.count()).where(notices.c.due_at.is_not(None))) or 0,
         troubles=questions.trouble_list(connection),
+        paused=operator.paused(connection),
     )
 
 

@@ -19,7 +19,7 @@ from mail2fax import log
 from mail2fax.config import Settings
 from mail2fax.model import Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
 from mail2fax.rules.backoff import Backoff
-from mail2fax.spool import fax_lines, filing, intake, leases, moves, notices, purge, questions
+from mail2fax.spool import fax_lines, filing, intake, leases, moves, notices, operator, purge, questions
 from mail2fax.spool.contents import CHUNK, Contents, lookup
 from mail2fax.spool.contents.folder import FolderContents
 from mail2fax.spool.contents.incoming import Incoming
@@ -131,6 +131,8 @@ class Spool:
 
         def operation(connection: Connection) -> tuple[list[Fax], float | None]:
             where = leases.in_states(*states)
+            if work == Work.SUBMIT and operator.paused(connection):
+                return [], None
             if work == Work.SUBMIT:
                 claimed = fax_lines.claim_prepared(connection, take, self.settings.retry.give_up)
             else:

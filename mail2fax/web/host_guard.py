@@ -6,12 +6,13 @@ name at our address (DNS rebinding), and would then read the page as its own.
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_READING = ("GET", "HEAD")
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -26,8 +27,9 @@ _HEADERS = {
 class Guard:
     """Stands before the pages."""
 
-    def __init__(self, pages: ASGIApp, names: Iterable[str]) -> None:
+    def __init__(self, pages: ASGIApp, names: Iterable[str], methods: Collection[str] = _READING) -> None:
         self._pages = pages
+        self._methods = methods
         self._names = frozenset(name.lower() for name in (*names, socket.gethostname()) if name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,8 +44,9 @@ class Guard:
         await (refusal or self._pages)(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
-        if scope["method"] not in {"GET", "HEAD"}:
-            return PlainTextResponse("This page is only to be read.\n", 405, {"Allow": "GET, HEAD"})
+        if scope["method"] not in self._methods:
+            allowed = ", ".join(sorted(self._methods))
+            return PlainTextResponse(f"This page is only asked by {allowed}.\n", 405, {"Allow": allowed})
         host = Headers(scope=scope).get("host", "")
         if not self._is_ours(_without_port(host)):
             # RFC 9110 section 15.5.20: this server does not answer for that name.

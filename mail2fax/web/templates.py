@@ -39,11 +39,13 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.globals.update(version=__version__, style=Markup(style), host=socket.gethostname())  # noqa: S704 -- our own file
-        self._environment.filters.update(pretty=pretty, span=span, size=size, clock=self._clock, day=self._day)
+        self._environment.filters.update(
+            pretty=pretty, span=span, size=size, clock=self._clock, day=self._day, onlyset=_onlyset
+        )
 
-    def render(self, name: str, **facts: Any) -> str:
+    def render(self, template: str, /, **facts: Any) -> str:
         """One page."""
-        return self._environment.get_template(name).render(**facts)
+        return self._environment.get_template(template).render(**facts)
 
     def _clock(self, moment: datetime, now: datetime) -> Markup:
         """The time, and the day if it is another one; in full for who points at it."""
@@ -87,3 +89,8 @@ def _clean(value: Any) -> Any:
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in log.redact(value))
+
+
+def _onlyset(values: dict[str, str]) -> dict[str, str]:
+    """Without what is empty, for an address."""
+    return {name: value for name, value in values.items() if value}

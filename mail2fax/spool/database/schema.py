@@ -216,6 +216,20 @@ notices = Table(
     Index("notices_due", "due_at"),
 )
 
+# Mail that was refused at the door: no more than some thousand rows, none older than a week.
+turned_away = Table(
+    "turned_away",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", Moment, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Index("turned_away_at", "at"),
+)
+
 # Values that all nodes share, such as the key that signs resend addresses.
 shared = Table(
     "shared",

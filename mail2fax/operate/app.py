@@ -1,0 +1,247 @@
+"""The operator's page as a server: [web] operate. Lists, one fax, what was refused, a month, and the acts."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from mail2fax import httpd, timezones
+from mail2fax.config import Settings
+from mail2fax.health import Health
+from mail2fax.model import Fax, Refused, State
+from mail2fax.operate import acts, filters, table
+from mail2fax.operate.acts import ACTS, Wish
+from mail2fax.operate.gate import Gate, NotAllowed, form, needs, plain_form
+from mail2fax.operate.sessions import ACT, DOCUMENTS, LOOK, Session
+from mail2fax.rules.address import AddressError
+from mail2fax.smtp.users import Users
+from mail2fax.spool import Spool, SpoolUnavailable, operator, overview, questions, search, turned_away
+from mail2fax.web.host_guard import Guard
+from mail2fax.web.templates import Templates
+
+_PAGE, _FEW, _MOST_CSV = 50, 15, 50_000  # faxes on a page of a list, on the front page, in a table
+_REFUSALS = 100
+_PATIENCE = 10.0  # seconds until a page does without the database
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings, spool: Spool, health: Health) -> AsyncIterator[str]:
+    """Serve [web] operate as long as the context lasts. The address as bound. Raises ConfigError, OSError."""
+    users = Users(settings.smtp.users_file)
+    try:
+        pages = Pages(settings, spool, health, Gate(settings.web, users))
+        async with httpd.serving(pages.application(), settings.web.operate) as address:
+            yield address
+    finally:
+        users.close()
+
+
+class Pages:
+    """The handlers."""
+
+    def __init__(self, settings: Settings, spool: Spool, health: Health, gate: Gate) -> None:
+        self.gate = gate
+        self._settings, self._spool, self._health = settings, spool, health
+        self._zone = timezones.zone(settings.reply.time_zone)
+        self._templates = Templates(settings, "operate", "web")
+
+    def application(self) -> ASGIApp:
+        """Everything that is served, guarded."""
+        routes = [
+            Route("/", self._front),
+            Route("/faxes", self._faxes),
+            Route("/faxes.csv", self._csv),
+            Route("/fax/{name}", self._fax),
+            Route("/fax/{name}/document.pdf", self._document),
+            Route("/act/{name}", self._act, methods=["GET", "POST"]),
+            Route("/refused", self._refused),
+            Route("/month", self._month),
+            Route("/login", self._login, methods=["GET", "POST"]),
+            Route("/logout", self._logout, methods=["POST"]),
+        ]
+        sorry = {
+            404: self._not_found,
+            Refused: self._refused_act,
+            AddressError: self._refused_act,
+            NotAllowed: self._not_allowed,
+            SpoolUnavailable: self._no_answer,
+            TimeoutError: self._no_answer,
+        }
+        host = self._settings.web.operate.rpartition(":")[0].strip("[]")
+        names = (host, self._settings.smtp.hostname, *self._settings.web.hosts)
+        return Guard(Starlette(routes=routes, exception_handlers=sorry), names, methods={"GET", "HEAD", "POST"})
+
+    # -- looking
+
+    @needs(LOOK)
+    async def _front(self, _request: Request, session: Session) -> Response:
+        standing = await self._ask(overview.standing)
+        unknown = await self._ask(search.found, search.Search(states=(State.UNKNOWN,)), limit=_FEW)
+        owed = await self._ask(search.found, search.Search(owed=True), limit=_FEW)
+        latest = await self._ask(search.found, search.Search(), limit=_FEW)
+        return self._html("front.html", session, standing=standing, unknown=unknown, owed=owed, latest=latest)
+
+    @needs(LOOK)
+    async def _faxes(self, request: Request, session: Session) -> Response:
+        query = request.query_params
+        wanted = filters.search(query, self._zone)
+        faxes = await self._ask(search.found, wanted, before=query.get("before", ""), limit=_PAGE + 1)
+        shown, more = faxes[:_PAGE], len(faxes) > _PAGE
+        return self._html(
+            "list.html",
+            session,
+            faxes=shown,
+            counted=await self._ask(search.counted, wanted),
+            lines=await self._ask(search.lines),
+            query=query,
+            table=filters.address("/faxes.csv", query),
+            older=filters.address("/faxes", query, before=shown[-1].id) if more else "",
+            newest=filters.address("/faxes", query) if query.get("before") else "",
+        )
+
+    @needs(LOOK)
+    async def _csv(self, request: Request, _session: Session) -> Response:
+        wanted = filters.search(request.query_params, self._zone)
+        faxes = await self._ask(search.found, wanted, limit=_MOST_CSV)
+        named = {"Content-Disposition": 'attachment; filename="faxes.csv"'}
+        return StreamingResponse(table.rows(faxes), media_type=table.MEDIA_TYPE, headers=named)
+
+    @needs(LOOK)
+    async def _fax(self, request: Request, session: Session) -> Response:
+        found = await self._ask(questions.named, request.path_params["name"])
+        if len(found) > 1:
+            return self._html("several.html", session, faxes=found)
+        fax = found[0]
+        message = await self._ask(questions.message, fax.message_id)
+        events = await self._ask(questions.history, fax.id)
+        siblings = [one for one in await self._ask(questions.named, fax.message_id) if one.id != fax.id]
+        return self._html("one.html", session, fax=fax, events=events, parts_of_mail=message.parts, siblings=siblings)
+
+    @needs(LOOK)
+    async def _refused(self, request: Request, session: Session) -> Response:
+        text, before = request.query_params.get("q", ""), request.query_params.get("before", "")
+        found = await self._ask(
+            turned_away.read, text.strip(), before=int(before) if before.isdecimal() else 0, limit=_REFUSALS
+        )
+        return self._html("refused.html", session, refusals=found, text=text, full=len(found) == _REFUSALS)
+
+    @needs(LOOK)
+    async def _month(self, request: Request, session: Session) -> Response:
+        since, until = filters.month(request.query_params.get("month", ""), self._zone)
+        sums = await self._ask(search.sums, since, until)
+        return self._html("month.html", session, sums=sums, month=f"{since.astimezone(self._zone):%Y-%m}")
+
+    @needs(DOCUMENTS)
+    async def _document(self, request: Request, session: Session) -> Response:
+        """The document as it was handed over. Who looked stands in the fax's history."""
+        fax = (await self._ask(questions.named, request.path_params["name"]))[0]
+        if not fax.document_id:
+            raise Refused(f"{fax.id} has no document: none was made, or it is no longer kept")
+        async with self._spool.document(fax.document_id) as path:
+            content = await asyncio.to_thread(path.read_bytes)
+        await self._spool.change(operator.viewed, fax.id, f"{session.name} (page)")
+        named = {"Content-Disposition": f'attachment; filename="{fax.id}.pdf"'}
+        return Response(content, media_type="application/pdf", headers=named)
+
+    # -- acting
+
+    @needs(ACT)
+    async def _act(self, request: Request, session: Session) -> Response:
+        """Asked by GET, carried out by POST. Its object stands in the URL, so that a login in between keeps it."""
+        name = request.path_params["name"]
+        if name not in ACTS:
+            return await self._not_found(request, KeyError(name))
+        wish = _wish(request, session)
+        if request.method != "POST":
+            question = await ACTS[name].ask(self._spool, wish)
+            return self._html("ask.html", session, question=question, here=str(request.url.query), name=name, wish=wish)
+        await form(request, session)
+        done = await acts.carry_out(self._spool, name, wish)
+        session.flash = done.text
+        return RedirectResponse(f"/fax/{done.fax}" if done.fax else "/", 303)
+
+    # -- in and out
+
+    async def _login(self, request: Request) -> Response:
+        following = _own_path(request.query_params.get("next", "/"))
+        if request.method != "POST":
+            return self._html("login.html", None, following=following, problem="")
+        fields = await plain_form(request)
+        client = request.client.host if request.client else ""
+        try:
+            key, _ = await self.gate.log_in(fields.get("name", ""), fields.get("password", ""), client)
+        except NotAllowed as refusal:
+            return self._html("login.html", None, 403, following=following, problem=str(refusal))
+        response = RedirectResponse(following, 303)
+        self.gate.keep(response, key)
+        return response
+
+    @needs(LOOK)
+    async def _logout(self, request: Request, session: Session) -> Response:
+        await form(request, session)
+        self.gate.log_out(request)
+        return RedirectResponse("/login", 303)
+
+    # -- no
+
+    async def _not_found(self, request: Request, _error: Exception) -> Response:
+        return self._sorry(request, 404, "There is no such page.")
+
+    async def _refused_act(self, request: Request, error: Exception) -> Response:
+        return self._sorry(request, 409, f"{error}")
+
+    async def _not_allowed(self, request: Request, error: Exception) -> Response:
+        return self._sorry(request, 403, f"{error}")
+
+    async def _no_answer(self, request: Request, _error: Exception) -> Response:
+        return self._sorry(request, 503, "The database does not answer. Nothing is lost; try again in a minute.")
+
+    def _sorry(self, request: Request, status: int, text: str) -> Response:
+        session, _ = self.gate.session(request)
+        return self._html("no.html", session, status, text=text)
+
+    def _html(self, template: str, session: Session | None, status: int = 200, **facts: Any) -> Response:
+        text = self._templates.render(
+            template,
+            session=session,
+            flash=session.told() if session else "",
+            now=_clock(facts.get("faxes") or ()),
+            refresh=0,
+            late=self._settings.reply.delay_notice or 900.0,
+            health=self._health,
+            **facts,
+        )
+        return HTMLResponse(text, status, {"Content-Security-Policy": self._templates.policy})
+
+    async def _ask(self, question: Callable[Concatenate[Any, P], T], *arguments: P.args, **options: P.kwargs) -> T:
+        async with asyncio.timeout(_PATIENCE):
+            return await self._spool.read(question, *arguments, **options)
+
+
+def _wish(request: Request, session: Session) -> Wish:
+    asked = {name: _printable(request.query_params.get(name, "")) for name in Wish.__dataclass_fields__}
+    return Wish(**{**asked, "who": session.name})
+
+
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())[:320].strip()
+
+
+def _own_path(text: str) -> str:
+    """Where to go after the login: a path of this site, never another one's (open redirect)."""
+    return text if text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable() else "/"
+
+
+def _clock(faxes: "tuple[Fax, ...] | list[Fax]") -> datetime:
+    """The database's clock where a list brings it along."""
+    return (faxes[0].now if faxes else None) or datetime.now(UTC)

@@ -1,0 +1,126 @@
+"""The long lists of the operator's page: faxes by what is known of them, a page at a time; a month in sums.
+
+Functions of a connection; nothing here writes. Each page costs by its own length: the next one begins where the last
+one ended (keyset paging), so the ten-thousandth fax is as near as the first.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, type_coerce
+
+from mail2fax.model import Fax, State
+from mail2fax.spool.database import rows
+from mail2fax.spool.database.schema import Moment, faxes, now
+
+_CLOCK = type_coerce(now(), Moment()).label("clock")
+_NEWEST_FIRST = (faxes.c.received_at.desc(), faxes.c.id.desc())
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which faxes are wanted; what is empty does not narrow."""
+
+    states: tuple[State, ...] = ()
+    sender: str = ""  # a reverse-path, or a piece of one
+    number: str = ""  # digits, or their beginning or end
+    line: str | None = None  # "" is the default line
+    since: datetime | None = None  # received at or after
+    until: datetime | None = None  # received before
+    held: bool = False  # only those that are held
+    owed: bool = False  # only those whose reply could not be delivered
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The faxes of one line and sender that were received in a span of time."""
+
+    line: str
+    sender: str
+    outcomes: dict[State, int]
+    pages: int  # of those delivered
+
+    @property
+    def faxes(self) -> int:
+        """All of them."""
+        return sum(self.outcomes.values())
+
+
+def found(connection: Connection, search: Search, *, before: str = "", limit: int = 50) -> list[Fax]:
+    """The newest faxes that fit; with `before`, those that come after this fax id in the list."""
+    query = _query(search).order_by(*_NEWEST_FIRST).limit(limit)
+    if before:
+        query = query.where(_after(connection, before))
+    return [rows.fax(row) for row in connection.execute(query).mappings()]
+
+
+def counted(connection: Connection, search: Search, *, most: int = 10_000) -> int:
+    """How many fit; counting ends at `most`."""
+    inner = select(faxes.c.id).where(*_conditions(search)).limit(most).subquery()
+    return connection.scalar(select(func.count()).select_from(inner)) or 0
+
+
+def sums(connection: Connection, since: datetime, until: datetime) -> list[Sum]:
+    """Faxes, outcomes and pages of this span, by fax line and sender; the busiest first."""
+    pages = func.coalesce(func.sum(faxes.c.pages), 0)
+    query = select(faxes.c.line, faxes.c.sender, faxes.c.state, func.count(), pages)
+    query = query.where(faxes.c.received_at >= since, faxes.c.received_at < until)
+    made: dict[tuple[str, str], tuple[dict[State, int], int]] = {}
+    for line, sender, state, many, paged in connection.execute(query.group_by("line", "sender", "state")):
+        outcomes, before = made.get((line, sender), ({}, 0))
+        outcomes[State(state)] = many
+        made[line, sender] = outcomes, before + (paged if state == State.DELIVERED else 0)
+    return sorted((Sum(*key, *value) for key, value in made.items()), key=lambda one: (-one.faxes, one.sender))
+
+
+def lines(connection: Connection) -> list[str]:
+    """The names of the fax lines that faxes were received for, "" among them."""
+    return sorted(connection.scalars(_lines()))
+
+
+def _lines() -> Select[Any]:
+    # One look into the newest faxes: a line that nobody used for so long needs no place in a menu.
+    newest = select(faxes.c.line).order_by(faxes.c.received_at.desc()).limit(5_000).subquery()
+    return select(newest.c.line).distinct()
+
+
+def _query(search: Search) -> Select[Any]:
+    return select(*faxes.c, _CLOCK).where(*_conditions(search))
+
+
+def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
+    if search.states:
+        yield faxes.c.state.in_([state.value for state in search.states])
+    if search.sender:
+        yield _sender(search.sender.casefold())
+    if search.number:
+        yield _number(search.number)
+    if search.line is not None:
+        yield faxes.c.line == search.line
+    if search.since:
+        yield faxes.c.received_at >= search.since
+    if search.until:
+        yield faxes.c.received_at < search.until
+    if search.held:
+        yield faxes.c.held_by != ""
+    if search.owed:
+        yield faxes.c.reply == "undeliverable"
+
+
+def _sender(text: str) -> ColumnElement[bool]:
+    """A whole reverse-path is asked of the index; a piece of one is looked for."""
+    local, at, domain = text.rpartition("@")
+    return faxes.c.sender == text if at and local and domain else faxes.c.sender.contains(text, autoescape=True)
+
+
+def _number(digits: str) -> ColumnElement[bool]:
+    whole = len(digits) >= 10
+    return faxes.c.number == digits[-10:] if whole else faxes.c.number.contains(digits, autoescape=True)
+
+
+def _after(connection: Connection, fax_id: str) -> ColumnElement[bool]:
+    """Behind this fax in the list. One that was purged meanwhile ends the list."""
+    at = connection.scalar(select(faxes.c.received_at).where(faxes.c.id == fax_id))
+    return or_(faxes.c.received_at < at, and_(faxes.c.received_at == at, faxes.c.id < fax_id))

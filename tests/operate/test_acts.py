@@ -1,0 +1,132 @@
+"""What an operator does at the page: asked once more, done once, under a name, and refused where it makes no sense."""
+
+import pytest
+
+from mail2fax.model import State
+from mail2fax.spool import Work, operator, questions
+from tests.support import spooling
+from tests.support.desk import act, serving
+
+
+@pytest.fixture
+async def desk(spool, tmp_path):
+    async with serving(spool, tmp_path) as opened:
+        yield opened
+
+
+async def _one(spool, name):
+    return (await spool.read(questions.named, name))[0]
+
+
+async def test_a_failed_fax_is_sent_again_once_it_was_confirmed(spool, desk):
+    """Asking does nothing; yes does it, and the history names who it was."""
+    fax = await spooling.replied(spool, State.FAILED)
+    async with desk.as_("ann") as ann:
+        asked = await ann.get(f"/act/retry?fax={fax.id}")
+        assert "Send 3 pages again to (647) 495-9659?" in asked.text
+        assert len(await spool.read(questions.named, fax.message_id)) == 1
+        done = await act(ann, f"/act/retry?fax={fax.id}")
+    assert "Sending again as" in done.text
+    first, second = await spool.read(questions.named, fax.message_id)
+    assert (second.retry_of, second.state) == (first.id, State.PREPARED)
+    assert "ann (page)" in {event.who for event in await spool.read(questions.history, second.id)}
+
+
+async def test_it_may_go_to_another_number_that_is_allowed(spool, desk):
+    """The number is read as people write it; one that may not be dialled is refused in words."""
+    fax = await spooling.replied(spool, State.FAILED)
+    async with desk.as_("ann") as ann:
+        refused = await ann.get(f"/act/retry?fax={fax.id}&number=900-555-1234")
+        assert refused.status_code == 409
+        asked = await ann.get(f"/act/retry?fax={fax.id}&number=416-555-0199")
+        assert "(416) 555-0199?" in asked.text and "Not to (647) 495-9659" in asked.text
+        await act(ann, f"/act/retry?fax={fax.id}&number=416-555-0199")
+    assert [one.number for one in await spool.read(questions.named, fax.message_id)] == ["6474959659", "4165550199"]
+
+
+@pytest.mark.parametrize(("how", "state"), [("delivered", State.DELIVERED), ("failed", State.FAILED)])
+async def test_an_unknown_fax_is_resolved(spool, desk, how, state):
+    """As the recipient said; the sender is told."""
+    fax = await spooling.replied(spool, State.UNKNOWN)
+    async with desk.as_("ann") as ann:
+        done = await act(ann, f"/act/resolve?fax={fax.id}&how={how}")
+    assert "The sender is told." in done.text
+    assert (await _one(spool, fax.id)).state is state
+
+
+async def test_two_operators_at_once_do_it_once(spool, desk):
+    """Both were asked; the second hears why there is nothing left to do."""
+    fax = await spooling.replied(spool, State.UNKNOWN)
+    path = f"/act/resolve?fax={fax.id}&how=delivered"
+    async with desk.as_("ann") as ann, desk.as_("dora") as dora:
+        first, second = await ann.get(path), await dora.get(path)
+        assert first.status_code == second.status_code == 200
+        assert (await act(ann, path)).status_code == 200
+        late = await act(dora, path)
+    assert late.status_code == 409 and "only an unknown fax can be resolved" in late.text
+    assert [event.who for event in await spool.read(questions.history, fax.id)].count("ann (page)") == 1
+
+
+async def test_what_waits_is_held_and_released(spool, desk):
+    """One, a sender's, all; nothing to hold is said."""
+    mine = await spooling.prepared(spool, content=b"1")
+    other = await spooling.prepared(spool, content=b"2", sender="bob@office.example")
+    async with desk.as_("ann") as ann:
+        assert "1 held" in (await act(ann, f"/act/hold?fax={mine.id}")).text
+        assert (await _one(spool, mine.id)).held_by == "ann (page)"
+        assert "1 held" in (await act(ann, "/act/hold?sender=bob@office.example")).text
+        assert (await act(ann, "/act/hold")).status_code == 409
+        assert "2 released" in (await act(ann, "/act/release")).text
+    assert not (await _one(spool, other.id)).held_by
+
+
+async def test_a_waiting_fax_is_cancelled_and_another_is_not(spool, desk):
+    """What was handed over cannot be taken back, and that is said."""
+    gone, waiting = await spooling.replied(spool, content=b"2"), await spooling.prepared(spool, content=b"1")
+    async with desk.as_("ann") as ann:
+        assert "is cancelled" in (await act(ann, f"/act/cancel?fax={waiting.id}")).text
+        late = await act(ann, f"/act/cancel?fax={gone.id}")
+    assert late.status_code == 409 and "can be cancelled" in late.text
+
+
+async def test_a_pause_lets_nothing_out_and_a_resume_everything(spool, desk):
+    """Mail is accepted and prepared meanwhile; twice paused is refused; the page says who did it."""
+    async with desk.as_("ann") as ann:
+        await act(ann, "/act/pause")
+        await spooling.prepared(spool)
+        assert await spool.claim(Work.SUBMIT, 10) == ([], None)
+        assert "Sending is paused" in (await ann.get("/")).text
+        assert (await act(ann, "/act/pause")).status_code == 409
+        await act(ann, "/act/resume")
+        assert (await act(ann, "/act/resume")).status_code == 409
+    assert await spool.read(operator.paused) is None
+    assert len((await spool.claim(Work.SUBMIT, 10))[0]) == 1
+
+
+async def test_who_may_only_look_may_not_act_nor_see_documents(spool, desk):
+    """A role is a right, and the lack of it is said."""
+    fax = await spooling.replied(spool, State.FAILED)
+    async with desk.as_("lou") as lou:
+        assert (await lou.get(f"/fax/{fax.id}")).status_code == 200
+        assert "Send again" not in (await lou.get(f"/fax/{fax.id}")).text
+        for path in (f"/act/retry?fax={fax.id}", f"/fax/{fax.id}/document.pdf"):
+            assert (await lou.get(path)).status_code == 403
+        assert (await lou.post(f"/act/retry?fax={fax.id}", data={"token": "x"})).status_code == 403
+    assert len(await spool.read(questions.named, fax.message_id)) == 1
+
+
+async def test_each_look_at_a_document_is_noted(spool, desk):
+    """Who opened it stands in the fax's history."""
+    fax = await spooling.replied(spool)
+    async with desk.as_("dora") as dora:
+        answer = await dora.get(f"/fax/{fax.id}/document.pdf")
+    assert answer.content == b"%PDF-1.4"
+    looks = [event for event in await spool.read(questions.history, fax.id) if event.what == "viewed"]
+    assert [event.who for event in looks] == ["dora (page)"]
+
+
+async def test_nothing_kept_is_deleted_early(spool, desk):
+    """Purge says what went."""
+    await spooling.replied(spool)
+    async with desk.as_("ann") as ann:
+        assert "Deleted the documents of 0 mails" in (await act(ann, "/act/purge")).text

@@ -1,0 +1,172 @@
+"""What an operator sees: lists whose filters stand in the URL, a table, what was refused, a month."""
+
+import asyncio
+import csv
+import io
+import smtplib
+import time
+
+import pytest
+from sqlalchemy import insert
+
+from mail2fax.model import State
+from mail2fax.spool import search, turned_away
+from mail2fax.spool.database.schema import faxes, messages, now
+from tests.support import spooling
+from tests.support.desk import serving
+
+SQLITE = pytest.mark.parametrize("spool_url", ["sqlite"], indirect=True)
+MANY = 50_000
+
+
+@pytest.fixture
+async def desk(spool, tmp_path):
+    async with serving(spool, tmp_path) as opened:
+        yield opened
+
+
+async def _samples(spool):
+    await spooling.replied(spool, content=b"1", sender="ann@a.example", line="east")
+    await spooling.replied(spool, State.FAILED, content=b"2", sender="bob@b.example")
+    await spooling.replied(spool, State.UNKNOWN, content=b"3", sender="ann@a.example")
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("", 3),
+        ("state=failed", 1),
+        ("state=failed,unknown", 2),
+        ("sender=ann@a.example", 2),
+        ("sender=b.example", 1),
+        ("sender=%25", 0),
+        ("number=9659", 3),
+        ("number=(647) 495-9659", 3),
+        ("number=416", 0),
+        ("line=east", 1),
+        ("line=-", 2),
+        ("state=unknown&sender=ann@a.example&line=-", 1),
+        ("from=2020-01-01&to=2020-12-31", 0),
+        ("from=2020-01-01", 3),
+        ("from=nonsense", 3),
+        ("held=1", 0),
+    ],
+)
+async def test_filters_combine(spool, desk, query, shown):
+    """Each narrows; all together; what makes no sense narrows nothing. The table holds the same faxes."""
+    await _samples(spool)
+    async with desk.as_("lou") as lou:
+        page = await lou.get(f"/faxes?{query}")
+        table = await lou.get(f"/faxes.csv?{query}")
+    assert page.text.count('href="/fax/') == shown
+    assert len(list(csv.DictReader(io.StringIO(table.text)))) == shown
+
+
+async def test_a_long_list_is_paged_without_a_gap(spool, desk):
+    """Following Older shows every fax once."""
+    for n in range(60):
+        await spooling.put(spool, content=b"%d" % n)
+    seen, path = [], "/faxes"
+    async with desk.as_("lou") as lou:
+        while path:
+            page = (await lou.get(path)).text
+            seen += [piece.split('"')[0] for piece in page.split('href="/fax/')[1:]]
+            older = page.split('rel="next" href="')[1:]
+            path = older[0].split('"')[0].replace("&amp;", "&") if older else ""
+    assert len(seen) == len(set(seen)) == 60
+
+
+async def test_a_table_holds_no_formula(spool, desk):
+    """A spreadsheet would run what a stranger wrote as his address."""
+    await spooling.put(spool, sender="=cmd@evil.example")
+    async with desk.as_("lou") as lou:
+        (row,) = csv.DictReader(io.StringIO((await lou.get("/faxes.csv")).text))
+    assert row["sender"] == "'=cmd@evil.example"
+
+
+async def test_refused_mail_is_found(spool, desk):
+    """By sender, number or answer; what stands there is shown as text."""
+    refusal = {"client": "192.0.2.7", "user": "", "sender": "eve@evil.example", "recipient": "<b>1900@fax.local"}
+    await spool.change(turned_away.write, [{**refusal, "answer": "550 5.7.1 not here"}])
+    async with desk.as_("lou") as lou:
+        assert "550 5.7.1 not here" in (await lou.get("/refused?q=EVIL")).text
+        assert "&lt;b&gt;1900@fax.local" in (await lou.get("/refused")).text
+        assert "Nothing was refused that fits" in (await lou.get("/refused?q=nobody")).text
+
+
+async def test_refused_mail_is_bounded(spool, monkeypatch):
+    """A flood drives out the oldest, and never grows the table."""
+    monkeypatch.setattr(turned_away, "MOST", 5)
+    row = {"client": "192.0.2.7", "user": "", "sender": "", "recipient": "", "answer": "550"}
+    for n in range(3):
+        await spool.change(turned_away.write, [{**row, "sender": f"{n}-{m}"} for m in range(4)])
+    found = await spool.read(turned_away.read)
+    assert [one.sender for _, one in found] == ["2-3", "2-2", "2-1", "2-0", "1-3"]
+
+
+def _refused(address):
+    with smtplib.SMTP(*address, timeout=30) as client:
+        client.helo("client.example")
+        client.mail("anna@office.example")
+        client.rcpt("9005551234@fax.local")
+
+
+async def test_a_mail_refused_at_the_door_is_found_at_the_page(bridge):
+    """From the socket to the list: who tried, for whom, and what the answer was."""
+    node = await bridge()
+    await asyncio.to_thread(_refused, node.address)
+    async with asyncio.timeout(20):
+        while not (found := await node.node.spool.read(turned_away.read)):
+            await asyncio.sleep(0.1)
+    ((_, one),) = found
+    assert (one.client, one.sender) == ("127.0.0.1", "anna@office.example")
+    assert "9005551234" in one.recipient and one.answer.startswith("550 5.7.1")
+
+
+async def test_a_month_in_sums(spool, desk):
+    """By line and sender; pages of what was delivered."""
+    await _samples(spool)
+    since, until = (await spool.read(search.found, search.Search()))[0].received_at.replace(day=1, hour=0), None
+    sums = await spool.read(search.sums, since, until or since.replace(year=since.year + 1))
+    assert {(one.line, one.sender): (one.faxes, one.pages) for one in sums} == {
+        ("east", "ann@a.example"): (1, 3),
+        ("", "ann@a.example"): (1, 0),
+        ("", "bob@b.example"): (1, 0),
+    }
+    async with desk.as_("lou") as lou:
+        assert "bob@b.example" in (await lou.get("/month")).text
+        assert "No faxes in this month" in (await lou.get("/month?month=1999-01")).text
+
+
+@SQLITE
+async def test_fifty_thousand_faxes_are_no_burden(spool, desk):
+    """No page looks at all of them one by one: it would take seconds, not a fraction of one."""
+
+    def fill(connection):
+        rows = [
+            {"id": f"M{n:06}", "client": "", "helo": "", "user": "", "reverse_path": "", "ret": "", "envid": ""}
+            for n in range(MANY)
+        ]
+        extra = {"size": 1, "sha256": ""}
+        connection.execute(insert(messages).values(received_at=now(), **extra), rows)
+        states = ["delivered", "failed", "unknown", "cancelled"]
+        connection.execute(
+            insert(faxes).values(received_at=now(), finished_at=now()),
+            [
+                {
+                    "id": f"M{n:06}-1", "message_id": f"M{n:06}", "sender": f"s{n % 50}@a.example", "recipient": "",
+                    "number": "4165550100", "cover": False, "line": "", "orcpt": "", "state": states[n % 4],
+                }
+                for n in range(MANY)
+            ],
+        )  # fmt: skip
+
+    await spool.change(fill)
+    spent = {}
+    async with desk.as_("lou") as lou:
+        for path in ("/", "/faxes", "/faxes?sender=s7@a.example&state=failed", "/month", "/refused"):
+            await lou.get(path)
+            begun = time.process_time()
+            assert (await lou.get(path)).status_code == 200
+            spent[path] = time.process_time() - begun
+    assert max(spent.values()) < 1.0, spent
