@@ -71,7 +71,9 @@ class Pebble:
         pass
 
     async def make(self, work: Task):
-        return await asyncio.wrap_future(self.pool.schedule(assembly.make, args=[work], timeout=40))
+        return await asyncio.wrap_future(
+            self.pool.schedule(assembly.make, args=[work, work.source.read_bytes()], timeout=40)
+        )
 
     async def close(self) -> None:
         self.pool.close()
@@ -83,7 +85,7 @@ class InProcess:
         pass
 
     async def make(self, work: Task):
-        return assembly.make(work)
+        return assembly.make(work, work.source.read_bytes())
 
     async def close(self) -> None:
         pass

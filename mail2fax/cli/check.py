@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from rich.text import Text
 from mail2fax import log, timezones
 from mail2fax.cli.console import out
 from mail2fax.config import Settings, loader
+from mail2fax.documents.pool import Pool
 from mail2fax.model import Verdict
 from mail2fax.providers import UnusableProvider, open_provider
 from mail2fax.replies.letters import Letters
@@ -136,6 +138,21 @@ async def _times(settings: Settings) -> str:
     return f"{settings.reply.time_zone} by {timezones.source()}"
 
 
+async def _workers(settings: Settings) -> str:
+    pool = Pool(settings.documents)
+    try:
+        layers = await pool.layers()
+    except ConnectionError as error:
+        raise Wrong(str(error), "Its own error stands above; `mail2fax explain FILE` makes a document.") from None
+    finally:
+        await pool.close()
+    held = [name for name, in_force in layers.items() if in_force]
+    missing = [name for name in layers if name not in held]
+    lacking = f"; not by {', '.join(missing)}: see docs/operations.md, Documents from strangers" if missing else ""
+    root = "; running as root: better a user of its own" if os.geteuid() == 0 else ""
+    return f"confined by {', '.join(held) or 'nothing'}{lacking}{root}"
+
+
 _TRIES: Mapping[str, Try] = {
     "spool": _spool,
     "templates": _templates,
@@ -144,6 +161,7 @@ _TRIES: Mapping[str, Try] = {
     "tokens": _tokens,
     "certificate": _certificate,
     "users": _users,
+    "workers": _workers,
     "time zone": _times,
 }
 

@@ -32,18 +32,18 @@ def _nobody(_: Made) -> None:
     """Nobody wants to know."""
 
 
-def make(task: Task, *, careful: bool = False, report: Callable[[Made], None] = _nobody) -> Made:
-    """Make a mail into documents, in files of the task's folder.
+def make(task: Task, mail: bytes, *, careful: bool = False, report: Callable[[Made], None] = _nobody) -> Made:
+    """Make a mail, as it was received, into documents, in files of the task's folder.
 
     Before each part, `report` is told what is to be said should this process die on it. Careful: see `pdf.fit`.
     What a mail can be guilty of is in what is returned; what is raised is our own fault, or the disk's.
     """
     try:
-        mail = mime.take_apart(task.source.read_bytes())
+        apart = mime.take_apart(mail)
     except Permanent as verdict:
         return Made(reason=verdict.reason, detail=verdict.detail)
-    made = _Assembly(task, mail, careful=careful).make(report)
-    return replace(made, text=mail.text[:_TEXT])
+    made = _Assembly(task, apart, careful=careful).make(report)
+    return replace(made, text=apart.text[:_TEXT])
 
 
 @dataclass(slots=True)

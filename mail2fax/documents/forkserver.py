@@ -2,10 +2,10 @@
 
     pool (in the server) --a socket each--> forkserver --fork--> worker: one order in, one account out, end
 
-Run as `python -m mail2fax.documents.forkserver` with one end of a socket pair as standard input. Each byte over it
-carries a socket: fork a worker for it. The worker lives as long as the server keeps the other end of that socket open;
-when it ends otherwise, the forkserver says how on the same socket. Nothing a mail holds is read in this process, so
-no worker inherits anything of another's.
+Run as `python -m mail2fax.documents` with one end of a socket pair as standard input. It says on it what its workers
+are confined by, a line of JSON. Then each byte over it carries a socket: fork a worker for it. The worker lives as long
+as the server keeps the other end of that socket open; when it ends otherwise, the forkserver says how on the same
+socket. Nothing a mail holds is read in this process, so no worker inherits anything of another's.
 
 Own lines rather than multiprocessing's forkserver or pebble: those import the server's main module into every worker,
 leave the server's environment (tokens) readable in /proc, and trust the pickles that come back. docs/decisions.md has
@@ -14,20 +14,23 @@ the figures.
 
 import base64
 import contextlib
+import json
 import os
 import select
 import signal
 import socket
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
 from mail2fax.documents import assembly, confinement, fork_memory, orders
+from mail2fax.documents.confinement import namespaces, privileges
 from mail2fax.documents.orders import ENDED, Answer, Limits, Order, Task
 
 _PIECE = 1 << 16  # bytes; an order has less
+_TRIAL = Limits(memory=1 << 30, cpu_seconds=10)
 _REHEARSALS = 10  # Python adapts code to what it is used for at its eighth run; done here, no worker does it again
 
 _SPECIMEN_PDF = b"""\
@@ -66,11 +69,12 @@ Content-Disposition: attachment; filename="specimen.pdf"
 )
 
 
-class Workbench:
+class Forkserver:
     """Forks workers and buries them. One thread, so that forking is safe."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, nursery: namespaces.Nursery) -> None:
         self._control = control
+        self._nursery = nursery
         self._deaths = _deaths()
         self._workers: dict[int, socket.socket] = {}  # by process id
         self._waiting: dict[int, int] = {}  # process id of each worker that the server waits for, by its socket
@@ -102,7 +106,7 @@ class Workbench:
             return False
         worker = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptors[0])
         try:
-            pid = os.fork()
+            pid = self._nursery.fork()
         except OSError:  # no memory, or too many processes: as if the kernel had ended it
             with worker:
                 worker.send(ENDED.pack(-signal.SIGKILL))
@@ -169,6 +173,7 @@ def _work(descriptor: int) -> NoReturn:
     status = 1
     try:
         confinement.alone(descriptor)
+        privileges.call("fax-worker")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=3) as door:
             _serve(door)
         status = 0
@@ -182,10 +187,13 @@ def _serve(door: socket.socket) -> None:
     def answer(words: Answer) -> None:
         door.sendall(orders.line(words))
 
-    order = orders.order(b"".join(_line(door)))
-    confinement.limit(order.limits)
+    first, descriptors, _, _ = socket.recv_fds(door, 1, 1)
+    order = orders.order(first + b"".join(_line(door)))
+    _confine(order)
     try:
-        made = assembly.make(order.task, careful=order.careful, report=lambda will: answer(Answer(will)))
+        with os.fdopen(descriptors[0], "rb") as source:
+            mail = source.read()
+        made = assembly.make(order.task, mail, careful=order.careful, report=lambda will: answer(Answer(will)))
         answer(Answer(made, final=True))
     except Exception as error:  # noqa: BLE001 -- whatever it is, the server is to log it
         answer(Answer(trace=_trace(error)))
@@ -206,29 +214,54 @@ def _trace(error: Exception) -> str:
     return f"{type(error).__name__} at {where}"
 
 
-def _rehearse() -> None:
+def _confine(order: Order) -> frozenset[str]:
+    """From here on this process may do what the order needs, and nothing else."""
+    task = order.task
+    template = task.cover.template if task.cover else ""
+    return confinement.enter(order.limits, task.folder, office="office" in task.convert, template=template)
+
+
+def _rehearse(folder: Path) -> None:
     """Make an ordinary mail of our own into a document, all but the reading of the order and the sending of the answer.
 
     So what our code and the parsers load, compile and look up at their first use is there before the first fork.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "mail")
-        source.write_bytes(_SPECIMEN)
-        order = orders.order(orders.line(Order(Task(source, Path(folder)), Limits(0, 0))))
-        orders.line(Answer(assembly.make(order.task)))
+    order = orders.order(orders.line(Order(Task(Path(), folder), Limits(0, 0))))
+    orders.line(Answer(assembly.make(order.task, _SPECIMEN)))
 
 
-def main() -> None:
-    """Be the forkserver until standard input is closed."""
-    for number in (signal.SIGTERM, signal.SIGINT):  # the server drains first, then closes our standard input
-        signal.signal(number, signal.SIG_IGN)
-    confinement.leave_network()
-    for _ in range(_REHEARSALS):
-        _rehearse()
-    fork_memory.settle()
-    with socket.socket(fileno=os.dup(0)) as control:
-        Workbench(control).run()
+def _layers(nursery: namespaces.Nursery, folder: Path, entered: Iterable[str]) -> bytes:
+    """What confines the workers here, tried by one: a line of JSON."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        pid = nursery.fork()
+        if pid == 0:
+            _try_on(theirs.fileno(), folder)
+        theirs.close()
+        held = ours.makefile().read().split(",")
+        os.waitpid(pid, 0)
+    return json.dumps(confinement.layers(entered, held)).encode() + b"\n"
 
 
-if __name__ == "__main__":
-    main()
+def _try_on(descriptor: int, folder: Path) -> NoReturn:
+    """A worker's life without a mail: take on what confines it, and say what took hold."""
+    status = 1
+    try:
+        confinement.alone(descriptor)
+        os.write(3, ",".join(_confine(Order(Task(Path(), folder), _TRIAL))).encode())
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def run(entered: Iterable[str]) -> None:
+    """Be the forkserver until standard input is closed. `entered`: the namespaces that it is in."""
+    privileges.call("fax-forkserver")
+    nursery = namespaces.Nursery()
+    confinement.prepare()
+    with tempfile.TemporaryDirectory() as name, socket.socket(fileno=os.dup(0)) as control:
+        for _ in range(_REHEARSALS):
+            _rehearse(Path(name))
+        fork_memory.settle()
+        control.sendall(_layers(nursery, Path(name), entered))
+        Forkserver(control, nursery).run()

@@ -30,7 +30,7 @@ class CoverSheet:
 class Task:
     """One mail to be made into documents. The result depends on nothing else."""
 
-    source: Path  # the mail as it was received
+    source: Path  # the mail as it was received; the worker is given it as an open descriptor
     folder: Path  # an existing folder of its own, in which the documents are written
     several: Literal["merge", "separate"] = "merge"
     page_size: Literal["letter", "keep"] = "letter"

@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -26,6 +27,7 @@ _MOST_ANSWER = 1 << 23  # bytes; a worker that says more is not ours any more
 _SECOND_SHARE = 0.25  # of the time limits is for the second attempt, which takes the quick way
 _VANISHED = "vanished"
 _PATIENCE = 5.0  # seconds for the forkserver to end by itself
+_LAYERS: TypeAdapter[dict[str, bool]] = TypeAdapter(dict[str, bool])
 ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
 
 
@@ -47,25 +49,37 @@ class _Ending:
         return self.how in {"SIGKILL", "SIGTERM", _VANISHED}
 
 
-class _Workbench:
+class _Forkserver:
     """The process that makes workers."""
 
     def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
         self._process = process
         self._control = control
+        self.layers = asyncio.create_task(self._read_layers())  # what confines its workers
 
     @classmethod
     async def open(cls) -> Self:
         """Start it. It loads its parsers while we go on."""
         control, theirs = socket.socketpair()
+        control.setblocking(False)
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "mail2fax.documents.forkserver"),
+                *(sys.executable, "-P", "-m", "mail2fax.documents"),
                 stdin=theirs.fileno(),
                 env=confinement.environment(os.environ),
                 start_new_session=True,  # Ctrl-C is for the server, which lets its documents be finished first
             )
         return cls(process, control)
+
+    async def _read_layers(self) -> Mapping[str, bool]:
+        """Each layer of confinement, and whether it is in force, as tried. Raises ConnectionError when it has ended."""
+        loop, said = asyncio.get_running_loop(), b""
+        while not said.endswith(b"\n"):
+            piece = await loop.sock_recv(self._control, 4096)
+            if not piece:
+                raise ConnectionError("the forkserver ended before it was ready")
+            said += piece
+        return _LAYERS.validate_json(said)
 
     async def worker(self) -> "_Worker":
         """Order a worker. Comes back before it is there; what is written to it waits for it.
@@ -79,10 +93,12 @@ class _Workbench:
             except OSError:
                 ours.close()
                 raise
-        return _Worker(self, *await asyncio.open_unix_connection(sock=ours, limit=_MOST_ANSWER))
+        return _Worker(self, ours, *await asyncio.open_unix_connection(sock=ours, limit=_MOST_ANSWER))
 
     async def close(self) -> None:
         """End it, and with it every worker."""
+        self.layers.cancel()
+        await asyncio.gather(self.layers, return_exceptions=True)
         self._control.close()
         try:
             await asyncio.wait_for(self._process.wait(), _PATIENCE)
@@ -95,9 +111,14 @@ class _Worker:
     """The server's end of the socket to one worker. Closing it ends the worker."""
 
     def __init__(
-        self, forkserver: _Workbench | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        forkserver: _Forkserver | None,
+        door: socket.socket,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         self.forkserver = forkserver
+        self._door = door
         self._reader = reader
         self._writer = writer
         self._line = asyncio.create_task(reader.readline())  # the next one
@@ -111,7 +132,7 @@ class _Worker:
     async def do(self, order: Order) -> _Ending:
         """Hand over the order; read lines until the final one, or until the worker has ended."""
         try:
-            self._writer.write(orders.line(order))
+            self._hand_over(order)
             while (line := await self._line).endswith(b"\n"):
                 self._line = asyncio.create_task(self._reader.readline())
                 answer = ANSWER.validate_json(line)
@@ -125,6 +146,16 @@ class _Worker:
         except ValueError:  # a line without end, one that is no Answer, a file that is not its own
             return _Ending(how="babbled")
         return _Ending(how=_how(line))
+
+    def _hand_over(self, order: Order) -> None:
+        """The order, and with its first byte the mail, opened here: where it lies is nothing a worker may read."""
+        said = orders.line(order)
+        mail = os.open(order.task.source, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            socket.send_fds(self._door, [said[:1]], [mail])
+        finally:
+            os.close(mail)
+        self._writer.write(said[1:])
 
     async def close(self) -> None:
         """End the worker, whatever it is doing."""
@@ -140,6 +171,8 @@ def _how(last: bytes) -> str:
     if len(last) < ENDED.size:
         return _VANISHED
     (status,) = ENDED.unpack(last[-ENDED.size :])
+    if status == signal.SIGXCPU:
+        return "SIGXCPU"
     return signal.Signals(-status).name if -status in set(signal.Signals) else f"exit status {status}"
 
 
@@ -159,12 +192,19 @@ class Pool:
         self.places = settings.workers or _processors()  # how many mails are made into documents at once
         self._slots = asyncio.Semaphore(self.places)
         self._ready: deque[_Worker] = deque()
-        self._workbench: _Workbench | None = None
+        self._forkserver: _Forkserver | None = None
         self._opening = asyncio.Lock()
+        self._told: Mapping[str, bool] = {}
 
     async def start(self) -> None:
         """Have workers made ready. Comes back at once; the first `make` would do it too."""
         await self._refill()
+
+    async def layers(self) -> Mapping[str, bool]:
+        """Each layer that confines workers here, and whether it is in force. Raises ConnectionError."""
+        async with self._opening:
+            self._forkserver = self._forkserver or await self._open()
+        return await self._forkserver.layers
 
     async def make(self, task: Task) -> Made:
         """Make a mail into documents.
@@ -221,24 +261,37 @@ class Pool:
     async def _refill(self, least: int = 0) -> None:
         async with self._opening:
             while len(self._ready) < (least or self.places):
-                self._workbench = self._workbench or await _Workbench.open()
+                self._forkserver = self._forkserver or await self._open()
                 try:
-                    self._ready.append(await self._workbench.worker())
+                    self._ready.append(await self._forkserver.worker())
                 except ConnectionError:
                     await self._shut()
 
-    async def _drop(self, forkserver: _Workbench | None) -> None:
+    async def _open(self) -> _Forkserver:
+        forkserver = await _Forkserver.open()
+        forkserver.layers.add_done_callback(self._tell)
+        return forkserver
+
+    def _tell(self, layers: asyncio.Future[Mapping[str, bool]]) -> None:
+        """Say what confines the workers: once, and when it has changed."""
+        if layers.cancelled() or layers.exception() or layers.result() == self._told:
+            return
+        self._told = layers.result()
+        missing = [name for name, held in self._told.items() if not held]
+        log.confined(by=[name for name in self._told if name not in missing], missing=missing, root=os.geteuid() == 0)
+
+    async def _drop(self, forkserver: _Forkserver | None) -> None:
         """A worker ended without the forkserver's last word: the forkserver is no more."""
         async with self._opening:
-            if forkserver is self._workbench:
+            if forkserver is self._forkserver:
                 await self._shut()
 
     async def _shut(self) -> None:
         while self._ready:
             await self._ready.pop().close()
-        if self._workbench:
-            await self._workbench.close()
-            self._workbench = None
+        if self._forkserver:
+            await self._forkserver.close()
+            self._forkserver = None
 
     async def close(self) -> None:
         """End every worker and the forkserver."""

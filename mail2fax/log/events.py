@@ -21,6 +21,14 @@ def stopped() -> None:
     setup.event.info("stopped")
 
 
+def confined(*, by: list[str], missing: list[str], root: bool) -> None:
+    """What keeps a document that takes over its worker from the rest of the machine; `check` says what is missing."""
+    say = setup.event.warning if missing else setup.event.info
+    say("workers are confined", by=", ".join(by), missing=", ".join(missing))
+    if root:
+        setup.event.warning("running as root: a user of its own, as in contrib/mail2fax.service, confines more")
+
+
 # -- the way of a fax
 
 

@@ -25,11 +25,9 @@ def make(tmp_path):
     """Make a mail into documents in this process."""
 
     def made(mail: bytes, *, careful=False, report=lambda _: None, **how) -> Made:
-        source = tmp_path / "mail"
-        source.write_bytes(mail)
         folder = tmp_path / "work"
         folder.mkdir(exist_ok=True)
-        return assembly.make(Task(source, folder, **how), careful=careful, report=report)
+        return assembly.make(Task(folder, folder, **how), mail, careful=careful, report=report)
 
     return made
 

@@ -1,24 +1,29 @@
 """confinement: what bombs cost, and what a worker cannot do, not even one that a document has taken over."""
 
 import asyncio
+import io
+import json
 import os
 import platform
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from mail2fax import log
 from mail2fax.config import Documents
 from mail2fax.documents import confinement, pool
 from mail2fax.documents.orders import Limits, Order
-from mail2fax.documents.pool import Pool
+from mail2fax.documents.pool import Pool, WorkerError
 from mail2fax.model import Reason
-from tests.support import pdfs
-from tests.support.workers import PDF, at_work, begun, finish, forkservers, one_page, until, workers
+from tests.support import pdfs, takeover
+from tests.support.workers import PDF, at_work, begun, finish, one_page, until, workers
 
 # -- bombs
 
@@ -67,7 +72,7 @@ async def test_the_server_s_secrets_stay_with_the_server(task, monkeypatch):
     await shop.start()
     try:
         await until(workers)
-        for process in forkservers() + workers():
+        for process in psutil.Process().children(recursive=True):
             environment = Path(f"/proc/{process.pid}/environ").read_bytes()
             assert b"token" not in environment
             assert b"MAIL2FAX" not in environment
@@ -76,14 +81,98 @@ async def test_the_server_s_secrets_stay_with_the_server(task, monkeypatch):
         await shop.close()
 
 
-async def test_there_is_no_network(shop):
-    """Where the kernel lets us, a worker sees no network interface that is up."""
-    await until(workers)
-    here = Path("/proc/self/ns/net").readlink()
-    there = {Path(f"/proc/{process.pid}/ns/net").readlink() for process in workers()}
-    if here in there:
-        pytest.skip("this kernel or container does not allow it")
-    assert len(there) == 1
+HELD = {"capabilities": "False", "descriptors": "[0, 1, 2, 3]", "dumpable": "0"}
+USERS = {"root": 0, "an ordinary user": 2525}
+
+
+def attack(place: Path, user: int = 0, lacking: str = "") -> dict:
+    """What a hostile mail reaches in a worker of this user's."""
+    place.chmod(0o755)
+    os.chown(place, user, user)
+    python = sys.executable if user == 0 else shutil.which(f"python3.{sys.version_info.minor}", path="/usr/bin")
+    if os.geteuid() or not python:
+        pytest.skip("needs root, and a Python that everybody may run")
+    ran = subprocess.run(
+        [python, "-B", "-m", "tests.support.takeover", place, lacking],
+        **{"user": user, "group": user, "extra_groups": []} if user else {},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def reached(said: dict) -> set[str]:
+    return {name for name, outcome in said["found"].items() if outcome == "reached"}
+
+
+@pytest.fixture
+def outside():
+    """A folder that every user can come to."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_who_takes_over_a_worker_gets_nowhere(outside, user):
+    """No file of ours, no socket, no process of others or of its own, nothing of the kernel's; whoever runs the server."""
+    said = attack(outside, USERS[user])
+    if not all(said["layers"].values()):
+        pytest.skip(f"this kernel or container lacks a layer: {said['layers']}")
+    assert reached(said) == set()
+    assert said["found"].items() >= HELD.items()
+    assert sum(name.startswith("trace ") for name in said["found"]) >= 5  # the server and its four others
+
+
+@pytest.mark.parametrize("lacking", ["namespaces", "landlock", "seccomp"])
+def test_where_one_layer_is_missing_the_others_hold(outside, lacking):
+    """Files, sockets and processes are kept by more than one layer, and what is missing is told."""
+    said = attack(outside, USERS["an ordinary user"], lacking)
+    missing = {name for name, held in said["layers"].items() if not held}
+    assert missing and all(name in lacking or name.endswith(" namespace") for name in missing)
+    others = {name for name in said["found"] if name[-1].isdigit()}
+    assert not reached(said) & {*others, "tcp", "an abstract socket", "start a program", "mount"}
+    if lacking != "landlock":
+        files = {"read the token", "read the settings", "read the spool", "write the spool", "list the contents"}
+        assert not reached(said) & files
+
+
+@pytest.mark.parametrize("convert", [("images",), ("images", "office")])
+async def test_nothing_that_a_worker_starts_outlives_it(task, tmp_path, monkeypatch, convert):
+    """A grandchild in a session of its own: without LibreOffice there is none, with it it ends with its worker."""
+    monkeypatch.syspath_prepend(takeover.customize(tmp_path))
+    shop = Pool(Documents(workers=1))
+    try:
+        if not (await shop.layers())["process namespace"]:
+            pytest.skip("this kernel or container does not allow it")
+        work = task(takeover.mail("leave_a_child"), convert=convert)
+        if "office" not in convert:
+            with pytest.raises(WorkerError, match="PermissionError"):
+                await shop.make(work)
+            return
+        await shop.make(work)
+        await until(lambda: len(workers()) == 1)  # the next one; the child was of the old one's name
+        count = (work.folder / "count").read_text()
+        await asyncio.sleep(0.1)
+        assert (work.folder / "count").read_text() == count
+    finally:
+        await shop.close()
+
+
+async def test_what_confines_workers_is_told():
+    """The log names the layers that hold here, and warns of those that do not."""
+    said = []
+    log.configure("console", "info", io.StringIO())
+    with log.observed(lambda event, facts: said.append((event, facts))):
+        shop = Pool(Documents(workers=1))
+        layers = await shop.layers()
+        await shop.close()
+    (facts,) = [facts for event, facts in said if event == "workers are confined"]
+    assert facts["by"].split(", ") == [name for name, held in layers.items() if held]
+    assert (facts["level"] == "warning") == (facts["missing"] != "")
 
 
 async def test_limits_are_set_before_the_mail_is_read(shop, task):
@@ -111,7 +200,7 @@ async def test_limits_are_set_before_the_mail_is_read(shop, task):
 async def test_a_worker_is_not_believed(task, words):
     """A worker that a document has taken over can say what it likes: it is checked, and no file of others is taken."""
     ours, theirs = socket.socketpair()
-    worker = pool._Worker(None, *await asyncio.open_unix_connection(sock=ours))
+    worker = pool._Worker(None, ours, *await asyncio.open_unix_connection(sock=ours))
     try:
         theirs.sendall(words)
         ending = await worker.do(Order(task(b""), Limits(1, 1)))
@@ -124,7 +213,7 @@ async def test_a_worker_is_not_believed(task, words):
 async def test_a_worker_that_does_not_stop_talking(task):
     """An answer without end is cut off, and does not fill the server's memory."""
     ours, theirs = socket.socketpair()
-    worker = pool._Worker(None, *await asyncio.open_unix_connection(sock=ours, limit=1 << 16))
+    worker = pool._Worker(None, ours, *await asyncio.open_unix_connection(sock=ours, limit=1 << 16))
 
     def talk():
         try:

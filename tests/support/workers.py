@@ -15,6 +15,7 @@ from tests.support import pdfs
 
 PDF = "application/pdf"
 _numbers = itertools.count()
+_doors: dict[Path, int] = {}  # pipes in place of mails, kept open so that the server can open them
 
 
 @pytest.fixture
@@ -37,6 +38,7 @@ def task(tmp_path):
         source = place / "mail"
         if mail is None:  # the worker waits in the middle of its work until somebody writes
             os.mkfifo(source)
+            _doors[source] = os.open(source, os.O_RDWR)
         else:
             source.write_bytes(mail)
         return Task(source, place / "work", **how)
@@ -49,15 +51,17 @@ def one_page(text: str = "page") -> bytes:
 
 
 def forkservers() -> list[psutil.Process]:
-    return [
-        process
-        for process in psutil.Process().children()
-        if "mail2fax.documents.forkserver" in " ".join(process.cmdline())
-    ]
+    """The processes that the server started for its documents."""
+    return [child for child in psutil.Process().children() if "mail2fax.documents" in child.cmdline()]
 
 
 def workers() -> list[psutil.Process]:
-    return [worker for bench in forkservers() for worker in bench.children()]
+    return [
+        child
+        for started in forkservers()
+        for child in started.children(recursive=True)
+        if Path(f"/proc/{child.pid}/comm").read_text() == "fax-worker\n"
+    ]
 
 
 async def until(true, seconds: float = 10.0) -> None:
@@ -69,12 +73,8 @@ async def until(true, seconds: float = 10.0) -> None:
 
 async def begun(task: Task) -> int:
     """Wait until a worker is in the middle of this task; the way to let it go on."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                return os.open(task.source, os.O_WRONLY | os.O_NONBLOCK)
-            except OSError:  # nobody reads yet
-                await asyncio.sleep(0.01)
+    await at_work(task)
+    return _doors.pop(task.source)
 
 
 def finish(door: int, mail: bytes) -> None:

@@ -3,6 +3,7 @@
 A letter fits the shipped limits (1 GB, measured with LibreOffice 7.4, 3 s); a large presentation may want more memory.
 """
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -45,6 +46,7 @@ def to_pdf(data: bytes, kind: str, folder: Path) -> bytes:
                 *("--convert-to", "pdf", "--outdir", place, str(source)),
             ],
             check=False,
+            env=os.environ | {"HOME": place, "TMPDIR": place},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
