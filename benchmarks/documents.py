@@ -53,7 +53,7 @@ def cpu() -> float:
     """Processor seconds of this process and all it has started, ended ones included."""
     mine, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     total = mine.ru_utime + mine.ru_stime + ended.ru_utime + ended.ru_stime
-    for child in psutil.Process().children():
+    for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             total += sum(child.cpu_times()[:4])  # with its own ended children
     return total
