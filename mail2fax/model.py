@@ -130,9 +130,8 @@ class Part:
     reason: Reason | None = None  # None only when faxed
     detail: Mapping[str, Any] = field(default_factory=dict)
     pages: int | None = None
-    notes: tuple[
-        str, ...
-    ] = ()  # what was done to it: "shrunk", "turned", …; templates/reply/account.jinja has them all
+    # what was done to it, what a fax may not show ("shrunk", "small-print:2,5"); templates/reply/account.jinja has all
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,16 @@ async def _document(settings: Settings, file: Path, fax: Recipient | None, sende
     sheet = CoverSheet(fax.number, cover.company, cover.template, sender) if fax and fax.cover else None
     pool = Pool(rules)
     with tempfile.TemporaryDirectory() as folder:
-        task = Task(file, Path(folder), rules.several, rules.page_size, rules.max_pages, tuple(rules.convert), sheet)
+        task = Task(
+            file,
+            Path(folder),
+            rules.several,
+            rules.page_size,
+            rules.pages,
+            rules.max_pages,
+            tuple(rules.convert),
+            sheet,
+        )
         try:
             made = await pool.make(task)
         except Permanent as verdict:

@@ -187,6 +187,8 @@ class Documents(Section):
     """Several PDFs in one mail: one fax of all in order, or one fax each."""
     page_size: Literal["letter", "keep"] = "letter"
     """Fit every page to 8.5 x 11 inches, or leave pages as they are."""
+    pages: Literal["auto", "as-is", "mono"] = "auto"
+    """Blacken what a fax would lose of greys and colours, nothing, or all: every page as a black and white picture."""
     max_pages: Count = 200
     """Pages of one fax."""
     convert: list[Literal["images", "text", "office"]] = ["images"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mail2fax.documents import mime
+from mail2fax.documents.legibility import ready
 from mail2fax.documents.mime import Item, Mail
 from mail2fax.documents.orders import Made, MadeDocument, Task
 from mail2fax.documents.pages import fit, images, office, raster, typeset
@@ -145,7 +146,8 @@ class _Assembly:
             data = typeset.plain(item.part.name, text, max_pages=task.max_pages)
         elif item.kind == "office":
             data = office.to_pdf(data, item.part.kind, task.folder)
-        return fit.fit(data, page_size=task.page_size, max_pages=task.max_pages, careful=self._careful)
+        sheets = fit.fit(data, page_size=task.page_size, max_pages=task.max_pages, careful=self._careful)
+        return sheets if self._careful else ready.make_ready(sheets, task.pages)
 
     def _made(self) -> Made:
         """What is to be said by the account as it stands: the documents, or why there are none."""
@@ -183,7 +185,7 @@ class _Assembly:
         pages = sum(each.pages for each in sheets)
         if self._task.cover:
             cover = typeset.cover(self._task.cover, self._mail.headers, self._mail.text, pages=pages)
-            sheets.insert(0, fit.fit(cover))
+            sheets.insert(0, ready.make_ready(fit.fit(cover), self._task.pages))
         data = fit.join([each.data for each in sheets])
         file = self._task.folder / f"{number}.pdf"
         file.write_bytes(data)

@@ -34,6 +34,7 @@ class Task:
     folder: Path  # an existing folder of its own, in which the documents are written
     several: Literal["merge", "separate"] = "merge"
     page_size: Literal["letter", "keep"] = "letter"
+    pages: Literal["auto", "as-is", "mono"] = "auto"
     max_pages: int = 200  # of one fax, without its cover page
     convert: tuple[str, ...] = ("images",)  # of "images", "text", "office"
     cover: CoverSheet | None = None

@@ -95,6 +95,7 @@ class Prepare:
             folder=folder,
             several=rules.several,
             page_size=rules.page_size,
+            pages=rules.pages,
             max_pages=rules.max_pages,
             convert=tuple(rules.convert),
             cover=sheet,

@@ -91,7 +91,7 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
     if pictures:
         for index, picture in pictures.items():
             _replace(new, index, picture)
-        written = _saved(new)
+        written = saved(new)
     notes += ["rastered"] * bool(pictures) + _seen(sheets) + blank
     return Sheets(written, len(sheets), tuple(notes), carried)
 
@@ -107,7 +107,7 @@ def join(documents: Sequence[bytes]) -> bytes:
             new.pages.extend(old.pages)
             layers.copy(old)
     layers.write()
-    return _saved(new)
+    return saved(new)
 
 
 def _sheet(page: Geometry, page_size: str) -> _Sheet:
@@ -205,7 +205,7 @@ def _sound(new: pikepdf.Pdf) -> tuple[bytes, bool]:
     What PDFium can still draw of a picture that was taken out is found missing by `_compare`, and the page becomes a
     picture itself. Also whether there was nothing in them at all: for those PDFium draws black boxes.
     """
-    written = _saved(new)
+    written = saved(new)
     with pikepdf.open(io.BytesIO(written), suppress_warnings=True) as again, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that JBIG2 is not looked into
         if not again.check_pdf_syntax():
@@ -214,7 +214,7 @@ def _sound(new: pikepdf.Pdf) -> tuple[bytes, bool]:
     hollow = not any(map(_begins, broken))
     for stream in broken:
         _empty(stream)
-    return _saved(new), hollow
+    return saved(new), hollow
 
 
 def _decodes(stream: Stream) -> bool:
@@ -241,7 +241,8 @@ def _empty(stream: Stream) -> None:
     stream.write(b"")
 
 
-def _saved(new: pikepdf.Pdf) -> bytes:
+def saved(new: pikepdf.Pdf) -> bytes:
+    """The document as it is handed over: PDF 1.7, plain to read, the same bytes for the same pages."""
     out = io.BytesIO()
     new.save(
         out,

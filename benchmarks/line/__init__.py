@@ -1,0 +1,1 @@
+"""What the other fax machine prints: mails through the bridge and over a real T.30 line, read back."""

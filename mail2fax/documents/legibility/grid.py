@@ -1,0 +1,84 @@
+"""Pictures on the dots of a fax: drawn where they stand on the page, made black and white, and put back dot for dot."""
+
+import io
+import math
+from typing import Any
+
+import pikepdf
+from pikepdf import Array, Dictionary, Name
+from PIL import Image
+from pypdfium2 import raw as pdfium
+
+from mail2fax.documents.legibility import pictures
+from mail2fax.documents.legibility.geometry import then
+from mail2fax.documents.legibility.marks import Mark
+from mail2fax.documents.pages import letter, raster
+from mail2fax.documents.pages.letter import Box
+from mail2fax.documents.pages.pdfium import Document
+from mail2fax.documents.pages.raster import FAX_HEIGHT, FAX_WIDTH
+
+_ACROSS, _DOWN = FAX_WIDTH / letter.WIDTH, FAX_HEIGHT / letter.HEIGHT  # dots a point
+_LEAST = 4  # dots each way; what is smaller is no picture
+_NOTHING = 2e-5  # share of black dots: dust on a blank sheet
+_SLANT = 1e-3  # of its size: as much may an upright picture be turned
+
+
+def make(pdf: pikepdf.Pdf, mark: Mark, height: float) -> set[str]:
+    """Give a picture its black and white one, and say what it is.
+
+    "cleaned" is paper, with "photographed" if a camera took it; "screened" a photograph; nothing is left as it is.
+    Raises PdfError or EngineError for a picture that cannot be drawn.
+    """
+    left, top, right, bottom = _dots(mark.box, height)
+    if right - left < _LEAST or bottom - top < _LEAST:
+        return set()
+    grey = _drawn(mark, (left, top, right, bottom), height)
+    said = {"screened"}
+    if pictures.is_paper(grey):
+        black, uneven = pictures.strokes(grey)
+        said = {"cleaned", "photographed"} if uneven else {"cleaned"}
+        mark.empty = black.histogram()[0] < _NOTHING * black.width * black.height
+    else:
+        black = pictures.screened(grey)
+    stream = raster.group4(pdf, black)
+    if _lets_through(mark):
+        del stream.ColorSpace
+        stream.ImageMask = True
+    where = Box(left / _ACROSS, height - bottom / _DOWN, right / _ACROSS, height - top / _DOWN)
+    mark.made = (pdf.make_indirect(stream), where)
+    return said
+
+
+def _dots(box: Box, height: float) -> tuple[int, int, int, int]:
+    """The dots that a box touches, from the page's upper left corner. It begins on an even row, as its screen does."""
+    left, right = math.floor(box.left * _ACROSS + 0.01), math.ceil(box.right * _ACROSS - 0.01)
+    top, bottom = math.floor((height - box.top) * _DOWN + 0.01), math.ceil((height - box.bottom) * _DOWN - 0.01)
+    return left, top - top % 2, right, bottom
+
+
+def _drawn(mark: Mark, dots: tuple[int, int, int, int], height: float) -> Image.Image:
+    """The picture alone on white paper, in grey."""
+    left, top, right, bottom = dots
+    wide, high = right - left, bottom - top
+    # A page on which a point is a dot, with its lower left corner at these dots'.
+    a, b, c, d, e, f = then(mark.placed, (_ACROSS, 0, 0, _DOWN, -left, bottom - height * _DOWN))
+    new = pikepdf.Pdf.new()
+    page = Dictionary(
+        Type=Name.Page,
+        MediaBox=Array([0, 0, wide, high]),
+        Resources=Dictionary(XObject=Dictionary(P=new.copy_foreign(mark.picture))),
+        Contents=new.make_stream(f"{a:.6f} {b:.6f} {c:.6f} {d:.6f} {e:.6f} {f:.6f} cm /P Do".encode()),
+    )
+    new.pages.append(pikepdf.Page(page))
+    out = io.BytesIO()
+    new.save(out, compress_streams=False, stream_decode_level=pikepdf.StreamDecodeLevel.none)
+    with Document(out.getvalue()) as document, document.page(0) as drawn:
+        return drawn.dots(wide, high, pdfium.FPDF_GRAYSCALE)
+
+
+def _lets_through(mark: Mark) -> bool:
+    """Whether what lies under a picture shows beside or through it."""
+    picture: Any = mark.picture
+    a, b, c, d, _, _ = mark.placed
+    slanting = min(abs(a) + abs(d), abs(b) + abs(c)) > _SLANT * max(abs(a) + abs(d), abs(b) + abs(c))
+    return slanting or mark.sheer or mark.veiled or "/SMask" in picture or "/Mask" in picture

@@ -1,0 +1,160 @@
+"""A grey picture becomes one of black dots, at the resolution of a fax.
+
+A picture of paper (a scan, a photographed letter, a screenshot) keeps its strokes: each dot is compared with the paper
+around it, so that yellow paper, a shadow or a dark corner becomes white. A photograph keeps its tones, as clusters of
+dots. Which of both it is, its tiles tell: letters are thin and stand on even paper.
+
+Only Pillow's own filters, on whole pictures: some milliseconds each for a page.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from PIL import Image, ImageChops, ImageFilter, ImageOps
+
+_TILE = 96  # dots; some 12 mm
+_MOST_TILES = 80  # looked at
+_NEAR = 0.12  # of the paper's brightness: as much may even paper differ
+_DARK = 0.78  # of the paper's brightness: what is darker is ink
+_EVEN, _FLAT = 0.5, 0.9  # least share of paper in a tile with letters, and in an empty one
+_LEAST_INK, _MOST_INK = 0.004, 0.4  # share of ink in a tile with letters
+_THIN = 0.3  # largest share of its ink that is the inside of something thick
+
+_BLOCK = 16  # dots: the paper's brightness is known once a block
+_WIDEST = 4  # blocks on each side: ink less wide than nine blocks (18 mm) does not count as paper
+_INK = 0.80  # of the paper's brightness: what is darker is a stroke
+_SOLID = 0.6  # of the brightness around: a block that is even and darker than this is ink
+_NOISE = 3.0  # times the paper's grain: what differs less is no stroke
+_LAMP = 0.6  # of its brightest part: as dark parts has paper that was photographed
+_SENSOR = 4.0  # of 255: grain as strong as this is smoothed first
+
+# The screen of a photograph: dots grow from the middles of cells that stand at 45 degrees, 51 a inch across. Each row
+# is used twice, so that a machine that leaves out every other row (98 lines an inch) shows the same greys.
+_GROWTH = (
+    (6, 4, 5, 7, 9, 11, 10, 8),
+    (2, 0, 1, 3, 13, 15, 14, 12),
+    (9, 11, 10, 8, 6, 4, 5, 7),
+    (13, 15, 14, 12, 2, 0, 1, 3),
+)
+_LEVELS = 16
+
+
+def is_paper(grey: Image.Image) -> bool:
+    """Whether it shows something written or drawn on paper, rather than a scene."""
+    letters = other = 0
+    for tile in _tiles(grey):
+        kind = _kind(tile)
+        letters += kind == "letters"
+        other += kind == "other"
+    return letters > other or not other
+
+
+def _tiles(grey: Image.Image) -> Iterator[Image.Image]:
+    """Tiles from all over it."""
+    across, down = max(1, grey.width // _TILE), max(1, grey.height // _TILE)
+    step = max(1, across * down // _MOST_TILES)
+    for number in range(0, across * down, step):
+        left, top = number % across * _TILE, number // across * _TILE
+        yield grey.crop((left, top, min(left + _TILE, grey.width), min(top + _TILE, grey.height)))
+
+
+def _kind(tile: Image.Image) -> str:
+    counts = tile.histogram()
+    total = sum(counts)
+    paper = _brightest_peak(counts, total)
+    reach = max(8, round(paper * _NEAR))
+    even = sum(counts[max(0, paper - reach) : paper + reach + 1]) / total
+    ink = sum(counts[: round(paper * _DARK)]) / total
+    if even >= _EVEN and _LEAST_INK <= ink <= _MOST_INK:
+        return "letters" if _thin(tile, round(paper * _DARK), ink) else "other"
+    return "flat" if even >= _FLAT else "other"
+
+
+def _brightest_peak(counts: list[int], total: int) -> int:
+    """The grey that the brighter half of a tile gathers around."""
+    smooth = [sum(counts[max(0, grey - 6) : grey + 7]) for grey in range(256)]
+    best = max(range(256), key=smooth.__getitem__)
+    brighter = [grey for grey in range(min(255, best + 20), 256) if smooth[grey] > total * 0.25]
+    return max(brighter, key=smooth.__getitem__) if brighter else best
+
+
+def _thin(tile: Image.Image, below: int, ink: float) -> bool:
+    """Whether its ink is strokes: hardly a dot has ink all around."""
+    black = tile.point([255] * below + [0] * (256 - below))
+    inside = black.filter(ImageFilter.BoxBlur(3)).histogram()[250:]
+    return sum(inside) / (tile.width * tile.height) <= ink * _THIN
+
+
+def strokes(grey: Image.Image) -> tuple[Image.Image, bool]:
+    """A picture of paper in black and white, one bit a dot: its paper white, its strokes black.
+
+    Also whether the light on it was uneven, as on a photographed letter.
+    """
+    rough = _blocks(ImageChops.difference(grey, ImageChops.offset(grey, 3, 0)))
+    grain = _grain(rough)
+    paper = _paper(_blocks(grey), rough.point([255 * (step <= 2 * grain + 2) for step in range(256)]))
+    limit = [round(max(0.0, min(bright * _INK, bright - _NOISE * grain))) for bright in range(256)]
+    limits = paper.point(limit).resize(grey.size, Image.Resampling.BILINEAR)
+    if grain > _SENSOR:
+        grey = grey.filter(ImageFilter.BoxBlur(0.6))
+    return _doubled(ImageChops.subtract(grey, limits).point([0] + [255] * 255, "1")), _uneven(paper)
+
+
+def _uneven(paper: Image.Image) -> bool:
+    """Whether the light fell on it as it falls on a table, not as in a scanner."""
+    bright: list[Any] = sorted(paper.get_flattened_data())
+    return bool(bright[len(bright) // 10] < _LAMP * bright[len(bright) * 9 // 10])
+
+
+def _blocks(grey: Image.Image) -> Image.Image:
+    """The mean of each block."""
+    return grey.reduce(_BLOCK) if min(grey.size) >= _BLOCK else grey.resize((1, 1), Image.Resampling.BOX)
+
+
+def _grain(rough: Image.Image) -> float:
+    """How much dots differ where there is only paper: sigma, of the mean difference of two dots in each block."""
+    means: list[Any] = sorted(rough.get_flattened_data())
+    return float(means[len(means) // 4]) * 0.886  # of two normal values the mean difference is 1.128 sigma
+
+
+def _paper(blocks: Image.Image, flat: Image.Image) -> Image.Image:
+    """How bright the paper is in each block, without the ink on it.
+
+    A block without strokes is paper, a stain or a shadow too, unless it is so dark that it must be ink. Elsewhere it is
+    what is around: ink narrower than the widest is filled by it.
+    """
+    filled = blocks
+    for one in (ImageFilter.MaxFilter(3), ImageFilter.MinFilter(3)):
+        for _ in range(_WIDEST):
+            filled = filled.filter(one)
+    brighter = ImageChops.subtract(blocks, filled.point([round(bright * _SOLID) for bright in range(256)]))
+    paper = ImageChops.multiply(flat, brighter.point([0] + [255] * 255))
+    return Image.composite(blocks, filled, paper).filter(ImageFilter.BoxBlur(1))
+
+
+def _doubled(black: Image.Image) -> Image.Image:
+    """The same with no line of a single row: a machine that leaves out every other row would leave it out."""
+    above, below = ImageChops.offset(black, 0, 1), ImageChops.offset(black, 0, -1)
+    single = ImageChops.logical_and(ImageChops.logical_and(above, below), ImageChops.invert(black))
+    return ImageChops.logical_and(black, ImageChops.invert(ImageChops.offset(single, 0, 1)))
+
+
+def screened(grey: Image.Image) -> Image.Image:
+    """A photograph in clusters of dots, its contrast stretched. One bit a dot."""
+    # The grain of a sensor would make each cell another one, which costs a fax more than the picture itself.
+    stretched = ImageOps.autocontrast(grey.filter(ImageFilter.BoxBlur(1)), cutoff=1)
+    return ImageChops.subtract(stretched, _screen(grey.size)).point([0] + [255] * 255, "1")
+
+
+def _screen(size: tuple[int, int]) -> Image.Image:
+    """The grey, dot by dot, from which on a photograph is white."""
+    width, height = len(_GROWTH[0]), 2 * len(_GROWTH)
+    rows = (bytes(round((step + 0.5) * 255 / _LEVELS) for step in row) for row in _GROWTH for _ in range(2))
+    strip = Image.frombytes("L", (width, height), b"".join(rows))
+    whole = Image.new("L", size)
+    for left in range(0, size[0], width):
+        whole.paste(strip, (left, 0))
+    row = whole.crop((0, 0, size[0], height))
+    for top in range(height, size[1], height):
+        whole.paste(row, (0, top))
+    return whole

@@ -1,0 +1,63 @@
+"""What a fax will not show well however it is made ready: words for the account. Pure.
+
+A word may be followed by a colon and the numbers of the pages it is about, "small-print:2,5".
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from mail2fax.documents.legibility.marks import WHITE, Kind, Mark
+
+# At 98 lines an inch a letter of 6 points is eight rows high: 6, 8 and 3 look alike. Seen on a line.
+_SMALL = 6.5  # points
+_FEW = 20  # letters; so much small print is a footnote's sign, a page number
+_PALE = 0.55  # how light text may be at most for a converter's dots to leave it legible
+_INVISIBLE = 0.985
+_UPSIDE_DOWN = 180
+_MOST = 8  # pages named by number
+
+
+def of(marks: Sequence[Mark], *, as_it_is: bool) -> set[str]:
+    """What is to be told of a page: "small-print", "pale", "upside-down", "blank"."""
+    text = [mark for mark in marks if mark.kind is Kind.TEXT and mark.seen]
+    words = set()
+    if _letters(mark for mark in text if 0 < mark.size < _SMALL) >= _FEW:
+        words.add("small-print")
+    if as_it_is and _letters(mark for mark in text if _is_pale(mark)) >= _FEW:
+        words.add("pale")
+    if _letters(mark for mark in text if mark.turn == _UPSIDE_DOWN) > _letters(text) / 2:
+        words.add("upside-down")
+    if not any(mark.seen and _shows(mark) for mark in marks):
+        words.add("blank")
+    return words
+
+
+def _letters(text: Iterable[Mark]) -> int:
+    return sum(mark.letters for mark in text)
+
+
+def _is_pale(mark: Mark) -> bool:
+    light = min((colour.light for colour in mark.colours), default=WHITE)
+    return _PALE <= light < _INVISIBLE
+
+
+def _shows(mark: Mark) -> bool:
+    if mark.kind is Kind.PICTURE:
+        return not mark.empty
+    return mark.kind is Kind.SHADING or any(colour.tile or colour.light < _INVISIBLE for colour in mark.colours)
+
+
+def gathered(pages: Mapping[int, Iterable[str]], count: int) -> tuple[str, ...]:
+    """The words of all pages of a document, each with the pages it is about when that is not every one."""
+    where: dict[str, list[int]] = {}
+    for index, words in sorted(pages.items()):
+        for word in words:
+            where.setdefault(word, []).append(index + 1)
+    if len(where.get("blank", ())) == count:
+        del where["blank"]  # a document without any ink is told as such
+    return tuple(_named(word, numbers, count) for word, numbers in sorted(where.items()))
+
+
+def _named(word: str, numbers: Sequence[int], count: int) -> str:
+    if len(numbers) == count or len(numbers) > _MOST:
+        return word
+    return f"{word}:{','.join(map(str, numbers))}"
