@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mail2fax import __version__, log, spool
-from mail2fax.cli import faxes
+from mail2fax.cli import faxes, sending
 from mail2fax.cli.console import ConfigFile, Json, err, load, out, tell
 from mail2fax.config import loader
 from mail2fax.model import Refused
@@ -196,3 +196,4 @@ def _asked() -> str:
 
 
 faxes.add_to(app)
+sending.add_to(app)

@@ -1,6 +1,8 @@
 """What a person may ask for, as the commands they type: beside a running node, with an event that says who it was."""
 
+import asyncio
 import getpass
+import smtplib
 import sqlite3
 
 import pytest
@@ -154,3 +156,34 @@ async def test_a_list_in_a_pipe_keeps_each_fax_on_its_line(node, ledger):
     head, *lines = printed.splitlines()
     assert head.split()[:4] == ["ID", "RECEIVED", "FROM", "NUMBER"]
     assert {(line.split()[0], line.split()[2]) for line in lines} == {(f"{one.ids[0]}-1", one.sender) for one in mails}
+
+
+async def test_a_pause_keeps_everything_until_a_resume(node, ledger, faxapi, outbox):
+    """Accepted, prepared, and not handed over while sending is paused; a second pause is refused; then all goes."""
+    assert await ask(node, "pause") == {"paused": True}
+    assert "paused already" in await ask(node, "pause", status=1)
+    mail = await ledger.deliver(lambda: node.address, pdf())
+    await node.event("prepared", 1)
+    assert not faxapi.posts
+    assert await ask(node, "resume") == {"paused": False}
+    await faxapi.until(lambda: len(faxapi.posts) == 1)
+    assert faxapi.posts[0].number == mail.numbers[0]
+    assert "not paused" in await ask(node, "resume", status=1)
+
+
+async def test_what_was_refused_is_told(node):
+    """Who asks why a mail did not go finds the answer that its mail server was given."""
+    host, port = node.address
+
+    def refused():
+        with smtplib.SMTP(host, port, timeout=30) as client:
+            client.helo("client.example")
+            client.mail("anna@office.example")
+            assert client.rcpt("9005551234@fax.local")[0] == 550
+
+    await asyncio.to_thread(refused)
+    async with asyncio.timeout(30):
+        while not (found := await ask(node, "refused", "anna@office.example")):
+            await asyncio.sleep(0.2)
+    assert "9005551234" in found[0]["recipient"] and found[0]["answer"].startswith("550 5.7.1")
+    assert await ask(node, "refused", "nobody@office.example") == []
