@@ -35,11 +35,12 @@ NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
         State.RECEIVED: frozenset({State.PREPARED, State.FAILED, State.CANCELLED}),
         State.PREPARED: frozenset({State.SUBMITTING, State.FAILED, State.CANCELLED}),
         State.SUBMITTING: frozenset({State.SUBMITTED, State.PREPARED, State.FAILED, State.UNKNOWN}),
-        State.SUBMITTED: frozenset({State.DELIVERED, State.FAILED, State.UNKNOWN}),
+        # Back to `prepared` to be dialled again, where the provider does not and it is proved that no page went.
+        State.SUBMITTED: frozenset({State.DELIVERED, State.FAILED, State.UNKNOWN, State.CANCELLED, State.PREPARED}),
         State.DELIVERED: frozenset(),
         State.FAILED: frozenset(),
         # Only a person's word, `mail2fax resolve`, moves an unknown fax.
-        State.UNKNOWN: frozenset({State.DELIVERED, State.FAILED}),
+        State.UNKNOWN: frozenset({State.DELIVERED, State.FAILED, State.SUBMITTED}),
         State.CANCELLED: frozenset(),
     }
 )
@@ -101,6 +102,27 @@ class Reason(StrEnum):
     ENCLOSED = "enclosed"  # a file inside a PDF whose pages do not show it
 
 
+class Cause(StrEnum):
+    """Why a fax that the provider took did not arrive: one vocabulary for all of them. templates/reply says it."""
+
+    BUSY = "busy"  # no page went
+    NO_ANSWER = "no-answer"  # it rang; no page went
+    NO_FAX = "no-fax"  # a voice or a silence answered
+    NUMBER_INVALID = "number-invalid"
+    NOT_PERMITTED = "not-permitted"
+    LINE_TROUBLE = "line-trouble"  # no call could be made, or the two fax machines did not agree
+    HUNG_UP = "hung-up"  # cut in the middle: some pages may have arrived
+    DOCUMENT = "document"
+    ACCOUNT = "account"  # no credit, a limit of the contract
+    CANCELLED = "cancelled"  # at the provider
+    PROVIDER = "provider"  # its own fault
+    UNSPOKEN = "unspoken"
+
+
+NO_PAGE_WENT = frozenset({Cause.BUSY, Cause.NO_ANSWER})
+"""Causes that prove it, and that another call may mend."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a fax ended, as the sender is told."""
@@ -155,6 +177,7 @@ class Recipient:
     cover: bool = False  # asked for a cover page
     notify: frozenset[str] | None = None  # RFC 3461 NOTIFY; None when not given
     orcpt: str = ""  # RFC 3461 ORCPT, decoded, "rfc822;someone@example.org"
+    line: str = ""  # the fax line chosen for this sender and number; "" is that of [provider]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +199,6 @@ class Envelope:
     client: str  # the peer's address, or "command line"
     helo: str = ""
     user: str = ""  # who logged in; "" when nobody did
-    line: str = ""  # the fax line chosen for this sender; "" is [provider].token
     ret: str = ""  # RFC 3461 RET: "FULL", "HDRS" or ""
     envid: str = ""  # RFC 3461 ENVID, decoded
 
@@ -306,15 +328,72 @@ class Line:
 
     name: str
     token: str = field(repr=False)
+    account: str = ""  # what the provider calls the account, project or connection
+    from_number: str = ""  # ten digits; "" leaves it to the provider
+    options: Mapping[str, Any] = field(default_factory=dict)  # what only this kind of provider has
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the provider says of a fax: its word, and the final state if the word is a last one."""
+    """What the provider says of a fax: its word, the final state if the word is a last one, and what else it tells.
+
+    None and "" are what it does not tell.
+    """
 
     word: str
     final: State | None = None
     known: bool = True  # whether the provider's document names this word
+    pages_sent: int | None = None  # that the other side confirmed
+    pages: int | None = None  # that it made of the document
+    calls: int | None = None  # attempts on the line
+    cause: Cause | None = None
+    code: str = ""  # theirs, word for word
+    remote_id: str = ""  # what the other fax machine calls itself
+    seconds: float | None = None  # on the line
+    cost: str = ""  # a decimal number
+    currency: str = ""  # ISO 4217
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known besides the word, by name: the detail of an outcome."""
+        values = {name: getattr(self, name) for name in _TOLD}
+        return {name: value for name, value in values.items() if value not in {None, ""}}
+
+
+_TOLD = ("pages_sent", "pages", "calls", "cause", "code", "remote_id", "seconds", "cost", "currency")
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider tells and can do, so that nothing is promised that it does not keep."""
+
+    finds: bool = False  # it can be asked whether it took a fax: a lost answer is settled
+    cancels: bool = False  # a fax that it has can be stopped
+    forgets: bool = False  # it keeps the document of a fax that is over, and can be told to delete it
+    tells_pages: bool = False
+    tells_cause: bool = False
+    tells_cost: bool = False
+    dials_again: bool = True  # by itself, when a line is busy; where it does not, we offer the fax again
+    max_pages: int | None = None
+    max_bytes: int | None = None
+    polls_per_minute: int | None = None
+    countries: tuple[str, ...] = ("CA", "US")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a search for a fax whose answer was lost has found."""
+
+    ref: str = ""  # it was taken, under this reference
+    never: bool = False  # it was not, and never will be: proved, not merely not seen
+
+
+class Stopped(StrEnum):
+    """What became of the wish to stop a fax at the provider."""
+
+    ASKED = "asked"  # it will be stopped, or is: the next look tells
+    TOO_LATE = "too-late"  # it is over
+    CANNOT = "cannot"  # this provider has no such thing
 
 
 class Verdict(Exception):  # noqa: N818 -- a verdict on an attempt, not only an error

@@ -13,17 +13,18 @@ from rich.text import Text
 
 from mail2fax import log, timezones
 from mail2fax.cli.console import out
-from mail2fax.config import Settings, loader
+from mail2fax.config import Provider, Settings, loader
 from mail2fax.documents.pool import Pool
 from mail2fax.model import Verdict
-from mail2fax.providers import UnusableProvider, open_provider
+from mail2fax.providers import UnusableProvider
+from mail2fax.providers.routes import DEFAULT, Route, close, open_routes, sections
 from mail2fax.replies.letters import Letters
 from mail2fax.smarthost.smarthost import Smarthost
 from mail2fax.smtp.tls import open_context
 from mail2fax.smtp.users import Users
 from mail2fax.spool import SpoolUnavailable, revision
-from mail2fax.steps.pipeline import lines
 
+_NEED_TOKEN = frozenset({"rinble", "sinch", "telnyx"})
 _EMPTY = "empty: `mail2fax serve` or `mail2fax migrate` makes the tables"
 
 
@@ -98,21 +99,53 @@ async def _relay(settings: Settings) -> str:
 
 
 async def _provider(settings: Settings) -> str:
-    provider = open_provider(settings)
+    routes = open_routes(settings)
     try:
-        await provider.check(lines(settings)[""])
-    except Verdict as verdict:
-        raise Wrong(verdict.note, "See [provider] url and ca_file: can this host reach that address?") from None
+        for name, route in routes.items():
+            await _reach(name, route)
     finally:
-        await provider.close()
-    return f"{settings.provider.name} at {settings.provider.url}"
+        await close(routes)
+    return "; ".join(_told(name, wanted, routes[name]) for name, wanted in sections(settings).items())
+
+
+async def _reach(name: str, route: Route) -> None:
+    try:
+        await route.provider.check(route.line)
+    except Verdict as verdict:
+        place = f'[[line]] "{name}"' if name else "[provider]"
+        advice = f"See {place} url and ca_file: can this host reach that address?"
+        raise Wrong(verdict.note, advice) from None
+
+
+def _told(name: str, wanted: Provider, route: Route) -> str:
+    """A line, and what its provider tells and can do."""
+    can = route.provider.capabilities
+    yes = {
+        "settles a lost answer": can.finds,
+        "can stop a fax": can.cancels,
+        "deletes its copy when told": can.forgets,
+        "tells pages": can.tells_pages,
+        "tells the reason of a failure": can.tells_cause,
+        "tells the cost": can.tells_cost,
+        "dials again by itself": can.dials_again,
+    }
+    does = [what for what, so in yes.items() if so]
+    doesnt = [what for what, so in yes.items() if not so]
+    said = f"{', '.join(does) or 'none'}; not: {', '.join(doesnt) or 'none'}"
+    line = "" if name == DEFAULT else f'line "{name}": '
+    return f"{line}{wanted.name} at {wanted.url} ({said})"
 
 
 async def _tokens(settings: Settings) -> str:
-    without = [name or "[provider]" for name, line in lines(settings).items() if not line.token]
-    if without and settings.provider.name == "rinble":
+    lines = sections(settings)
+    without = [
+        name or "[provider]"
+        for name, wanted in lines.items()
+        if wanted.name in _NEED_TOKEN and not wanted.token.get_secret_value()
+    ]
+    if without:
         raise Wrong(f"no token for {', '.join(without)}", "Set token_file (better than token) to the fax line's token.")
-    return f"{len(settings.line) + 1} fax line(s)"
+    return f"{len(lines)} fax line(s)"
 
 
 async def _certificate(settings: Settings) -> str:

@@ -72,14 +72,18 @@ def explain(
         *_envelope(settings, policy, client, user, login),
         _ruled("sender", policy.sender(sender, login), sender),
     ]
-    steps += [_number(policy, recipient, fax), *_budget(settings), _line(settings, policy, sender)]
+    steps += [
+        _number(policy, recipient, fax),
+        *_budget(settings),
+        _line(settings, policy, sender, fax.number if fax else ""),
+    ]
     made = None
     if file:
         steps.append(_mail(settings, file))
         made, step = asyncio.run(_document(settings, file, fax, sender))
         steps.append(step)
     steps.append(_reply(settings, sender))
-    return Explanation(tuple(steps), fax, policy.line(sender), sender, made)
+    return Explanation(tuple(steps), fax, policy.line(sender, fax.number if fax else ""), sender, made)
 
 
 def _ruled(what: str, ruling: Ruling, said: str) -> Step:
@@ -109,8 +113,8 @@ def _budget(settings: Settings) -> Iterator[Step]:
         yield Step("budget", good=True, said=said, rule="[limits]")
 
 
-def _line(settings: Settings, policy: Policy, sender: str) -> Step:
-    name = policy.line(sender)
+def _line(settings: Settings, policy: Policy, sender: str, number: str) -> Step:
+    name = policy.line(sender, number)
     line = next((line for line in settings.line if line.name == name), None)
     rule = "[provider] token, no [[line]] fits"
     if line:

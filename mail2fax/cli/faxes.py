@@ -136,15 +136,21 @@ def resolve(
     delivered: Annotated[bool, typer.Option("--delivered", help="The recipient has it.")] = False,
     failed: Annotated[bool, typer.Option("--failed", help="It did not arrive.")] = False,
     resend: Annotated[bool, typer.Option("--resend", help="It did not arrive: send it again.")] = False,
+    reference: Annotated[
+        str, typer.Option(metavar="REF", help="The provider has it under this reference: go on asking how it ends.")
+    ] = "",
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
     """Say how an unknown fax ended, once you found out. The sender is told."""
-    if delivered + failed + resend != 1:
-        raise typer.BadParameter("say one of --delivered, --failed and --resend")
+    if delivered + failed + resend + bool(reference) != 1:
+        raise typer.BadParameter("say one of --delivered, --failed, --resend and --reference REF")
 
     async def ask() -> dict[str, str]:
         async with the_spool(load(config_file)) as spool:
+            if reference:
+                name = await spool.hand_on(Work.POLL, operator.follow, fax_id, reference, who())
+                return {"fax": name, "state": "submitted"}
             if resend:
                 return {"fax": await spool.hand_on(Work.SUBMIT, operator.resend, fax_id, who()), "state": "prepared"}
             state = State.DELIVERED if delivered else State.FAILED
@@ -155,14 +161,22 @@ def resolve(
 
 
 def cancel(fax_id: FaxId, config_file: ConfigFile = None, as_json: Json = False) -> None:
-    """End a fax that was not handed to the provider yet. The sender is told."""
+    """End a fax, or ask the provider to stop one that it has, if it knows how. The sender is told."""
 
-    async def ask() -> str:
+    async def ask() -> tuple[str, State]:
         async with the_spool(load(config_file)) as spool:
-            return await spool.hand_on(Work.REPLY, operator.cancel, fax_id, who(), Reason.CANCELLED_BY_OPERATOR)
+            if fax := await spool.change(operator.at_provider, fax_id):
+                from mail2fax.cli import stop  # noqa: PLC0415 -- adapters take a moment to load
 
-    name = asyncio.run(ask())
-    tell({"fax": name, "state": "cancelled"}, f"{name} is cancelled.", as_json=as_json)
+                await stop.ask(spool, fax, who())
+                return fax.id, fax.state
+            name = await spool.hand_on(Work.REPLY, operator.cancel, fax_id, who(), Reason.CANCELLED_BY_OPERATOR)
+            return name, State.CANCELLED
+
+    name, state = asyncio.run(ask())
+    asked = f"The provider was asked to stop {name}: `mail2fax show {name}` tells what came of it."
+    said = f"{name} is cancelled." if state is State.CANCELLED else asked
+    tell({"fax": name, "state": state}, said, as_json=as_json)
 
 
 def hold(

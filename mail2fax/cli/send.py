@@ -2,6 +2,7 @@
 
 import mimetypes
 from collections.abc import Sequence
+from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid, parseaddr
@@ -50,7 +51,8 @@ async def send(
         raise Refused(refusal)
     content = spool.incoming()
     content.write(letter(sender, recipient.address, subject, files))
-    return await spool.put(Envelope(sender, (recipient,), CLIENT, line=policy.line(sender)), content)
+    recipient = replace(recipient, line=policy.line(sender, recipient.number))
+    return await spool.put(Envelope(sender, (recipient,), CLIENT), content)
 
 
 def allowed(settings: Settings, policy: Policy, number: str) -> Recipient:

@@ -17,14 +17,19 @@ from mail2fax.config.types import (
     Domain,
     File,
     HostPort,
-    HttpUrl,
     Language,
     Limit,
     Mailbox,
     Network,
+    NumberPattern,
     OptionalHostPort,
+    OptionalProviderName,
+    OptionalProviderUrl,
+    Options,
+    OwnNumber,
     Pattern,
     ProviderName,
+    ProviderUrl,
     RelayUrl,
     Seconds,
     SpoolUrl,
@@ -152,13 +157,21 @@ class Provider(Section):
     """The fax API."""
 
     name: ProviderName = "rinble"
-    """`rinble`, `sandbox` (the built-in stand-in, nothing is faxed), or "package.module:Class"."""
-    url: HttpUrl = "https://internal.callerip.ca:8000/api/fax"
-    """Where the API's `send` and `status` are."""
+    """`rinble`, `hylafax`, `sinch`, `telnyx`, `sandbox` (nothing is faxed), or "package.module:Class"."""
+    url: ProviderUrl = "https://internal.callerip.ca:8000/api/fax"
+    """Where the API is. For another provider than rinble this default means that provider's own address."""
+    account: str = ""
+    """What the provider calls the account: Sinch's project id, Telnyx's connection id."""
+    from_number: OwnNumber = ""
+    """The number that faxes come from, where the provider asks for it."""
     token: SecretStr = SecretStr("")
-    """The fax line's token. Better: token_file."""
+    """The fax line's token, key or password. Better: token_file."""
     token_file: File = ""
     """File that holds the token."""
+    options: Options = {}
+    """What only this provider has, such as { key = "…" } for Sinch; docs/providers.md lists them."""
+    fallback: str = ""
+    """The [[line]] that takes waiting faxes while this one is in trouble; never one that may have been sent."""
     ca_file: File = ""
     """PEM file of the authority that signed the provider's certificate; empty: the system's own list."""
     timeout: Seconds = 120.0
@@ -168,16 +181,32 @@ class Provider(Section):
 
 
 class FaxLine(Section):
-    """More fax lines. The first whose pattern fits the sender is used, else [provider].token."""
+    """More fax lines. The first whose patterns fit the sender and the number is used, else the one of [provider]."""
 
     name: str = Field(min_length=1)
     """How logs and `mail2fax show` call it."""
-    senders: list[Pattern] = Field(min_length=1)
-    """Patterns on the whole reverse-path."""
+    senders: list[Pattern]
+    """Patterns on the whole reverse-path; [] for a line that is only a fallback."""
+    numbers: list[NumberPattern] = []
+    """Only for these numbers, such as ["+1416*"]; empty: for all."""
     token: SecretStr = SecretStr("")
     """The line's token. Better: token_file."""
     token_file: File = ""
     """File that holds the token."""
+    provider: OptionalProviderName = ""
+    """Another provider than [provider] name, for this line."""
+    url: OptionalProviderUrl = ""
+    """Its address, if not the usual one."""
+    account: str = ""
+    """As in [provider]."""
+    from_number: OwnNumber = ""
+    """As in [provider]."""
+    options: Options = {}
+    """As in [provider], on top of those if the provider is the same."""
+    fallback: str = ""
+    """As in [provider]; "default" is the line of [provider]."""
+    ca_file: File = ""
+    """As in [provider]."""
 
 
 class Documents(Section):
@@ -353,9 +382,23 @@ class Settings(Section):
     web: Web = Web()
     log: Log = Log()
 
+    @property
+    def fallbacks(self) -> dict[str, str]:
+        """The line that takes another's place, by that one's name; "" is the line of [provider]."""
+        wanted = {"": self.provider.fallback, **{line.name: line.fallback for line in self.line}}
+        return {name: "" if to == "default" else to for name, to in wanted.items() if to}
+
     @model_validator(mode="after")
     def _lines(self) -> "Settings":
         names = [line.name for line in self.line]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f'[[line]] name: "{min(twice)}" is used twice')
+        fallbacks = {self.provider.fallback, *(line.fallback for line in self.line)} - {""}
+        if unknown := fallbacks - {*names, "default"}:
+            raise ValueError(f'fallback: there is no [[line]] named "{min(unknown)}"')
+        for line in self.line:
+            if line.fallback == line.name:
+                raise ValueError(f'[[line]] "{line.name}": it is its own fallback')
+            if not line.senders and line.name not in fallbacks:
+                raise ValueError(f'[[line]] "{line.name}": senders is empty, and no fallback names the line')
         return self

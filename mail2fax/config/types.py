@@ -126,7 +126,34 @@ HttpUrl = Annotated[
     _written(rf"https?://{HOST}(:\d{{1,5}})?(/[^\s?#]*)?", "https://host:port/path"),
     AfterValidator(lambda text: text.rstrip("/")),
 ]
-ProviderName = Annotated[str, _written(r"rinble|sandbox|[\w.]+:\w+", 'rinble, sandbox or "package.module:Class"')]
+_PROVIDER_URL = rf"https?://{HOST}(:\d{{1,5}})?(/[^\s?#]*)?|hylafax://([^@\s/:]*@)?{HOST}(:\d{{1,5}})?/?"
+_PROVIDER_URL_ADVICE = "https://host:port/path, or hylafax://user@host:4559 (its password goes into token_file)"
+ProviderUrl = Annotated[
+    str, _written(_PROVIDER_URL, _PROVIDER_URL_ADVICE), AfterValidator(lambda text: text.rstrip("/"))
+]
+OptionalProviderUrl = Annotated[
+    str, _written(f"({_PROVIDER_URL})?", _PROVIDER_URL_ADVICE), AfterValidator(lambda text: text.rstrip("/"))
+]
+PROVIDERS = "rinble, hylafax, sinch, telnyx, sandbox"
+ProviderName = Annotated[
+    str,
+    _written(rf"{PROVIDERS.replace(', ', '|')}|[\w.]+:\w+", f'{PROVIDERS} or "package.module:Class"'),
+]
+OptionalProviderName = Annotated[
+    str,
+    _written(rf"({PROVIDERS.replace(', ', '|')}|[\w.]+:\w+)?", f'{PROVIDERS} or "package.module:Class"'),
+]
+OwnNumber = Annotated[
+    str,
+    AfterValidator(lambda text: re.sub(r"^\+?1(?=\d{10}$)", "", re.sub(r"[ ().-]", "", text))),
+    _written(r"([2-9]\d{9})?", 'a number of ten digits, such as "+1 416 555 0100"'),
+]
+NumberPattern = Annotated[
+    str,
+    AfterValidator(lambda text: re.sub(r"[ ().-]", "", text)),
+    _written(r"\+1([2-9]\d{0,8}\*|[2-9]\d{9})", 'a number, or how it begins and a star, such as "+1416*"'),
+]
+Options = dict[str, str | int | bool]
 Zone = Annotated[str, _said(timezones.zone, "a time zone name, such as America/Toronto")]
 Count = Annotated[int, Field(ge=1)]
 Limit = Annotated[int, Field(ge=0)]

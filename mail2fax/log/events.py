@@ -42,6 +42,31 @@ def submitted(*, fax: str, number: str, ref: str, line: str) -> None:
     setup.event.info("submitted", fax=fax, number=number, ref=ref, line=line or "default")
 
 
+def search_failed(*, fax: str, note: str) -> None:
+    """Whether the provider has a fax could not be asked; it is asked again."""
+    setup.event.warning("could not ask whether the provider has it", fax=fax, note=note)
+
+
+def found(*, fax: str, ref: str) -> None:
+    """An answer was lost, and the provider has the fax: it goes on."""
+    setup.event.info("found at the provider", fax=fax, ref=ref)
+
+
+def redialed(*, fax: str, cause: str, seconds: float) -> None:
+    """No page went, and the provider does not dial again by itself: the fax is offered anew."""
+    setup.event.info("dialled again", fax=fax, cause=cause, seconds=round(seconds, 1))
+
+
+def not_forgotten(*, fax: str, note: str) -> None:
+    """The provider keeps its copy of a document until its own rules delete it."""
+    setup.event.warning("the provider keeps its copy of the document", fax=fax, note=note)
+
+
+def rerouted(*, line: str, to: str, faxes: int) -> None:
+    """A line is in trouble: its waiting faxes go by the line that its fallback names."""
+    setup.event.warning("waiting faxes go by another line", line=line or "default", to=to or "default", faxes=faxes)
+
+
 def same_ref(*, fax: str, ref: str, other: str) -> None:
     """The provider gave a reference that another fax has: their polls cannot be told apart."""
     setup.event.warning("the provider gave one reference twice", fax=fax, ref=ref, other=other)

@@ -4,36 +4,57 @@ Whoever writes another provider implements `Provider` and passes tests/providers
 """
 
 import importlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mail2fax.config import Settings
 from mail2fax.config import settings as settings_
-from mail2fax.model import Line, Progress
+from mail2fax.model import Capabilities, Line, Progress, Stopped, Trace
 
 SANDBOX_LISTEN = "127.0.0.1:8026"
 """Where `mail2fax sandbox` listens unless told otherwise."""
 
-Commit = Callable[[], Awaitable[None]]
-"""Makes it durable that from now on the provider may have the fax."""
+
+class Commit(Protocol):
+    """Makes it durable that from now on the provider may have the fax."""
+
+    async def __call__(self, ref: str = "") -> None:
+        """`ref` is the reference, where the provider gives one before it takes the fax."""
 
 
 class Provider(Protocol):
     """A fax API. It is used by many tasks at once, and raises nothing but verdicts for what the other side does."""
 
-    async def submit(self, line: Line, number: str, document: Path, name: str, commit: Commit) -> str:
+    capabilities: Capabilities
+
+    async def submit(self, line: Line, number: str, document: Path, name: str, commit: Commit, reference: str) -> str:
         """Hand over a PDF for a ten-digit number; the answer is the provider ref.
 
-        `name` is what the provider is told the file is called. `commit` is awaited exactly once, when all but the
-        last bytes are sent: what fails before it is surely not taken (`Temporary`, `LineHeld`, `Permanent`), what
-        fails after it is `Unclear` unless the provider said in words that it did not take the fax. An exception of
-        `commit` ends the request without its end and comes through unchanged, as does a cancellation: the caller,
-        who knows whether `commit` returned, judges it.
+        `name` is what the provider is told the file is called, `reference` our own word for this fax, to be given
+        along where the provider has a place for it. `commit` is awaited exactly once, when all but the last bytes are
+        sent: what fails before it is surely not taken (`Temporary`, `LineHeld`, `Permanent`), what fails after it is
+        `Unclear` unless the provider said in words that it did not take the fax. An exception of `commit` ends the
+        request without its end and comes through unchanged, as does a cancellation: the caller, who knows whether
+        `commit` returned, judges it.
         """
 
     async def status(self, line: Line, ref: str) -> Progress:
         """What the provider says of a fax. Raises `Temporary` or `LineHeld`, never another verdict."""
+
+    async def find(self, line: Line, reference: str, number: str, since: datetime, ref: str) -> Trace:
+        """Whether the provider has the fax of this reference, offered at `since`; asked where `capabilities.finds`.
+
+        `ref` is what `commit` was told. Not seen proves nothing: `never` is said only of what cannot come any more.
+        Raises `Temporary` or `LineHeld` when it cannot be asked now.
+        """
+
+    async def cancel(self, line: Line, ref: str) -> Stopped:
+        """Ask the provider to stop a fax that it has; where `capabilities.cancels`. Raises as `find`."""
+
+    async def forget(self, line: Line, ref: str) -> None:
+        """The outcome is written down: let the provider delete what it keeps; where `capabilities.forgets`."""
 
     async def check(self, line: Line) -> None:
         """Reach the provider's address without sending anything. Raises `Temporary` with a note that says why not."""
@@ -46,26 +67,28 @@ class UnusableProvider(Exception):  # noqa: N818 -- an answer to an operator
     """What `[provider]` names cannot be used. The text says which key, and why."""
 
 
+_BUILT_IN = {
+    "rinble": ("mail2fax.providers.rinble:Rinble", settings_.Provider().url),
+    "sandbox": ("mail2fax.providers.rinble:Rinble", f"http://{SANDBOX_LISTEN}/api/fax"),
+    "hylafax": ("mail2fax.providers.hylafax:HylaFax", "hylafax://mail2fax@127.0.0.1:4559"),
+}
+"""The classes by name, each with the address that it has unless another is set: never another provider's."""
+
+
 def open_provider(settings: Settings) -> Provider:
-    """The provider that the settings name."""
-    name = settings.provider.name
-    if name in {"rinble", "sandbox"}:
-        # Here, since the adapters need this module, and loading httpx takes a moment.
-        from mail2fax.providers import rinble  # noqa: PLC0415
-
-        return rinble.Rinble(settings.provider if name == "rinble" else _on_this_machine(settings.provider))
-    return _plugged_in(name)(settings)
-
-
-def _on_this_machine(settings: settings_.Provider) -> settings_.Provider:
-    """The sandbox's own address, unless another is set: never the real provider's."""
-    if settings.url != settings_.Provider().url:
-        return settings
-    return settings.model_copy(update={"url": f"http://{SANDBOX_LISTEN}/api/fax"})
+    """The provider that `[provider]` names."""
+    wanted = settings.provider
+    if wanted.name not in _BUILT_IN:
+        return _plugged_in(wanted.name)(settings)
+    name, address = _BUILT_IN[wanted.name]
+    if wanted.url == settings_.Provider().url:
+        wanted = wanted.model_copy(update={"url": address})
+    # Loaded here, since the adapters need this module, and loading httpx takes a moment.
+    return _plugged_in(name)(wanted)
 
 
-def _plugged_in(name: str) -> Callable[[Settings], Provider]:
-    """The class behind "package.module:Class". It is called with the settings."""
+def _plugged_in(name: str) -> Callable[[Any], Provider]:
+    """The class behind "package.module:Class". It is called with the settings, one of ours with its section of them."""
     module_name, _, class_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)
@@ -76,7 +99,8 @@ def _plugged_in(name: str) -> Callable[[Settings], Provider]:
     factory = getattr(module, class_name, None)
     if not callable(factory):
         raise UnusableProvider(f'[provider] name = "{name}": "{module_name}" has no class "{class_name}"')
-    lacking = [method for method in ("submit", "status", "check", "close") if not hasattr(factory, method)]
+    needed = ("submit", "status", "find", "cancel", "forget", "check", "close", "capabilities")
+    lacking = [attribute for attribute in needed if not hasattr(factory, attribute)]
     if lacking:
         raise UnusableProvider(f'[provider] name = "{name}": the class lacks {", ".join(lacking)}')
     return factory  # type: ignore[no-any-return]

@@ -22,7 +22,7 @@ import httpx
 
 from mail2fax import __version__, log
 from mail2fax.config import Provider
-from mail2fax.model import Line, Progress, Reason, Temporary
+from mail2fax.model import Capabilities, Line, Progress, Reason, Stopped, Temporary, Trace
 from mail2fax.providers import Commit, UnusableProvider, verdicts
 from mail2fax.providers.early_answer import Transport
 from mail2fax.providers.held_body import HeldBody
@@ -37,6 +37,8 @@ STALL = 60.0  # seconds in which the other side must take the next piece
 class Rinble:
     """See `providers.Provider`. One for the whole node."""
 
+    capabilities = Capabilities()  # no reason, no pages, no cost, and no way to ask whether it took a fax
+
     def __init__(self, settings: Provider) -> None:
         self._url = httpx.URL(settings.url)
         self._timeout = settings.timeout
@@ -47,8 +49,16 @@ class Rinble:
         self._asker = _client(kept, self._timeout)
         logging.getLogger("httpx").addFilter(_without_query)
 
-    async def submit(self, line: Line, number: str, document: Path, name: str, commit: Commit) -> str:
-        """Hand over a PDF; see `Provider.submit`."""
+    async def submit(
+        self,
+        line: Line,
+        number: str,
+        document: Path,
+        name: str,
+        commit: Commit,
+        reference: str = "",  # noqa: ARG002
+    ) -> str:
+        """Hand over a PDF; see `Provider.submit`. The API has no place for our reference but the file's name."""
         _hide(line)
         with _opened(document) as file:
             body = HeldBody(line.token, number, file, name)
@@ -72,6 +82,17 @@ class Rinble:
         else:
             return verdicts.progress(answer, redact=log.redact)
         raise Temporary(Reason.PROVIDER_UNREACHABLE, note=note)
+
+    async def find(self, line: Line, reference: str, number: str, since: datetime, ref: str) -> Trace:  # noqa: ARG002
+        """The API cannot be asked."""
+        return Trace()
+
+    async def cancel(self, line: Line, ref: str) -> Stopped:  # noqa: ARG002
+        """The API has no such thing."""
+        return Stopped.CANNOT
+
+    async def forget(self, line: Line, ref: str) -> None:
+        """The API has no such thing."""
 
     async def check(self, line: Line) -> None:  # noqa: ARG002 -- another provider may have an address for each line
         """Connect, with TLS where the URL says so, and hang up; see `Provider.check`."""

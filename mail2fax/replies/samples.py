@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from mail2fax.model import Envelope, Fate, Fax, Headers, Message, Part, Reason, State
+from mail2fax.model import Cause, Envelope, Fate, Fax, Headers, Message, Part, Reason, State
 
 ACCEPTED = datetime(2026, 11, 23, 19, 3, 55, tzinfo=UTC)
 
@@ -63,6 +63,7 @@ REFUSED = replace(CANCELLED, state=State.FAILED, status="5.6.0", reason=Reason.P
 WAITING = replace(
     DELIVERED, state=State.PREPARED, submitted_at=None, finished_at=None, provider_ref="", progress="", status=""
 )
+PARTLY = {"cause": Cause.HUNG_UP, "pages_sent": 2, "pages": 5, "calls": 3}
 SUMMARY = (
     DELIVERED,
     replace(FAILED, id=f"{MESSAGE.id}-2", number="4165551234"),
@@ -82,6 +83,7 @@ def every() -> Iterator[tuple[str, Message, tuple[Fax, ...]]]:
     yield "unknown", MESSAGE, (UNKNOWN,)
     yield "cancelled", MESSAGE, (CANCELLED,)
     yield "failed", MESSAGE, (replace(FAILED, retry_of=UNKNOWN.id),)
+    yield "failed", MESSAGE, (replace(FAILED, detail=PARTLY),)
     yield "summary", MESSAGE, SUMMARY
     yield "again", MESSAGE, (replace(WAITING, retry_of=FAILED.id),)
     yield "passed-on", MESSAGE, (FAILED,)

@@ -37,7 +37,7 @@ class Policy:
         self._cover = settings.cover.enabled
         self._networks = [ipaddress.ip_network(network) for network in settings.smtp.trusted_networks]
         self._senders = Patterns(settings.smtp.allowed_senders)
-        self._lines = [(line.name, Patterns(line.senders)) for line in settings.line]
+        self._lines = [(line.name, Patterns(line.senders), Patterns(line.numbers or ["*"])) for line in settings.line]
         self._own = {settings.reply.envelope_sender.casefold(), _bare(settings.reply.sender)} - {""}
         self._prefixes = [prefix[2:] for prefix in settings.numbers.allow if prefix.startswith("+1")]
         self._denied = [prefix.removeprefix("+").removeprefix("1") for prefix in settings.numbers.deny]
@@ -63,9 +63,12 @@ class Policy:
             f"530 5.7.0 Authentication required: {_ascii(peer)} is not in a trusted network; {way} {self._ask}",
         )
 
-    def line(self, reverse_path: str) -> str:
-        """The name of the [[line]] for this sender; "" is [provider].token."""
-        return next((name for name, senders in self._lines if senders.fitting(reverse_path)), "")
+    def line(self, reverse_path: str, number: str) -> str:
+        """The name of the [[line]] for this sender and these ten digits; "" is the line of [provider]."""
+        for name, senders, destinations in self._lines:
+            if senders.fitting(reverse_path) and destinations.fitting(f"+1{number}"):
+                return name
+        return ""
 
     def number(self, number: str) -> Ruling:
         """May these ten digits be dialled?"""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum, auto
 from types import MappingProxyType
 
+from mail2fax.model import Cause
+
 
 class Shape(StrEnum):
     """What the answer to a POST looks like."""
@@ -21,6 +23,7 @@ Words = tuple[tuple[float, str], ...]
 """The status that holds from so many seconds after the fax was taken."""
 
 AT_ONCE: Words = ((0.0, "Success"),)
+FAILED: Words = ((0.0, "Failed"),)
 USUAL: Words = ((0.0, "Loading"), (0.5, "Converting"), (1.0, "Pending"), (1.5, "Sending"), (2.5, "Success"))
 
 
@@ -41,6 +44,13 @@ class Scenario:
     pause: float = 0.0  # seconds before the answer
     shape: Shape = Shape.JSON
     bad_polls: int = 0  # how many first polls are answered 500
+    cause: Cause = Cause.UNSPOKEN  # of a failure, for the dialects that tell one
+    pages_sent: int = 0  # of a failure
+
+    @property
+    def loses(self) -> bool:
+        """Whether the fax is taken and the answer never comes, for dialects whose answer has no shape."""
+        return self.shape is not Shape.JSON
 
     @property
     def takes(self) -> bool:
@@ -57,8 +67,13 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         "4165550101": Scenario("Success after 10 s", _slow(10)),
         "4165550102": Scenario("Success after 60 s", _slow(60)),
         "4165550103": Scenario("Success after 5 minutes", _slow(300)),
-        "4165550110": Scenario("Failed at the first poll", ((0.0, "Failed"),)),
+        "4165550110": Scenario("Failed at the first poll", FAILED),
         "4165550111": Scenario("Failed after 10 s", _slow(10, "Failed")),
+        "4165550112": Scenario("Failed: busy", FAILED, cause=Cause.BUSY),
+        "4165550113": Scenario("Failed: no answer", FAILED, cause=Cause.NO_ANSWER),
+        "4165550114": Scenario("Failed: a voice answers", FAILED, cause=Cause.NO_FAX),
+        "4165550115": Scenario("Failed: cut after the first page", FAILED, cause=Cause.HUNG_UP, pages_sent=1),
+        "4165550116": Scenario("Failed: the number is not in service", FAILED, cause=Cause.NUMBER_INVALID),
         "4165550120": Scenario(
             "words that are not documented, then Success after 4 s",
             ((0.0, "Queued"), (1.0, "Busy, redialing"), (4.0, "Success")),

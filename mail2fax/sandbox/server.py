@@ -55,6 +55,8 @@ class Received:
     scenario: Scenario
     taken_at: float  # on the monotonic clock
     polls: int = 0
+    reference: str = ""  # the client's own word for it, in dialects that have one
+    stopped: bool = False  # by the client
     document: Path | None = field(default=None, repr=False)  # while it is kept
     _pages: list[str] | None = field(default=None, repr=False)
 
@@ -131,14 +133,17 @@ class Sandbox:
                 await _spool(request, file)
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                     sent = form.read(content, request.headers.get("Content-Type", ""))
-                    scenario = self._scenario(sent)
-                    fax = self._taken(sent, content, scenario) if scenario.takes and self._lets_in(sent.token) else None
+                    scenario = self.scenario(sent.number, sent.name)
+                    fax = None
+                    if scenario.takes and self.lets_in(sent.token):
+                        with memoryview(content)[sent.start : sent.end] as document:
+                            fax = self._taken(sent.number, sent.name, document, scenario)
             except ClientDisconnect:
                 return Response(status_code=400)
             except (form.NotAsDocumented, ValueError) as error:
                 self.refused = [*self.refused[-99:], str(error)]
                 return _error(400, str(error))
-        if not self._lets_in(sent.token):
+        if not self.lets_in(sent.token):
             # As the vendor's sister endpoints do it, token and all.
             return _error(401, f"Invalid Token {sent.token}")
         await asyncio.sleep(scenario.pause)
@@ -163,7 +168,7 @@ class Sandbox:
 
     async def _status(self, request: Request) -> Response:
         token = request.query_params.get("token", "")
-        if not self._lets_in(token):
+        if not self.lets_in(token):
             return _error(401, f"Invalid Token {token}")
         fax = self._faxes.get(request.query_params.get("uuid", ""))
         if fax is None:
@@ -173,39 +178,59 @@ class Sandbox:
             return Response("Internal Server Error", status_code=500)
         return JSONResponse({"status": fax.status})
 
-    def _scenario(self, sent: form.Form) -> Scenario:
+    # -- for all dialects
+
+    def lets_in(self, token: str) -> bool:
+        """Whether this token is good."""
+        return not self._tokens or token in self._tokens
+
+    def fax(self, uuid: str) -> Received | None:
+        """The fax of this uuid, while it is remembered."""
+        return self._faxes.get(uuid)
+
+    async def take(
+        self, number: str, name: str, document: bytes | memoryview, scenario: Scenario, reference: str = ""
+    ) -> Received:
+        """Take a fax, and tell whoever waits for it."""
+        fax = self._taken(number, name, document, scenario)
+        fax.reference = reference
+        async with self._news:
+            self._news.notify_all()
+        return fax
+
+    def scenario(self, number: str, name: str) -> Scenario:
+        """What this number makes the sandbox do with the fax of this name now."""
         if self._instant:
             return INSTANT
-        scenario = SCENARIOS.get(sent.number, DEFAULT)
+        scenario = SCENARIOS.get(number, DEFAULT)
         if scenario.tries is None:
             return scenario
-        tries = self._tries[sent.number, sent.name] = self._tries.pop((sent.number, sent.name), 0) + 1
+        tries = self._tries[number, name] = self._tries.pop((number, name), 0) + 1
         if len(self._tries) > FAXES:
             self._tries.popitem(last=False)
         return scenario if tries <= scenario.tries else DEFAULT
 
-    def _taken(self, sent: form.Form, content: mmap.mmap, scenario: Scenario) -> Received:
+    def _taken(self, number: str, name: str, document: bytes | memoryview, scenario: Scenario) -> Received:
         # Not always a valid UUID: the documentation's own example is none.
         uuid = f"{secrets.token_hex(3)}W{secrets.randbelow(100):02}-{secrets.token_hex(8)}"
-        with memoryview(content)[sent.start : sent.end] as document:
-            fax = Received(
-                uuid=uuid,
-                number=sent.number,
-                name=sent.name,
-                size=len(document),
-                sha256=hashlib.sha256(document).hexdigest(),
-                received_at=datetime.now(UTC),
-                scenario=scenario,
-                taken_at=time.monotonic(),
-            )
-            if not self._instant:
-                self._keep(fax, document)
+        fax = Received(
+            uuid=uuid,
+            number=number,
+            name=name,
+            size=len(document),
+            sha256=hashlib.sha256(document).hexdigest(),
+            received_at=datetime.now(UTC),
+            scenario=scenario,
+            taken_at=time.monotonic(),
+        )
+        if not self._instant:
+            self._keep(fax, document)
         self._faxes[uuid] = fax
         if len(self._faxes) > FAXES:
             self._faxes.popitem(last=False)
         return fax
 
-    def _keep(self, fax: Received, document: memoryview) -> None:
+    def _keep(self, fax: Received, document: bytes | memoryview) -> None:
         fax.document = self._folder / f"{fax.uuid}.pdf"
         fax.document.write_bytes(document)
         self._documents.append(fax)
@@ -214,9 +239,6 @@ class Sandbox:
             if oldest.document:
                 oldest.document.unlink()
                 oldest.document = None
-
-    def _lets_in(self, token: str) -> bool:
-        return not self._tokens or token in self._tokens
 
     # -- for people
 

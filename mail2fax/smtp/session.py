@@ -266,13 +266,13 @@ class Session:
             self._transaction = Transaction()
 
     def _envelope(self, mail: Transaction, reverse_path: str) -> Envelope:
+        line = self._context.policy.line
         return Envelope(
             reverse_path=reverse_path,
-            recipients=tuple(mail.recipients),
+            recipients=tuple(replace(one, line=line(reverse_path, one.number)) for one in mail.recipients),
             client=self._connection.client,
             helo=self._helo,
             user=self._login.name,
-            line=self._context.policy.line(reverse_path),
             ret=mail.of_mail.ret,
             envid=mail.of_mail.envid,
         )

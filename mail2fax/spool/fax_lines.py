@@ -3,7 +3,7 @@
 Functions of a connection, run by the writer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, Double, RowMapping, and_, bindparam, delete, func, or_, select, update
@@ -94,6 +94,24 @@ def trouble(connection: Connection, line: str, kind: str, pause: float | None, b
     }
     connection.execute(update(troubles).where(troubles.c.line == line).values(values))
     return failures
+
+
+def reroute(connection: Connection, fallbacks: Mapping[str, str], who: str) -> list[tuple[str, str, int]]:
+    """Let what waits for a line in trouble go by its fallback, if that is in none: the lines, and how many faxes.
+
+    Only faxes in `prepared` on which nobody acts: those that were never offered, or surely not taken.
+    """
+    shut = {row["line"] for row in _troubles(connection) if _is_shut(row)}
+    moved = []
+    for line, to in fallbacks.items():
+        if line in shut and to not in shut:
+            idle = and_(in_states(State.PREPARED), faxes.c.line == line, faxes.c.lease == "")
+            names = connection.scalars(update(faxes).where(idle).values(line=to).returning(faxes.c.id)).all()
+            for fax_id in names:
+                moves.write_event(connection, fax_id, "rerouted", who, {"line": to or "default"})
+            if names:
+                moved.append((line, to, len(names)))
+    return moved
 
 
 def look_again(connection: Connection) -> None:

@@ -168,5 +168,5 @@ def _message(arrival: Arrival, kept: Kept) -> tuple[Any, ...]:
 
 def _fax(fax: _Wanted) -> tuple[Any, ...]:
     envelope, asked = fax.arrival.envelope, fax.recipient
-    which = (envelope.reverse_path.casefold(), asked.address, asked.number, asked.cover, envelope.line)
+    which = (envelope.reverse_path.casefold(), asked.address, asked.number, asked.cover, asked.line)
     return (fax.id, fax.arrival.id, *which, rows.notify_row(asked.notify), asked.orcpt, State.RECEIVED.value)

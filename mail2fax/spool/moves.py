@@ -147,7 +147,7 @@ def _attempts(fax: Fax, state: State) -> int:
 
 
 def _times(fax: Fax, move: Move) -> dict[str, Any]:
-    if move.state is State.PREPARED and fax.state is State.RECEIVED:
+    if move.state is State.PREPARED and fax.state in {State.RECEIVED, State.SUBMITTED}:
         return {"prepared_at": _NOW}
     if move.state is State.SUBMITTING:
         return {"submissions": fax.submissions + 1}

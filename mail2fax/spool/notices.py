@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from mail2fax.model import ERROR, Notice, State
+from mail2fax.model import ERROR, FINAL, Notice, State
 from mail2fax.spool.database.schema import faxes, notices, now
 from mail2fax.spool.database.sql import unless_known
 from mail2fax.spool.moves import plain_columns, write_event
@@ -37,7 +37,7 @@ def failed(connection: Connection, owed: Notice, who: str, due_in: float | None)
 def delays(connection: Connection, seconds: float, limit: int) -> Sequence[str]:
     """Owe a "still trying" mail for every fax that has waited this long and was not told. Their ids."""
     waiting = select(faxes.c.id).where(
-        faxes.c.state.in_([State.RECEIVED.value, State.PREPARED.value, State.SUBMITTED.value]),
+        faxes.c.state.in_([state.value for state in State if state not in FINAL]),
         faxes.c.noticed_at.is_(None),
         faxes.c.received_at < now() - seconds,
     )

@@ -9,13 +9,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, insert, select, update
 
-from mail2fax.model import NEXT, WAITING, Reason, Refused, State
+from mail2fax.model import NEXT, WAITING, Fax, Reason, Refused, State
 from mail2fax.spool import moves
+from mail2fax.spool.database import rows
 from mail2fax.spool.database.schema import faxes, messages, now, shared
 from mail2fax.spool.questions import no_such_fax, of_name
 
 _PAUSE = "paused"
 _PAUSED = select(shared.c.value).where(shared.c.name == _PAUSE)
+LONGEST_REF = 255  # characters of a provider's reference
 _UNSENT = (State.FAILED, State.UNKNOWN, State.CANCELLED)
 
 
@@ -60,6 +62,37 @@ def _refuse_unless_waiting(row: RowMapping) -> None:
         raise Refused(f"{row['id']} is {state}: only a fax that was not handed to the provider can be cancelled")
     if row["acting"]:
         raise Refused(f"{row['id']} is being worked on at this moment: hold it first, or ask again in a minute")
+
+
+def follow(connection: Connection, fax_id: str, ref: str, who: str) -> str:
+    """Say under which reference the provider has an unknown fax: it is polled, and the sender told how it ends."""
+    row = one(connection, fax_id)
+    if row["state"] != State.UNKNOWN:
+        raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved")
+    if not ref.strip() or len(ref) > LONGEST_REF or not ref.isprintable():
+        raise Refused("a reference is one line of printable text, as the provider's portal shows it")
+    again = {"state": State.SUBMITTED.value, "provider_ref": ref.strip(), "submitted_at": now(), "due_at": now()}
+    cleared = {"finished_at": None, "replied_at": None, "reply": "", "status": "", "reason": None, "detail": None}
+    idle = {"attempts": 0, "lease": "", "progress": ""}
+    connection.execute(update(faxes).where(faxes.c.id == row["id"]).values({**again, **cleared, **idle}))
+    moves.write_event(connection, row["id"], State.SUBMITTED, who, {"ref": ref.strip(), "resolved": True})
+    return str(row["id"])
+
+
+def at_provider(connection: Connection, fax_id: str) -> Fax | None:
+    """The fax, if the provider has it: to stop it is the provider's affair. None if it is ours to cancel."""
+    row = one(connection, fax_id)
+    return rows.fax(row) if row["state"] == State.SUBMITTED else None
+
+
+def stopping(connection: Connection, fax_id: str, who: str) -> None:
+    """The provider was asked to stop a fax: remember who wished it, and look at once."""
+    row = one(connection, fax_id)
+    if row["state"] == State.SUBMITTED:
+        detail = rows.dump({**rows.load(row["detail"]), "stop": who})
+        connection.execute(update(faxes).where(faxes.c.id == row["id"]).values(detail=detail))
+        moves.write_event(connection, row["id"], "stop", who, {})
+        moves.hurry(connection, row["id"])
 
 
 def resolve(connection: Connection, fax_id: str, state: State, who: str) -> str:

@@ -52,6 +52,7 @@ class Spool:
         self.database = database
         self.contents = contents
         self._inbox = Inbox(database, contents, node)
+        self._fallbacks = settings.fallbacks
         self._serving = False
         # Unique among processes, also among those of one container that all have pid 1.
         self._leases = (f"{node}:{secrets.token_hex(4)}:{n}" for n in itertools.count())
@@ -128,6 +129,7 @@ class Spool:
         """Up to `limit` faxes that need this work, ours for `lease_seconds`; and the seconds until more may be due."""
         take = Take(next(self._leases), self.lease_seconds, limit)
         states = [state for state, needed in NEEDED.items() if needed == work]
+        rerouted: list[tuple[str, str, int]] = []
 
         def operation(connection: Connection) -> tuple[list[Fax], float | None]:
             where = leases.in_states(*states)
@@ -135,6 +137,8 @@ class Spool:
                 return [], None
             if work == Work.SUBMIT:
                 claimed = fax_lines.claim_prepared(connection, take, self.settings.retry.give_up)
+                if self._fallbacks:
+                    rerouted[:] = fax_lines.reroute(connection, self._fallbacks, self.node)
             else:
                 claimed = leases.claim(connection, faxes, where, take)
             pauses = [] if len(claimed) == limit else [leases.next_due(connection, faxes, where)]
@@ -142,7 +146,11 @@ class Spool:
                 pauses.append(fax_lines.next_probe(connection))
             return [rows.fax(row) for row in claimed], min((p for p in pauses if p is not None), default=None)
 
-        return await self.change(operation)
+        answer = await self.change(operation)
+        for line, to, count in rerouted:
+            log.rerouted(line=line, to=to, faxes=count)
+            self.wake(Work.SUBMIT)
+        return answer
 
     async def claim_notices(self, limit: int) -> tuple[list[Notice], float | None]:
         """Mails owed besides outcomes, as `claim`."""

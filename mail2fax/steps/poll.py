@@ -8,14 +8,32 @@ while, and those that did not reach the provider only after [retry] give_up more
 import random
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from mail2fax import log
 from mail2fax.config import Settings
-from mail2fax.model import Fax, Line, Outcome, Progress, Reason, State, Temporary, Verdict
-from mail2fax.providers import Provider
+from mail2fax.model import NO_PAGE_WENT, Cause, Fax, Outcome, Progress, Reason, State, Temporary, Verdict
+from mail2fax.providers.routes import Route
 from mail2fax.rules.backoff import poll_pause
 from mail2fax.spool import Spool
 
+REDIALS = (300.0, 900.0, 1800.0)  # seconds until each further call, where the provider makes none by itself
+
+# RFC 3463: 4.1 the line was busy or nobody took the call, 4.2 the call could not be brought to its end, 1.1 a bad
+# address, 7.1 not authorized, 6.0 the media, 3.0 the mail system. RFC 3461 section 6.3: 5.0.0 where nothing is known.
+_STATUS: Mapping[Cause, str] = {
+    Cause.BUSY: "5.4.1",
+    Cause.NO_ANSWER: "5.4.1",
+    Cause.NO_FAX: "5.4.2",
+    Cause.HUNG_UP: "5.4.2",
+    Cause.LINE_TROUBLE: "5.4.2",
+    Cause.NUMBER_INVALID: "5.1.1",
+    Cause.NOT_PERMITTED: "5.7.1",
+    Cause.DOCUMENT: "5.6.0",
+    Cause.ACCOUNT: "5.3.0",
+    Cause.CANCELLED: "5.7.0",
+    Cause.PROVIDER: "5.3.0",
+}
 PATIENCE = 300.0  # seconds in which looks after the deadline must fail before they count for an answer
 
 
@@ -26,8 +44,7 @@ class Poll:
         self,
         settings: Settings,
         spool: Spool,
-        provider: Provider,
-        lines: Mapping[str, Line],
+        routes: Mapping[str, Route],
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`chance`, in [0, 1), spreads the load of many that wait."""
@@ -36,8 +53,7 @@ class Poll:
         self._chance = chance
         self._failing: dict[str, float] = {}  # since when the looks after the deadline fail, by this process's clock
         self._spool = spool
-        self._provider = provider
-        self._lines = lines
+        self._routes = routes
 
     async def __call__(self, fax: Fax) -> None:
         """Look once, and write down what is new."""
@@ -64,18 +80,17 @@ class Poll:
         return age > last and failing > min(PATIENCE, self._rules.deadline)
 
     async def _look(self, fax: Fax) -> Progress:
-        line = self._lines.get(fax.line)
-        if line is None:
+        route = self._routes.get(fax.line)
+        if route is None:
             raise Temporary(Reason.LINE_HELD, note=f'there is no [[line]] named "{fax.line}" any more')
-        return await self._provider.status(line, fax.provider_ref)
+        return await route.provider.status(route.line, fax.provider_ref)
 
     async def _note(self, fax: Fax, progress: Progress) -> None:
-        if progress.final is State.DELIVERED:
-            await self._spool.end(fax, Outcome(State.DELIVERED, "2.0.0"), {"word": progress.word})
+        if progress.final is not None and self._dials_again(fax, progress):
+            await self._dial_again(fax, progress)
         elif progress.final is not None:
-            # RFC 3461 section 6.3: no specific reason is known, so the code is the general one.
-            outcome = Outcome(progress.final, "5.0.0", Reason.PROVIDER_FAILED)
-            await self._spool.end(fax, outcome, {"word": progress.word})
+            await self._spool.end(fax, _outcome(fax, progress), {"word": progress.word, **progress.facts})
+            await self._forget(fax)
         else:
             news = progress.word != fax.progress
             if news:
@@ -86,6 +101,30 @@ class Poll:
                 await self._give_up_on(fax, {"word": progress.word})
             else:
                 await self._later(fax, progress.word, {"word": progress.word} if news else {}, 0.0)
+
+    async def _forget(self, fax: Fax) -> None:
+        """What the provider keeps of the document is for nobody now. If it cannot be told, its own rules apply."""
+        route = self._routes[fax.line]
+        if route.provider.capabilities.forgets:
+            try:
+                await route.provider.forget(route.line, fax.provider_ref)
+            except Verdict as verdict:
+                log.not_forgotten(fax=fax.id, note=verdict.note)
+
+    def _dials_again(self, fax: Fax, progress: Progress) -> bool:
+        """Whether another call may help, costs no page twice, and is nobody else's affair."""
+        again = progress.cause in NO_PAGE_WENT and not progress.pages_sent
+        ours = not self._routes[fax.line].provider.capabilities.dials_again
+        return again and ours and fax.detail.get("redials", 0) < len(REDIALS) and "stop" not in fax.detail
+
+    async def _dial_again(self, fax: Fax, progress: Progress) -> None:
+        """Offer it anew: one reply at the end tells how often."""
+        redials = fax.detail.get("redials", 0)
+        pause = REDIALS[redials] * (1 - 0.2 * self._chance())
+        log.redialed(fax=fax.id, cause=progress.cause or "", seconds=pause)
+        event = {"note": f"{progress.cause}: dialled again", "seconds": round(pause, 1), **progress.facts}
+        detail = {"redials": redials + 1, "cause": progress.cause}
+        await self._spool.advance(fax, State.PREPARED, due_in=pause, event=event, detail=detail, progress=progress.word)
 
     async def _give_up_on(self, fax: Fax, event: Mapping[str, str]) -> None:
         """Nobody knows how it ended."""
@@ -104,3 +143,21 @@ class Poll:
 
     def _age(self, fax: Fax) -> float:
         return (fax.now - fax.submitted_at).total_seconds() if fax.now and fax.submitted_at else 0.0
+
+
+def _outcome(fax: Fax, progress: Progress) -> Outcome:
+    """The last word: as much of it as the provider says."""
+    if progress.final is State.DELIVERED:
+        return Outcome(State.DELIVERED, "2.0.0", detail=_sum(fax, progress))
+    if progress.cause is Cause.CANCELLED and "stop" in fax.detail:
+        return Outcome(State.CANCELLED, "5.7.0", Reason.CANCELLED_BY_OPERATOR, _sum(fax, progress))
+    status = _STATUS.get(progress.cause, "5.0.0") if progress.cause else "5.0.0"
+    return Outcome(State.FAILED, status, Reason.PROVIDER_FAILED, _sum(fax, progress))
+
+
+def _sum(fax: Fax, progress: Progress) -> dict[str, Any]:
+    """What is known of the whole fax, with the calls that we had made before this one."""
+    facts = progress.facts
+    if redials := fax.detail.get("redials", 0):
+        facts["calls"] = facts.get("calls", 1) + redials
+    return facts

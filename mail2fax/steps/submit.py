@@ -16,7 +16,6 @@ from mail2fax.config import Settings
 from mail2fax.model import (
     Fax,
     LeaseLost,
-    Line,
     LineHeld,
     Outcome,
     Permanent,
@@ -26,10 +25,11 @@ from mail2fax.model import (
     Unclear,
     Verdict,
 )
-from mail2fax.providers import Provider
+from mail2fax.providers.routes import Route
 from mail2fax.rules.backoff import Backoff
 from mail2fax.spool import Spool, questions
 from mail2fax.steps.notices import alert
+from mail2fax.steps.recover import LOOKING
 
 
 class Submit:
@@ -39,16 +39,14 @@ class Submit:
         self,
         settings: Settings,
         spool: Spool,
-        provider: Provider,
-        lines: Mapping[str, Line],
+        routes: Mapping[str, Route],
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`chance`, in [0, 1), spreads the load of many that wait."""
         self._settings = settings
         self._chance = chance
         self._spool = spool
-        self._provider = provider
-        self._lines = lines
+        self._routes = routes
         self._backoff = Backoff(settings.retry.first, settings.retry.longest)
 
     async def __call__(self, fax: Fax) -> None:
@@ -67,11 +65,11 @@ class Submit:
 
     async def _offer(self, attempt: "_Attempt") -> str:
         fax = attempt.fax
-        line = self._lines.get(fax.line)
-        if line is None:
+        route = self._routes.get(fax.line)
+        if route is None:
             raise LineHeld(Reason.LINE_HELD, note=f'there is no [[line]] named "{fax.line}" any more')
         async with self._spool.document(fax.document_id) as path:
-            return await self._provider.submit(line, fax.number, path, f"{fax.id}.pdf", attempt.commit)
+            return await route.provider.submit(route.line, fax.number, path, f"{fax.id}.pdf", attempt.commit, fax.id)
 
     async def _taken(self, attempt: "_Attempt", ref: str) -> None:
         await attempt.commit()
@@ -91,13 +89,21 @@ class Submit:
             if await self._spool.calm(fax.line):
                 log.line_open(line=fax.line)
         elif isinstance(verdict, Unclear) and fax.state is State.SUBMITTING:
-            await self._end(fax, State.UNKNOWN, verdict)
+            await self._doubt(fax, verdict)
             await self._shut(fax, "unreachable", verdict)
         elif isinstance(verdict, LineHeld):
             await self._shut(fax, "held", verdict)
             await self._again(fax, 0.0, verdict)
         else:
             await self._postpone(fax, verdict)
+
+    async def _doubt(self, fax: Fax, verdict: Verdict) -> None:
+        """Nobody knows, unless the provider can be asked: then `recover` does that, at once."""
+        route = self._routes.get(fax.line)
+        if route and route.provider.capabilities.finds:
+            await self._spool.postpone(fax, 0.0, what=LOOKING, event={"note": verdict.note})
+        else:
+            await self._end(fax, State.UNKNOWN, verdict)
 
     async def _postpone(self, fax: Fax, verdict: Verdict) -> None:
         await self._shut(fax, "unreachable" if verdict.retry_after is None else "busy", verdict)
@@ -135,7 +141,7 @@ class Submit:
     async def _cut_short(self, attempt: "_Attempt") -> None:
         """We are stopped, or failed ourselves: after the commit the provider may have the fax."""
         if attempt.let_go:
-            await self._end(attempt.fax, State.UNKNOWN, Unclear(Reason.INTERRUPTED))
+            await self._doubt(attempt.fax, Unclear(Reason.INTERRUPTED))
         else:
             await attempt.take_back()
 
@@ -149,10 +155,12 @@ class _Attempt:
         self.fax = fax
         self.let_go = False
 
-    async def commit(self) -> None:
+    async def commit(self, ref: str = "") -> None:
         """Write `submitting`; only then may the end of the request leave. Raises LeaseLost."""
         if not self.let_go:
-            self._writing = asyncio.create_task(self._spool.advance(self.fax, State.SUBMITTING, keep=True))
+            # An older reference would be another submission's: it is written over, with nothing if need be.
+            moving = self._spool.advance(self.fax, State.SUBMITTING, keep=True, provider_ref=ref)
+            self._writing = asyncio.create_task(moving)
             self.fax = await asyncio.shield(self._writing)
             self.let_go = True
 
@@ -172,9 +180,3 @@ async def _to_its_end(writing: Coroutine[Any, Any, None]) -> None:
         await asyncio.shield(task)
     except asyncio.CancelledError:
         await task
-
-
-async def recover(spool: Spool, fax: Fax) -> None:
-    """A fax found in `submitting` whose lease is dead: nobody knows whether the provider has it."""
-    outcome = Outcome(State.UNKNOWN, Unclear.status, Reason.INTERRUPTED)
-    await spool.end(fax, outcome, {"note": "found submitting after its lease had ended"})

@@ -146,7 +146,7 @@ def test_the_documented_file(file, tmp_path):
         ),
         (
             '[provider]\nname = "x y"',
-            '[provider] name: write it as rinble, sandbox or "package.module:Class", not "x y"',
+            '[provider] name: write it as rinble, hylafax, sinch, telnyx, sandbox or "package.module:Class", not "x y"',
         ),
         ('[[line]]\nname = "a"', '[[line]] "a" senders: is missing'),
         ('[[line]]\nsenders = ["*"]', "[[line]] 1 name: is missing"),

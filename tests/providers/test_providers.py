@@ -5,6 +5,7 @@ Whoever writes another provider adds a `World` for it: the provider and a far si
 
 import asyncio
 import contextlib
+import itertools
 import sys
 import types
 from abc import ABC, abstractmethod
@@ -12,9 +13,9 @@ from abc import ABC, abstractmethod
 import pytest
 
 from mail2fax.config import Provider, Settings
-from mail2fax.model import Line, LineHeld, Permanent, State, Temporary, Unclear, Verdict
+from mail2fax.model import Capabilities, Line, LineHeld, Permanent, State, Temporary, Unclear, Verdict
 from mail2fax.providers import SANDBOX_LISTEN, UnusableProvider, open_provider
-from mail2fax.sandbox import server
+from mail2fax.sandbox import hylafax, server
 from tests.support.faxapi import LOST, FaxApi, Reply
 
 LINE = Line("accounting", "canary-9f2b71c4")
@@ -29,6 +30,7 @@ class World(ABC):
         self.provider = open_provider(Settings(provider=Provider(name=self.name, url=url, timeout=3.0)))
 
     name: str
+    tells_pauses = True  # when it asks for one
 
     @abstractmethod
     def number(self, what):
@@ -120,12 +122,32 @@ class SandboxWorld(World):
         await self._stack.aclose()
 
 
-@pytest.fixture(params=[FaxApiWorld, SandboxWorld], ids=lambda world: world.name)
+class HylaFaxWorld(SandboxWorld):
+    """HylaFAX, before the sandbox's hfaxd."""
+
+    name = "hylafax"
+    tells_pauses = False
+
+    def __init__(self, box, hfaxd, stack):
+        self._url = f"hylafax://fax@{hfaxd.address}"
+        World.__init__(self, self._url)
+        self._box, self._stack, self.hfaxd = box, stack, hfaxd
+
+    def number(self, what):
+        self.hfaxd.closed_to = "fax" if what == "held" else ""
+        self.hfaxd.broken = what == "bad poll"
+        return {**self.numbers, "busy": "4165550141", "odd word": "4165550103"}[what]
+
+
+@pytest.fixture(params=[FaxApiWorld, SandboxWorld, HylaFaxWorld], ids=lambda world: world.name)
 async def world(request):
     """Each provider there is, with its far side."""
     async with contextlib.AsyncExitStack() as stack:
         if request.param is FaxApiWorld:
             world = FaxApiWorld(await stack.enter_async_context(FaxApi()))
+        elif request.param is HylaFaxWorld:
+            box = await stack.enter_async_context(server.serve("127.0.0.1:0"))
+            world = HylaFaxWorld(box, await stack.enter_async_context(hylafax.serve(box, "127.0.0.1:0")), stack)
         else:
             world = SandboxWorld(await stack.enter_async_context(server.serve("127.0.0.1:0")), stack)
         yield world
@@ -140,20 +162,25 @@ def document(tmp_path):
     return path
 
 
+_NAMES = (f"2Q4X{n}-1" for n in itertools.count())
+
+
 class Commit:
     """Counts its calls, and may fail."""
 
     def __init__(self, error=None):
         self.calls, self.error = 0, error
 
-    async def __call__(self):
+    async def __call__(self, ref=""):
         self.calls += 1
         if self.error:
             raise self.error
 
 
 async def submit(world, what, document, commit):
-    return await world.provider.submit(LINE, world.number(what), document, "2Q4X-1.pdf", commit)
+    number = world.number(what)
+    name = next(_NAMES)
+    return await world.provider.submit(LINE, number, document, f"{name}.pdf", commit, name)
 
 
 async def test_a_fax_is_taken_after_one_commit(world, document):
@@ -199,7 +226,7 @@ async def test_verdicts_say_whether_it_may_be_sent_again(world, document, what, 
     with pytest.raises(Verdict) as raised:
         await submit(world, what, document, Commit())
     assert type(raised.value) is kind
-    assert raised.value.retry_after == (5.0 if what == "busy" else None)
+    assert raised.value.retry_after == (5.0 if what == "busy" and world.tells_pauses else None)
     assert LINE.token not in f"{raised.value} {raised.value.note} {raised.value.detail}"
 
 
@@ -255,12 +282,20 @@ async def test_the_sandbox_never_reaches_the_real_provider():
 class Own:
     """A provider of somebody's own."""
 
+    capabilities = Capabilities()
+
     def __init__(self, settings):
         self.settings = settings
 
-    async def submit(self, line, number, document, name, commit): ...
+    async def submit(self, line, number, document, name, commit, reference): ...
 
     async def status(self, line, ref): ...
+
+    async def find(self, line, reference, number, since, ref): ...
+
+    async def cancel(self, line, ref): ...
+
+    async def forget(self, line, ref): ...
 
     async def check(self, line): ...
 
@@ -281,7 +316,7 @@ def test_a_class_of_ones_own_is_found_by_its_name(monkeypatch):
         ("no_such_package.module:Class", 'no module named "no_such_package" is installed here'),
         ("mail2fax.providers:NoSuch", '"mail2fax.providers" has no class "NoSuch"'),
         ("mail2fax.providers:SANDBOX_LISTEN", '"mail2fax.providers" has no class "SANDBOX_LISTEN"'),
-        ("mail2fax.model:Progress", "the class lacks submit, status, check, close"),
+        ("mail2fax.model:Progress", "the class lacks submit, status, find, cancel, forget, check, close, capabilities"),
     ],
 )
 def test_a_class_that_cannot_be_used_is_an_answer_to_the_operator(name, text):

@@ -17,7 +17,7 @@ from babel.messages.pofile import read_po
 
 from mail2fax import log, resources
 from mail2fax.config import Reply, Settings
-from mail2fax.model import Reason
+from mail2fax.model import Cause, Reason
 from mail2fax.replies import samples
 from mail2fax.replies.facts import Draft
 from mail2fax.replies.filters import Wording, wrapped
@@ -355,3 +355,23 @@ def test_times_are_written_as_babel_writes_them(locale):
         assert time in long
         expected = long.replace(time, f"{short} UTC{there:%z}"[:-2] + ":00")
         assert wording.when(moment) == expected.replace("\u202f", " ")
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_every_cause_has_a_sentence_of_its_own(language):
+    """What the provider says of a failure is told in words; only an unspoken cause is told as that."""
+    letters = Letters(Settings(reply=Reply(language=language)), goldens.SECRET)
+    said = {cause: _text(letters, {"cause": cause}) for cause in Cause}
+    silent = _text(letters, {})
+    assert len(set(said.values())) == len(Cause)
+    assert [cause for cause, text in said.items() if text == silent] == [Cause.UNSPOKEN]
+
+
+def test_a_fax_that_was_cut_says_how_many_pages_went_and_how_often_it_was_called():
+    """Only where the provider tells it."""
+    said = " ".join(_text(Letters(Settings(), goldens.SECRET), samples.PARTLY).split())
+    assert "cut in the middle. It was called 3 times. 2 of 5 pages went; the others did not." in said
+
+
+def _text(letters, detail):
+    return text(letters, fax=replace(samples.FAILED, detail=detail))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mail2fax.config import Cover, FaxLine, Limits, Numbers, Reply, Settings, Smtp
+from mail2fax.config import Cover, FaxLine, Limits, Numbers, Provider, Reply, Settings, Smtp
 from mail2fax.model import Recipient, Usage
 from mail2fax.rules import area_codes, numbers
 from mail2fax.rules.patterns import Patterns
@@ -158,10 +158,24 @@ def test_lines():
         ]
     )
     found = [
-        lines.line(sender)
+        lines.line(sender, "6475550100")
         for sender in ("A@Accounting.office.example", "boss@office.example", "bob@office.example", "x@y.example")
     ]
     assert found == ["accounting", "accounting", "office", ""]
+
+
+def test_a_line_for_some_numbers_only():
+    """Both its patterns must fit; one that is only a fallback is nobody's choice."""
+    lines = policy(
+        provider=Provider(fallback="spare"),
+        line=[
+            FaxLine(name="toronto", senders=["*"], numbers=["+1 416*", "+1 (647) 555-0100"]),
+            FaxLine(name="spare", senders=[]),
+        ],
+    )
+    assert [lines.line("a@b.example", number) for number in ("4165550100", "6475550100", "6475550101")] == [
+        "toronto", "toronto", "",
+    ]  # fmt: skip
 
 
 # -- recipients

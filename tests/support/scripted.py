@@ -6,7 +6,8 @@ import contextlib
 from sqlalchemy.exc import OperationalError
 
 from mail2fax.config import Settings
-from mail2fax.model import Line
+from mail2fax.model import Capabilities, Line
+from mail2fax.providers.routes import Route
 from mail2fax.spool import questions
 from mail2fax.spool.contents.incoming import INLINE
 from mail2fax.steps.submit import Submit
@@ -20,11 +21,13 @@ LARGE = b"0123456789abcdef" * (INLINE // 8)
 class Scripted:
     """A provider that does as it is told around the commit."""
 
+    capabilities = Capabilities()
+
     def __init__(self, *, before=None, after=None, ref="ref-1"):
         self.before, self.after, self.ref = before, after, ref
         self.ended = 0  # how often the end left
 
-    async def submit(self, line, number, document, name, commit):
+    async def submit(self, line, number, document, name, commit, reference):
         if self.before:
             await self.before()
         await commit()
@@ -35,7 +38,11 @@ class Scripted:
 
 
 def step(spool, provider):
-    return Submit(SETTINGS, spool, provider, {"": Line("", "canary-token-7391")})
+    return Submit(SETTINGS, spool, routes(provider))
+
+
+def routes(provider):
+    return {"": Route(Line("", "canary-token-7391"), provider)}
 
 
 def away(spool, monkeypatch, times, *, carried_out=False):

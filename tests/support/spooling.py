@@ -10,8 +10,8 @@ SENDER = "Anna@office.example"
 
 
 def envelope(*numbers: str, sender: str = SENDER, line: str = "") -> Envelope:
-    recipients = tuple(Recipient(f"{number}@fax.local", number) for number in numbers or ("6474959659",))
-    return Envelope(sender, recipients, "127.0.0.1", helo="client.example", line=line)
+    recipients = tuple(Recipient(f"{number}@fax.local", number, line=line) for number in numbers or ("6474959659",))
+    return Envelope(sender, recipients, "127.0.0.1", helo="client.example")
 
 
 async def put(spool: Spool, *numbers: str, content: bytes = b"mail", sender: str = SENDER, line: str = "") -> Receipt:

@@ -42,7 +42,7 @@ class Commit:
         self.calls = 0
         self.then = then
 
-    async def __call__(self):
+    async def __call__(self, ref=""):
         self.calls += 1
         if self.then:
             await self.then()

@@ -395,7 +395,7 @@ async def test_a_hostile_sender_is_only_text(site, spool):
     for sender in HOSTILE:
         incoming = spool.incoming()
         incoming.write(b"mail")
-        envelope = Envelope(sender, (Recipient(sender, "6474959659"),), sender, helo=sender, line=sender)
+        envelope = Envelope(sender, (Recipient(sender, "6474959659", line=sender),), sender, helo=sender)
         receipt = await spool.put(envelope, incoming)
         fax = await spooling.claim(spool, "prepare")
         await spool.postpone(fax, 60.0, event={"note": sender, sender: sender})
