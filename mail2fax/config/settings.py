@@ -131,7 +131,7 @@ class Numbers(Section):
 
 
 class Limits(Section):
-    """Budgets. 0 sets no limit. An hourly limit defers (452), a daily one refuses (550)."""
+    """Budgets. 0 sets no limit. Above one, mail is deferred (452): the mail server keeps it and tries again."""
 
     sender_faxes_per_hour: Limit = 0
     """Faxes an hour for one reverse-path."""

@@ -53,6 +53,7 @@ UNKNOWN_PARAMETER = "555 5.5.4 parameter not supported"
 
 # -- who, and how much
 NO_POSTMASTER = "550 5.1.1 nobody reads postmaster here: ask whoever runs this fax gateway"
+NO_MAILBOX = "550 5.1.1 nobody reads this address: answer the reply itself, or write to <number>@ to send a fax"
 POSTMASTER_ALONE = "452 4.5.3 postmaster's mail goes without other recipients"
 ANSWER_ALONE = "452 4.5.3 an answer to a reply goes without other recipients"
 NOT_OUR_ADDRESS = "550 5.1.1 unknown or altered reply address: mail the document to <number>@ again"

@@ -172,6 +172,13 @@ async def over_budget(policy: Policy, spool: Spool, sender: str, number: str, ta
     return policy.budget(_plus(mine, len(taken)), _plus(everyone, len(taken)), today).refusal
 
 
+async def over_budget_of_number(policy: Policy, spool: Spool, number: str) -> str | None:
+    """Why no fax more may go to this number today, whoever sends it; None if one may."""
+    if not policy.has_budgets:
+        return None
+    return policy.budget(Usage(), Usage(), await spool.number_today(number)).refusal
+
+
 def _plus(usage: Usage, faxes: int) -> Usage:
     """As if so many faxes more had been sent."""
     return replace(usage, faxes_hour=usage.faxes_hour + faxes, faxes_day=usage.faxes_day + faxes)

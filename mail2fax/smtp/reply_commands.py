@@ -45,6 +45,10 @@ class ReplyCommands:
         local_part, _, domain = path.rpartition("@")
         return self._settings.reply.resend and signed_address.claimed(local_part) and domain.lower() in self._domains
 
+    def known(self, path: str) -> bool:
+        """Whether one of our replies gave this address, whoever may use it."""
+        return signed_address.read(path.rpartition("@")[0], self._key) is not None
+
     @property
     def _domains(self) -> list[str]:
         return self._settings.smtp.domains

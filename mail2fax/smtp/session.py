@@ -1,36 +1,26 @@
 """Step 1 of 5: the commands of SMTP. What can be refused cheaply is refused here; 250 after DATA means on disk.
 
-`connection` carries the lines, `policy` decides who and which number, `limits` how much, `answers` has the words.
+`connection` carries the lines, `transaction` and `policy` decide who and which number, `answers` has the words.
 """
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from mail2fax import log
-from mail2fax.model import Envelope, Recipient
-from mail2fax.smtp import answers, limits, parameters, paths
+from mail2fax.model import Envelope
+from mail2fax.smtp import answers, parameters, paths, transaction
 from mail2fax.smtp.accept import accept
 from mail2fax.smtp.auth import Login
 from mail2fax.smtp.connection import GONE, Connection
 from mail2fax.smtp.data import Reception
-from mail2fax.smtp.parameters import OfMail
 from mail2fax.smtp.paths import Malformed
+from mail2fax.smtp.transaction import Transaction
 from mail2fax.spool import Incoming
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _HTTP = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH"})
-
-
-@dataclass(slots=True)
-class Transaction:
-    """What MAIL and RCPT have said so far."""
-
-    reverse_path: str | None = None  # None before MAIL
-    of_mail: OfMail = field(default_factory=OfMail)
-    recipients: list[Recipient] = field(default_factory=list)
-    special: str = ""  # the one recipient of a mail that is no fax: postmaster, or an answer to a reply
 
 
 async def converse(connection: Connection) -> None:
@@ -181,7 +171,7 @@ class Session:
             raise Malformed(answers.RCPT_SYNTAX)
         forward_path, rest = paths.forward(argument[3:].lstrip(" "))
         of_rcpt = parameters.of_rcpt(rest)
-        found = await self._recipient(forward_path, mail.reverse_path)
+        found = await transaction.recipient(self._context, mail, forward_path)
         if isinstance(found, str):
             self._refuse(found, forward_path)
             return
@@ -191,48 +181,6 @@ class Session:
             mail.recipients.append(replace(found, notify=of_rcpt.notify, orcpt=of_rcpt.orcpt) if rest else found)
         self._say(answers.RECIPIENT_OK)
 
-    async def _recipient(self, forward_path: str, reverse_path: str) -> Recipient | str | None:
-        """The fax that is asked for, the refusal, or None for postmaster and for addresses that ask to send again."""
-        recipients, special = self._transaction.recipients, self._transaction.special
-        if self._is_postmaster(forward_path) or self._is_answer(forward_path):
-            return await self._no_fax(forward_path, reverse_path)
-        if special:
-            return answers.ANSWER_ALONE if self._is_answer(special) else answers.POSTMASTER_ALONE
-        if len(recipients) >= self._context.settings.smtp.max_recipients:
-            return answers.TOO_MANY_RECIPIENTS
-        policy = self._context.policy
-        if refusal := policy.sender(reverse_path, self._login.user).refusal:
-            return refusal
-        ruling = policy.recipient(forward_path)
-        if ruling.recipient is None:
-            return ruling.refusal
-        number, taken = ruling.recipient.number, [one.number for one in recipients]
-        return await limits.over_budget(policy, self._context.spool, reverse_path, number, taken) or ruling.recipient
-
-    def _is_answer(self, forward_path: str) -> bool:
-        return self._context.answering is not None and self._context.answering.meant(forward_path)
-
-    async def _no_fax(self, forward_path: str, reverse_path: str) -> str | None:
-        is_answer = self._is_answer(forward_path)
-        if self._transaction.recipients or self._transaction.special not in {"", forward_path}:
-            return answers.ANSWER_ALONE if is_answer else answers.POSTMASTER_ALONE
-        if is_answer:
-            return await self._answer_refusal(forward_path, reverse_path)
-        return None if self._context.settings.smtp.postmaster else answers.NO_POSTMASTER
-
-    async def _answer_refusal(self, forward_path: str, reverse_path: str) -> str | None:
-        refusal = self._context.policy.sender(reverse_path, self._login.user).refusal
-        if refusal or self._context.answering is None:
-            return refusal
-        return await self._context.answering.refusal(forward_path, reverse_path)
-
-    def _is_postmaster(self, forward_path: str) -> bool:
-        """RFC 5321 section 4.5.1: in any case of letters, with one of our domains or with none."""
-        local_part, at, domain = forward_path.rpartition("@")
-        if not at:
-            return True
-        return local_part.lower() == paths.POSTMASTER and domain.lower() in self._context.settings.smtp.domains
-
     async def _data(self, argument: str) -> None:
         mail = self._transaction
         if argument:
@@ -241,6 +189,9 @@ class Session:
             self._refuse(answers.NEED_MAIL)
         elif not mail.recipients and not mail.special:
             self._refuse(answers.NEED_RCPT)
+        elif refusal := await transaction.refusal(self._context, mail, self._login.user):
+            self._refuse(refusal)
+            self._transaction = Transaction()
         else:
             await self._receive_mail(mail, mail.reverse_path)
 

@@ -241,3 +241,38 @@ def test_a_window_forgets(monkeypatch):
         window.add(f"key {n}")
     assert len(window._times) <= 10_000
     assert window.count("key 19999") == 1
+
+
+# -- budgets, and what a verification hears of them
+
+
+async def test_a_used_up_budget_says_nothing_of_a_number(tmp_path, spool):
+    """Postfix keeps what it heard at RCPT for hours, and for everybody: a budget is said at DATA, as 452."""
+    async with opened(tmp_path, spool=spool, limits={"total_faxes_per_day": 1}) as door:
+        client = await door.client()
+        assert (await client.mail()).startswith("250 2.0.0")
+        await client.ask("MAIL FROM:<double-bounce@office.example>")
+        assert await client.ask("RCPT TO:<6135550123@fax.local>") == answers.RECIPIENT_OK
+        assert (await client.ask("DATA")).startswith("452 4.7.1 Budget of 24 hours used up: 1 faxes in all")
+
+
+async def test_what_a_budget_leaves_of_one_mail_is_faxed(tmp_path, spool):
+    """Of three numbers the first two fit: the third is deferred alone, and the relay brings it later."""
+    async with opened(tmp_path, spool=spool, limits={"sender_faxes_per_hour": 2}) as door:
+        client = await door.client()
+        await client.ask(f"MAIL FROM:<{SENDER}>")
+        said = [(await client.ask(f"RCPT TO:<613555012{last}@fax.local>"))[:9] for last in "123"]
+        assert said == ["250 2.1.5", "250 2.1.5", "452 4.7.1"]
+        assert await client.ask("DATA") == answers.GO_AHEAD
+        client.send(b"x\r\n.\r\n")
+        assert (await client.answer()).startswith("250 2.0.0")
+
+
+async def test_a_number_that_was_faxed_enough_is_said_at_rcpt(tmp_path, spool):
+    """It is about the number, so that the others of the same mail go."""
+    async with opened(tmp_path, spool=spool, limits={"number_faxes_per_day": 1}) as door:
+        client = await door.client()
+        assert (await client.mail()).startswith("250 2.0.0")
+        await client.ask("MAIL FROM:<bob@office.example>")
+        assert (await client.ask(f"RCPT TO:<{NUMBER}>")).startswith("452 4.7.1 Budget of 24 hours used up: 1 faxes to")
+        assert await client.ask("RCPT TO:<6135550177@fax.local>") == answers.RECIPIENT_OK
