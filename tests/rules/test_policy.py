@@ -94,7 +94,7 @@ def test_allowed_senders():
 def test_a_login_is_bound_to_its_senders():
     """Whoever logs in uses the reverse-paths of that login only, and those the settings allow."""
     office = policy(smtp=Smtp(allowed_senders=["*@office.example"]))
-    bob = User("bob", "", ("bob@*", "sales@office.example"))
+    bob = User("bob", "", patterns=("bob@*", "sales@office.example"))
     assert office.sender("bob@office.example", bob).refusal is None
     assert office.sender("eve@office.example", User("eve", "")).refusal is None
     assert office.sender("eve@office.example", bob).refusal.startswith(
