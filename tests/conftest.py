@@ -22,6 +22,7 @@ pytest_plugins = [
     "tests.support.outbox",
     "tests.support.postfix",
     "tests.support.postgres",
+    "tests.support.stranger",
     "tests.support.workers",
 ]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mail2fax import __version__, log, spool
-from mail2fax.cli import faxes, sending
+from mail2fax.cli import faxes, owner, sending
 from mail2fax.cli.console import ConfigFile, Json, err, load, out, tell
 from mail2fax.config import loader
 from mail2fax.model import Refused
@@ -133,7 +133,9 @@ def check(config_file: ConfigFile = None, as_json: Json = False) -> None:
     from mail2fax.cli import check as checks  # noqa: PLC0415
 
     settings = load(config_file)
-    findings = asyncio.run(checks.run(settings))
+    if user := owner.become(settings):
+        settings = load(config_file)  # once more: what root may read, the service may not
+    findings = asyncio.run(checks.run(settings, user))
     checks.tell(settings, findings, as_json=as_json)
     if any(not finding.good for finding in findings):
         sys.exit(_FAILED)

@@ -140,13 +140,21 @@ class _Draft:
                 if table.get(name):
                     self.problems.append(f"{place}: {name} is given too; keep one of them")
                     continue
-                try:
-                    table[name] = self._absolute(file).read_text("utf-8").strip()
-                except (OSError, UnicodeDecodeError, ValueError) as error:
-                    self.problems.append(f"{place}: cannot read {file}: {_cause(error)}")
-                    continue
-                if not table[name]:
-                    self.problems.append(f"{place}: {file} is empty")
+                table[name] = self._secret(place, file)
+
+    def _secret(self, place: str, file: str) -> str:
+        """What the file holds, without blanks and line ends around it, or "" and a problem."""
+        path = self._absolute(file).absolute()
+        try:
+            secret = path.read_text("utf-8-sig").strip()  # Windows puts a byte order mark in front
+        except (OSError, UnicodeDecodeError, ValueError) as error:
+            self.problems.append(f"{place}: cannot read {path}: {_cause(error)}")
+            return ""
+        if not secret:
+            self.problems.append(f"{place}: {path} is empty")
+        elif not secret.isprintable():
+            self.problems.append(f"{place}: {path} holds more than one line, or characters that no secret has")
+        return secret
 
     def resolve_files(self) -> None:
         """Make file names count from the configuration file's folder."""
@@ -179,7 +187,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _cause(error: Exception) -> str:
     if isinstance(error, OSError):
-        return error.strerror or type(error).__name__
+        advice = "; chgrp to the group of the service, then chmod 640" if isinstance(error, PermissionError) else ""
+        return (error.strerror or type(error).__name__) + advice
     return "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else "no such name is possible"
 
 

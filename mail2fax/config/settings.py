@@ -389,6 +389,13 @@ class Settings(Section):
         return {name: "" if to == "default" else to for name, to in wanted.items() if to}
 
     @model_validator(mode="after")
+    def _answers_reach_people(self) -> "Settings":
+        local_part, _, domain = self.reply.sender.rpartition("<")[2].rstrip("> ").rpartition("@")
+        if domain.lower() in self.smtp.domains and sum(letter.isdecimal() for letter in local_part) >= 10:
+            raise ValueError("[reply] sender is the address of a fax number: people's answers would be faxed")
+        return self
+
+    @model_validator(mode="after")
     def _lines(self) -> "Settings":
         names = [line.name for line in self.line]
         if twice := {name for name in names if names.count(name) > 1}:

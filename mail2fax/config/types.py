@@ -18,6 +18,9 @@ from mail2fax import timezones
 HOST = r"([^\s:@/\[\]]+|\[[0-9A-Fa-f:.]+\])"
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 SQLITE = "sqlite:///"
+# What no mail address holds, and many a regular expression; an address may end in [192.0.2.1].
+_REGEX = re.compile(r"[\\^$|\[\]()]|\A\.\*")
+_LITERAL = re.compile(r"@\[[0-9A-Fa-f:.*?]+\]\Z|@\[IPv6:[0-9A-Fa-f:.*?]+\]\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ def pattern(text: str) -> str:
     # "office.example" fits no reverse-path at all: a rule that never fires is an error, not a silent refusal.
     if "@" not in text and "*" not in text:
         raise ValueError("write it as *, bob@office.example or *@office.example: it must fit the whole address")
+    if _REGEX.search(_LITERAL.sub("", text)):
+        raise ValueError("is no regular expression: * stands for anything, as in *@office.example")
     return text
 
 

@@ -192,7 +192,9 @@ def worker_ended(*, folder: str, how: str, trace: str, again: bool) -> None:
 
 def users_file_readable(*, file: str) -> None:
     """Password hashes are open to everyone on this machine."""
-    setup.event.warning("users file is readable by everyone: chmod 600", file=file)
+    setup.event.warning(
+        "users file is readable by everyone: chgrp to the group of the service, then chmod 640", file=file
+    )
 
 
 # -- the front door

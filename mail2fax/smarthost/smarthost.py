@@ -50,11 +50,15 @@ class Smarthost:
             async with self._places, asyncio.timeout(self._timeout):
                 await self._send(message, recipient, utf8=utf8)
 
-    async def check(self) -> None:
-        """Connect, with TLS where it is asked for, and say EHLO; no login, no mail. Raises Temporary."""
+    async def check(self, recipient: str) -> None:
+        """All of a reply but the mail: connect, log in, MAIL and RCPT, then RSET. Raises Temporary or Permanent."""
         with self._mapped():
             async with asyncio.timeout(self._timeout):
-                await _leave(await self._connected(login=False))
+                client = await self._begun(b"", utf8=not (recipient + self._sender).isascii())
+                async with _cleared(client):
+                    await client.rcpt(recipient)
+                    await client.rset()
+                await _leave(client)
 
     async def close(self) -> None:
         """Say goodbye on the connections that wait."""

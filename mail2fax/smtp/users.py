@@ -96,7 +96,7 @@ def _nobody(users: dict[str, User]) -> str:
 
 def _read(file: Path) -> dict[str, User]:
     try:
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8-sig")  # Windows puts a byte order mark in front
         if file.stat().st_mode & WORLD_READABLE:
             log.users_file_readable(file=str(file))
     except OSError as error:

@@ -332,7 +332,7 @@ async def test_tls_from_the_start_or_by_starttls(server_tls, ca_file, implicit):
     """smtps and smtp+starttls encrypt, and check the certificate against the given authority."""
     async with serving(tls=server_tls, implicit=implicit) as outbox:
         async with host(outbox, relay=secure(outbox), relay_ca_file=ca_file) as opened:
-            await opened.check()
+            await opened.check("fax@office.example")
             await opened.hand_over(LETTER, ANNA)
         assert (await outbox.next()).tls
 
@@ -395,12 +395,23 @@ async def test_a_refused_login_waits_and_says_no_password(outbox, capsys):
 # -- check
 
 
-async def test_check_says_ehlo_and_no_more(outbox):
-    """`mail2fax check` sends no mail and logs in nowhere."""
+async def test_check_goes_as_far_as_the_recipient_and_sends_nothing(outbox):
+    """`mail2fax check` does all that a reply needs, and takes it back before there is a mail."""
     outbox.users = {"fax": "pw"}
     async with host(outbox, relay=f"smtp://fax:pw@{outbox.host}:{outbox.port}") as opened:
-        await opened.check()
-    assert outbox.commands == ["EHLO fax.local", "QUIT"]
+        await opened.check("fax@office.example")
+    verbs = [command.split()[0] for command in outbox.commands]
+    assert verbs == ["EHLO", "AUTH", "MAIL", "RCPT", "RSET", "QUIT"]
+    assert outbox.mails == []
+
+
+@pytest.mark.parametrize(("stage", "answer"), [("mail", "550 5.7.1 relay access denied"), ("rcpt", "550 5.1.1 who?")])
+async def test_check_tells_of_a_server_that_takes_no_replies(outbox, stage, answer):
+    """A server that greets nicely and relays nothing is found before the first reply is lost."""
+    outbox.fault(stage, answer)
+    async with host(outbox) as opened:
+        with pytest.raises(Verdict, match=answer[:9]):
+            await opened.check("fax@office.example")
 
 
 async def test_check_tells_what_is_wrong(outbox):
@@ -408,7 +419,7 @@ async def test_check_tells_what_is_wrong(outbox):
     await outbox.down()
     async with host(outbox) as opened:
         with pytest.raises(Temporary, match=r"127\.0\.0\.1:\d+"):
-            await opened.check()
+            await opened.check("fax@office.example")
     await outbox.up()
 
 

@@ -45,13 +45,13 @@ def environment(**more: str) -> dict[str, str]:
     return ours | more
 
 
-async def command(file: Path, *words: str) -> tuple[int, Any, str]:
+async def command(file: Path, *words: str, program: Sequence[str] = PROGRAM, **env: str) -> tuple[int, Any, str]:
     """Run one command of the program. Its exit status, what it printed (as data with --json), its errors."""
     process = await asyncio.create_subprocess_exec(
-        *(*PROGRAM, *words, "--config", str(file)),
+        *(*program, *words, "--config", str(file)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=environment(),
+        env=environment(**env),
     )
     out, err = await process.communicate()
     printed = json.loads(out) if "--json" in words and out else out.decode()

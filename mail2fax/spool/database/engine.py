@@ -7,6 +7,8 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import QueuePool
 
+from mail2fax.config import ConfigError
+
 LONGEST_WAL = 32_000  # pages of SQLite's WAL after which whoever commits copies it, should `checkpoint` not keep up
 BUSY_SECONDS = 10  # how long SQLite waits for a command line tool that is writing
 
@@ -19,6 +21,15 @@ def open_engine(url: str, password: str = "") -> Engine:
     if password:
         target = target.set(password=password)
     target = target.set(drivername="postgresql+psycopg")
+    try:
+        return _postgresql(target)
+    except ModuleNotFoundError:
+        raise ConfigError(
+            ["[spool] url: PostgreSQL needs its driver, install it beside mail2fax: pip install 'psycopg[binary]'"]
+        ) from None
+
+
+def _postgresql(target: URL) -> Engine:
     return create_engine(
         target,
         pool_size=8,

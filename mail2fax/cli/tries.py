@@ -1,0 +1,280 @@
+"""What `mail2fax check` tries: everything the settings name, as `serve` would, without faxing or mailing anything."""
+
+import asyncio
+import errno
+import ipaddress
+import os
+import socket
+import ssl
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Any
+
+from mail2fax import timezones
+from mail2fax.cli import certificate
+from mail2fax.config import ConfigError, Provider, Settings, loader
+from mail2fax.documents.pool import Pool
+from mail2fax.model import Verdict
+from mail2fax.providers.routes import DEFAULT, Route, close, open_routes, sections
+from mail2fax.replies.letters import Letters
+from mail2fax.smarthost.smarthost import Smarthost
+from mail2fax.smtp.tls import open_context
+from mail2fax.smtp.users import Users
+from mail2fax.spool import SpoolUnavailable, database_file, is_served, revision
+
+_EMPTY = "empty: `mail2fax serve` or `mail2fax migrate` makes the tables"
+_NEED_TOKEN = frozenset({"rinble", "sinch", "telnyx"})
+_SOON = timedelta(days=14)
+
+Said = tuple[str, str]  # how it is; and what to do about it before it goes wrong, "" for nothing
+Try = Callable[[Settings], Coroutine[Any, Any, Said]]
+
+
+class Wrong(Exception):  # noqa: N818 -- a finding
+    """What was tried does not work. `advice` is the next step."""
+
+    def __init__(self, said: str, advice: str) -> None:
+        super().__init__(said)
+        self.advice = advice
+
+
+async def _spool(settings: Settings) -> Said:
+    path = database_file(settings)
+    if path:
+        _writable(path)
+    try:
+        found = await asyncio.to_thread(revision, settings)  # a check makes nothing
+    except SpoolUnavailable as error:
+        raise Wrong(str(error), "See [spool] url: the server, the database and the user must exist.") from None
+    except OSError as error:
+        raise Wrong(str(error), "See [spool] url: the folder must exist and be writable.") from None
+    return f"schema {found}" if found else _EMPTY, ""
+
+
+def _writable(path: Path) -> None:
+    """Raise Wrong unless this user can write the spool's file, its contents, and beside them."""
+    folder = path.absolute().parent
+    while not folder.exists():  # `serve` makes what is missing
+        folder = folder.parent
+    advice = f"Let {folder} belong to the user who serves, or name another place in [spool] url."
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Wrong(f"{path.absolute()}: cannot write in {folder}: {error.strerror}", advice) from None
+    for place in (path, path.with_name(path.name + ".contents")):
+        if place.exists() and not os.access(place, os.R_OK | os.W_OK):
+            raise Wrong(f"{place.absolute()} is not writable for this user", advice)
+
+
+async def _ports(settings: Settings) -> Said:
+    served = is_served(settings)
+    wanted = {
+        "[smtp] listen": settings.smtp.listen,
+        "[smtp] listen_tls": settings.smtp.listen_tls,
+        "[web] listen": [settings.web.listen] if settings.web.listen else [],
+        "[web] operate": [settings.web.operate] if settings.web.operate else [],
+    }
+    said = []
+    for key, addresses in wanted.items():
+        for address in addresses:
+            problem = await asyncio.to_thread(_bound, address)
+            if problem and not (served and problem.errno == errno.EADDRINUSE):
+                raise Wrong(f"{key} {address}: {problem.strerror}", _advice_on(problem, address))
+            said.append(f"{address} {'in use: a node runs' if problem else 'free'}")
+    return ", ".join(said), _public(settings.web.listen)
+
+
+def _bound(address: str) -> OSError | None:
+    host, _, port = address.rpartition(":")
+    try:
+        for family, *_, place in socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM):
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place)
+    except OSError as error:
+        return error
+    return None
+
+
+def _advice_on(problem: OSError, address: str) -> str:
+    port = address.rpartition(":")[2]
+    return {
+        errno.EADDRINUSE: f"Another program has port {port}: `ss -ltnp sport = :{port}` says which.",
+        errno.EADDRNOTAVAIL: "This machine has no such address: `ip address` lists those it has.",
+        errno.EACCES: "A port below 1024 needs a right: see the last lines of contrib/mail2fax.service.",
+    }.get(problem.errno or 0, "Write an address of this machine, such as 127.0.0.1:2525.")
+
+
+def _public(listen: str) -> str:
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        inside = not host or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        inside = host == "localhost"
+    return "" if inside else f"[web] listen {listen} shows a page without a login to whoever reaches that address."
+
+
+async def _templates(settings: Settings) -> Said:
+    problems = Letters(settings, b"check").problems()
+    if problems:
+        raise Wrong("; ".join(problems), "Mend the template; until then the shipped one is used.")
+    return settings.reply.templates or "the shipped ones", ""
+
+
+async def _relay(settings: Settings) -> Said:
+    """Everything a reply needs, up to the recipient: to the one who reads answers. Then it is taken back."""
+    smarthost = Smarthost(settings.reply, settings.smtp.hostname)
+    recipient = parseaddr(settings.reply.admin or settings.reply.sender)[1]
+    try:
+        await smarthost.check(recipient)
+    except Verdict as verdict:
+        raise Wrong(
+            verdict.note, "See [reply] relay: is the mail server there, and does it relay for this host?"
+        ) from None
+    finally:
+        await smarthost.close()
+    relay = loader.effective(settings)["reply"]["relay"]
+    return f"{relay} would take a reply to {recipient}", ""
+
+
+async def _provider(settings: Settings) -> Said:
+    routes = open_routes(settings)
+    try:
+        for name, wanted in sections(settings).items():
+            await _reach(name, wanted, routes[name])
+    finally:
+        await close(routes)
+    return "; ".join(_told(name, wanted, routes[name]) for name, wanted in sections(settings).items()), ""
+
+
+async def _reach(name: str, wanted: Provider, route: Route) -> None:
+    try:
+        await route.provider.check(route.line)
+    except Verdict as verdict:
+        place = f'[[line]] "{name}"' if name else "[provider]"
+        advice = f"See {place} url and ca_file: can this host reach that address?"
+        raise Wrong(verdict.note, "Start it: mail2fax sandbox" if wanted.name == "sandbox" else advice) from None
+
+
+def _told(name: str, wanted: Provider, route: Route) -> str:
+    """A line, and what its provider tells and can do."""
+    can = route.provider.capabilities
+    yes = {
+        "settles a lost answer": can.finds,
+        "can stop a fax": can.cancels,
+        "deletes its copy when told": can.forgets,
+        "tells pages": can.tells_pages,
+        "tells the reason of a failure": can.tells_cause,
+        "tells the cost": can.tells_cost,
+        "dials again by itself": can.dials_again,
+    }
+    does = [what for what, so in yes.items() if so]
+    doesnt = [what for what, so in yes.items() if not so]
+    said = f"{', '.join(does) or 'none'}; not: {', '.join(doesnt) or 'none'}"
+    line = "" if name == DEFAULT else f'line "{name}": '
+    where = "nothing is faxed" if wanted.name == "sandbox" else f"at {wanted.url}"
+    return f"{line}{wanted.name}, {where} ({said})"
+
+
+async def _tokens(settings: Settings) -> Said:
+    lines = sections(settings)
+    without = [
+        name or "[provider]"
+        for name, wanted in lines.items()
+        if wanted.name in _NEED_TOKEN and not wanted.token.get_secret_value()
+    ]
+    if without:
+        raise Wrong(f"no token for {', '.join(without)}", "Set token_file (better than token) to the fax line's token.")
+    return _count(len(lines), "fax line"), ""
+
+
+async def _certificate(settings: Settings) -> Said:
+    smtp = settings.smtp
+    if not smtp.tls_certificate:
+        return ("no certificate, so nobody can log in" if smtp.users_file else "no TLS: AUTH is not offered"), ""
+    for file in filter(None, (smtp.tls_certificate, smtp.tls_key)):
+        _readable(file)
+    try:
+        context = open_context(smtp)
+        assert context is not None
+        found = certificate.described(context, smtp.tls_certificate)
+    except ssl.SSLCertVerificationError as error:
+        raise Wrong(f"{smtp.tls_certificate}: {error.verify_message}", "Renew it, then reload the service.") from None
+    except (OSError, ValueError) as error:
+        raise Wrong(_why_no_tls(error, smtp.tls_certificate), "See [smtp] tls_certificate and tls_key.") from None
+    said = f"{smtp.tls_certificate} for {', '.join(found.names) or 'no name'}, until {found.until:%Y-%m-%d}"
+    return said, _soon_wrong(found, smtp.hostname)
+
+
+def _why_no_tls(error: Exception, file: str) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return f"{file}: the key belongs to another certificate"
+    return f"{file}: {error}"
+
+
+def _soon_wrong(found: certificate.Certificate, hostname: str) -> str:
+    left = found.until - datetime.now(UTC)
+    if left < _SOON:
+        return f"It ends in {_count(left.days, 'day')}: renew it, then reload the service."
+    if not found.holds_for(hostname):
+        return f"It does not hold for [smtp] hostname {hostname}: clients that check the name refuse it."
+    return ""
+
+
+def _readable(file: str) -> None:
+    try:
+        with Path(file).open("rb"):
+            pass
+    except OSError as error:
+        advice = f"chgrp to the group of the user who serves, then chmod 640 {file}"
+        raise Wrong(f"{file}: {error.strerror}", advice if isinstance(error, PermissionError) else "") from None
+
+
+async def _users(settings: Settings) -> Said:
+    if not settings.smtp.users_file:
+        return "nobody logs in: only trusted_networks may send", ""
+    _readable(settings.smtp.users_file)
+    try:
+        return _count(len(Users(settings.smtp.users_file)), "user"), ""
+    except ConfigError as error:
+        raise Wrong(str(error), "Make its lines with `mail2fax passwd NAME`.") from None
+
+
+async def _workers(settings: Settings) -> Said:
+    pool = Pool(settings.documents)
+    try:
+        layers = await pool.layers()
+    except ConnectionError as error:
+        raise Wrong(str(error), "Its own error stands above; `mail2fax explain FILE` makes a document.") from None
+    finally:
+        await pool.close()
+    held = [name for name, in_force in layers.items() if in_force]
+    missing = [name for name in layers if name not in held]
+    lacking = f"Not by {', '.join(missing)}: see docs/operations.md, Documents from strangers." if missing else ""
+    return f"confined by {', '.join(held) or 'nothing'}", lacking
+
+
+async def _times(settings: Settings) -> Said:
+    return f"{settings.reply.time_zone} by {timezones.source()}", ""
+
+
+def _count(many: int, what: str) -> str:
+    return f"{many} {what}{'s' * (many != 1)}"
+
+
+TRIES: Mapping[str, Try] = {
+    "spool": _spool,
+    "ports": _ports,
+    "templates": _templates,
+    "reply relay": _relay,
+    "provider": _provider,
+    "tokens": _tokens,
+    "certificate": _certificate,
+    "users": _users,
+    "workers": _workers,
+    "time zone": _times,
+}
