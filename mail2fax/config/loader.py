@@ -144,7 +144,7 @@ class _Draft:
 
     def _secret(self, place: str, file: str) -> str:
         """What the file holds, without blanks and line ends around it, or "" and a problem."""
-        path = self._absolute(file).absolute()
+        path = self._absolute(file)
         try:
             secret = path.read_text("utf-8-sig").strip()  # Windows puts a byte order mark in front
         except (OSError, UnicodeDecodeError, ValueError) as error:
