@@ -16,7 +16,7 @@ from mail2fax import httpd, timezones
 from mail2fax.config import Settings
 from mail2fax.health import Health
 from mail2fax.model import Fax, Refused, State
-from mail2fax.operate import acts, filters, table
+from mail2fax.operate import acts, filters, papers, table
 from mail2fax.operate.acts import ACTS, Wish
 from mail2fax.operate.gate import Gate, NotAllowed, form, needs, plain_form
 from mail2fax.operate.sessions import ACT, DOCUMENTS, LOOK, Session
@@ -63,6 +63,7 @@ class Pages:
             Route("/faxes.csv", self._csv),
             Route("/fax/{name}", self._fax),
             Route("/fax/{name}/document.pdf", self._document),
+            Route("/fax/{name}/reply", self._reply),
             Route("/act/{name}", self._act, methods=["GET", "POST"]),
             Route("/refused", self._refused),
             Route("/month", self._month),
@@ -149,9 +150,17 @@ class Pages:
             raise Refused(f"{fax.id} has no document: none was made, or it is no longer kept")
         async with self._spool.document(fax.document_id) as path:
             content = await asyncio.to_thread(path.read_bytes)
-        await self._spool.change(operator.viewed, fax.id, f"{session.name} (page)")
+        await self._spool.change(operator.viewed, fax.id, f"{session.name} (page)", "document")
         named = {"Content-Disposition": f'attachment; filename="{fax.id}.pdf"'}
         return Response(content, media_type="application/pdf", headers=named)
+
+    @needs(DOCUMENTS)
+    async def _reply(self, request: Request, session: Session) -> Response:
+        """The reply to the sender. Who looked stands in the fax's history."""
+        fax = (await self._ask(questions.named, request.path_params["name"]))[0]
+        subject, text = await papers.reply(self._settings, self._spool, fax)
+        await self._spool.change(operator.viewed, fax.id, f"{session.name} (page)", "reply")
+        return self._html("reply.html", session, fax=fax, subject=subject, text=text)
 
     # -- acting
 

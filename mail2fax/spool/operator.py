@@ -204,9 +204,9 @@ def paused(connection: Connection) -> Pause | None:
     return Pause(who, datetime.fromtimestamp(float(since), UTC))
 
 
-def viewed(connection: Connection, fax_id: str, who: str) -> None:
-    """Note who looked at a fax's document."""
-    moves.write_event(connection, fax_id, "viewed", who, {})
+def viewed(connection: Connection, fax_id: str, who: str, what: str) -> None:
+    """Note who looked at a fax's "document" or "reply"."""
+    moves.write_event(connection, fax_id, "viewed", who, {"what": what})
 
 
 def next_id(connection: Connection, message_id: str) -> str:

@@ -125,6 +125,18 @@ async def test_each_look_at_a_document_is_noted(spool, desk):
     assert [event.who for event in looks] == ["dora (page)"]
 
 
+async def test_the_reply_is_seen_as_it_was_sent(spool, desk):
+    """In the words of the mail; who looked stands in the history; one that was not sent is said."""
+    fax = await spooling.replied(spool)
+    async with desk.as_("dora") as dora:
+        page = (await dora.get(f"/fax/{fax.id}/reply")).text
+        waiting = await spooling.prepared(spool, content=b"2")
+        assert (await dora.get(f"/fax/{waiting.id}/reply")).status_code == 409
+    assert "Faxed to (647) 495-9659" in page
+    looks = [event for event in await spool.read(questions.history, fax.id) if event.what == "viewed"]
+    assert [(event.who, event.detail) for event in looks] == [("dora (page)", {"what": "reply"})]
+
+
 async def test_nothing_kept_is_deleted_early(spool, desk):
     """Purge says what went."""
     await spooling.replied(spool)
