@@ -26,7 +26,7 @@ class Wish:
     fax: str = ""  # a fax id
     sender: str = ""  # a reverse-path
     number: str = ""  # as typed
-    how: str = ""  # of resolve: "delivered", "failed", "resend"
+    how: str = ""  # of resolve: "delivered", "failed", "resend", "reference"
     reference: str = ""  # of resolve: the provider's
 
 
@@ -119,6 +119,9 @@ async def _resolve(spool: Spool, wish: Wish) -> Done:
     if wish.how == "resend":
         fresh = await spool.hand_on(Work.SUBMIT, operator.resend, wish.fax, wish.who)
         return Done(f"Sending again as {fresh}.", fresh)
+    if wish.how == "reference":
+        name = await spool.hand_on(Work.POLL, operator.follow, wish.fax, wish.reference, wish.who)
+        return Done(f"Asking the provider about {wish.reference} from now on.", name)
     state = {"delivered": State.DELIVERED, "failed": State.FAILED}[wish.how]
     name = await spool.hand_on(Work.REPLY, operator.resolve, wish.fax, state, wish.who)
     return Done(f"{name} is {state}. The sender is told.", name)

@@ -54,6 +54,18 @@ async def test_an_unknown_fax_is_resolved(spool, desk, how, state):
     assert (await _one(spool, fax.id)).state is state
 
 
+async def test_a_reference_from_the_portal_is_followed(spool, desk):
+    """The fax is at the provider again, under what was typed."""
+    fax = await spooling.replied(spool, State.UNKNOWN)
+    async with desk.as_("ann") as ann:
+        asked = await ann.get(f"/act/resolve?fax={fax.id}&how=reference&reference=portal-77")
+        assert "Go on asking the provider about portal-77?" in asked.text
+        await act(ann, f"/act/resolve?fax={fax.id}&how=reference&reference=portal-77")
+        assert (await ann.get(f"/act/resolve?fax={fax.id}&how=nonsense")).status_code == 409
+    found = await _one(spool, fax.id)
+    assert (found.state, found.provider_ref) == (State.SUBMITTED, "portal-77")
+
+
 async def test_two_operators_at_once_do_it_once(spool, desk):
     """Both were asked; the second hears why there is nothing left to do."""
     fax = await spooling.replied(spool, State.UNKNOWN)
