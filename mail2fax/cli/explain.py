@@ -4,6 +4,7 @@ Promise: each answer names the setting behind it. Only what was faxed lately is 
 """
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from mail2fax.smtp.users import Users
 class Step:
     """One question and its answer."""
 
-    what: str  # "client", "login", "sender", "number", "budget", "line", "mail", "document" or "reply"
+    what: str  # "client", "login", "sender", "number", "budget", "line", "mail", "document", "preview" or "reply"
     good: bool
     said: str  # what would happen; of a refusal the SMTP reply
     rule: str  # what decides it, '[smtp] trusted_networks "127.0.0.0/8"'
@@ -58,10 +59,12 @@ def explain(
     client: str = "127.0.0.1",
     user: str = "",
     file: Path | None = None,
+    preview: Path | None = None,
 ) -> Explanation:
     """What would happen to a mail from `sender` to `recipient`, and to this file if it were that mail.
 
-    `user` is a login. Raises ConfigError when [smtp] users_file cannot be read, OSError when `file` cannot.
+    `user` is a login; `preview` a folder for pictures of the pages as the other machine prints them.
+    Raises ConfigError when [smtp] users_file cannot be read, OSError when `file` cannot.
     """
     policy = Policy(settings)
     login = Users(settings.smtp.users_file).named(user) if user else None
@@ -80,8 +83,8 @@ def explain(
     made = None
     if file:
         steps.append(_mail(settings, file))
-        made, step = asyncio.run(_document(settings, file, fax, sender))
-        steps.append(step)
+        made, found = asyncio.run(_document(settings, file, fax, sender, preview))
+        steps += found
     steps.append(_reply(settings, sender))
     return Explanation(tuple(steps), fax, policy.line(sender, fax.number if fax else ""), sender, made)
 
@@ -137,32 +140,48 @@ def _mail(settings: Settings, file: Path) -> Step:
     return Step("mail", refusal is None, refusal or f"{size} bytes", "mail loops, RFC 5321 section 6.3 and RFC 3834")
 
 
-async def _document(settings: Settings, file: Path, fax: Recipient | None, sender: str) -> tuple[Made | None, Step]:
+async def _document(
+    settings: Settings, file: Path, fax: Recipient | None, sender: str, preview: Path | None
+) -> tuple[Made | None, list[Step]]:
     rules, cover = settings.documents, settings.cover
-    sheet = CoverSheet(fax.number, cover.company, cover.template, sender) if fax and fax.cover else None
     pool = Pool(rules)
     with tempfile.TemporaryDirectory() as folder:
         task = Task(
-            file,
-            Path(folder),
-            rules.several,
-            rules.page_size,
-            rules.pages,
-            rules.max_pages,
-            tuple(rules.convert),
-            sheet,
+            source=file,
+            folder=Path(folder),
+            several=rules.several,
+            page_size=rules.page_size,
+            pages=rules.pages,
+            max_pages=rules.max_pages,
+            convert=tuple(rules.convert),
+            cover=CoverSheet(fax.number, cover.company, cover.template, sender) if fax and fax.cover else None,
+            print_folder=preview is not None,
         )
         try:
             made = await pool.make(task)
         except Permanent as verdict:
-            return None, Step("document", good=False, said=_why(verdict), rule="[documents]")
+            return None, [Step("document", good=False, said=_why(verdict), rule="[documents]")]
         finally:
             await pool.close()
+        return made, [_made(made, rules.several), *_printed(Path(folder), preview)]
+
+
+def _made(made: Made, several: str) -> Step:
     if made.reason:
         detail = ", ".join(f"{key} {value}" for key, value in made.detail.items())
-        return made, Step("document", good=False, said=f"{made.reason} {detail}".strip(), rule="[documents]")
+        return Step("document", good=False, said=f"{made.reason} {detail}".strip(), rule="[documents]")
     said = " and ".join(f"{one.pages} page{'s' * (one.pages != 1)}, {one.size} bytes" for one in made.documents)
-    return made, Step("document", good=True, said=said, rule=f'[documents] several "{rules.several}"')
+    return Step("document", good=True, said=said, rule=f'[documents] several "{several}"')
+
+
+def _printed(folder: Path, preview: Path | None) -> Iterator[Step]:
+    """Keep the pictures of the pages."""
+    if preview:
+        preview.mkdir(parents=True, exist_ok=True)
+        pictures = sorted(folder.glob("*.png"))
+        for picture in pictures:
+            shutil.copyfile(picture, preview / picture.name)
+        yield Step("preview", good=True, said=f"{len(pictures)} pictures of pages in {preview}", rule="--preview")
 
 
 def _why(verdict: Verdict) -> str:

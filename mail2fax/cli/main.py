@@ -142,12 +142,15 @@ def check(config_file: ConfigFile = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def explain(
+def explain(  # noqa: PLR0913, PLR0917 -- each is an option of the command
     sender: Annotated[str, typer.Argument(help="The reverse-path, such as anna@office.example.")],
     recipient: Annotated[str, typer.Argument(help="The address, such as 6474959659@fax.local.")],
     file: Annotated[Path | None, typer.Argument(help="A mail, to see what would be faxed of it.", exists=True)] = None,
     client: Annotated[str, typer.Option(help="The client's address.")] = "127.0.0.1",
     user: Annotated[str, typer.Option(help="Who is logged in.")] = "",
+    preview: Annotated[
+        Path | None, typer.Option(help="A folder for pictures of the pages as the other fax machine prints them.")
+    ] = None,
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
@@ -155,7 +158,7 @@ def explain(
     from mail2fax.cli import printing  # noqa: PLC0415
     from mail2fax.cli.explain import explain as why  # noqa: PLC0415
 
-    found = why(load(config_file), sender, recipient, client=client, user=user, file=file)
+    found = why(load(config_file), sender, recipient, client=client, user=user, file=file, preview=preview)
     printing.explanation(found, as_json=as_json)
     if not found.accepted:
         sys.exit(_FAILED)

@@ -189,6 +189,8 @@ class _Assembly:
         data = fit.join([each.data for each in sheets])
         file = self._task.folder / f"{number}.pdf"
         file.write_bytes(data)
+        for name, picture in raster.printed(data) if self._task.print_folder else ():
+            (self._task.folder / f"{number}-{name}.png").write_bytes(picture)
         return MadeDocument(
             file=file,
             pages=sum(each.pages for each in sheets),

@@ -39,6 +39,7 @@ class Task:
     convert: tuple[str, ...] = ("images",)  # of "images", "text", "office"
     cover: CoverSheet | None = None
     preview: bool = False
+    print_folder: bool = False  # also write each page as the other machine prints it: 1-page-2-fine.png, …-normal.png
 
 
 @dataclass(frozen=True, slots=True)

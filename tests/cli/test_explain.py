@@ -6,6 +6,7 @@ from email.message import EmailMessage
 
 import pikepdf
 import pytest
+from PIL import Image
 
 from mail2fax.cli.explain import explain
 from mail2fax.config import FaxLine, Limits, Provider, Reply, Settings, Smtp
@@ -122,6 +123,18 @@ def test_a_file(tmp_path, document):
     assert good
     assert text.startswith("2 pages, ")
     assert rule == '[documents] several "merge"'
+
+
+def test_a_preview(tmp_path, document):
+    """The pages as the other machine prints them, in fine and in normal, lie in a folder that is made for them."""
+    folder = tmp_path / "new" / "preview"
+    found = explain(Settings(), *GOOD, file=mail(tmp_path, ("two.pdf", document)), preview=folder)
+    names = [f"1-page-{page}-{mode}.png" for page in (1, 2) for mode in ("fine", "normal")]
+    assert sorted(file.name for file in folder.iterdir()) == names
+    for name in names:
+        with Image.open(folder / name) as picture:
+            assert (picture.size, picture.mode) == ((1728, 2156), "1")
+    assert said(found)["preview"][1] == f"4 pictures of pages in {folder}"
 
 
 def test_a_file_that_would_not_be_faxed(tmp_path, document):

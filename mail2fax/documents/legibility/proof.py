@@ -1,5 +1,6 @@
 """Compare pages before and after they were made ready: what is large and dark stays, what is paper stays white."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from PIL import Image, ImageChops, ImageFilter
@@ -10,6 +11,7 @@ from mail2fax.documents.pages.pdfium import Document
 _SCALE = 25 / 72  # dots a point
 _DARK, _LIGHT = 215, 30  # of 255: what was as dark may not become as light,
 _PALE, _SOLID = 12, 240  # nor what was as pale as solid
+_BLACK = 0.35  # how light a page is at most that is nearly all black
 
 
 def unlike(before: bytes, after: bytes, pages: Mapping[int, Sequence[Mark]]) -> list[int]:
@@ -23,6 +25,20 @@ def unlike(before: bytes, after: bytes, pages: Mapping[int, Sequence[Mark]]) -> 
             with old.page(index) as one, new.page(index) as other:
                 first, second = one.drawn(_SCALE), other.drawn(_SCALE)
             if first and second and _differ(_darkness(first, pictures), _darkness(second, pictures)):
+                found.append(index)
+    return found
+
+
+def black(data: bytes, pages: Iterable[int]) -> list[int]:
+    """Which of these pages are nearly all black: minutes on the line, and the other side's toner."""
+    found = []
+    with Document(data) as document:
+        for index in pages:
+            with document.page(index) as page:
+                drawn = page.drawn(_SCALE)
+            if drawn and sum(grey * count for grey, count in enumerate(drawn.histogram())) < _BLACK * 255 * math.prod(
+                drawn.size
+            ):
                 found.append(index)
     return found
 

@@ -35,6 +35,7 @@ def make_ready(sheets: Sheets, pages: Pages) -> Sheets:
         data = work.proved(sheets.data) if work.replaced else sheets.data
         if pages == "mono":
             data = _pictures(pdf, data)
+        work.look(data)
         words = told.gathered(work.words, sheets.pages)
         known = {word.partition(":")[0] for word in words}  # with their pages now
         notes = tuple(word for word in sheets.notes if word not in known) + words
@@ -50,6 +51,7 @@ class _Work:
         self.words: dict[int, set[str]] = {}  # of each page
         self.replaced: dict[int, Any] = {}  # what stood on each page that was changed,
         self._pictures: dict[int, list[Mark]] = {}  # and its pictures
+        self._dark: list[int] = []  # pages that may be all black
 
     def page(self, index: int) -> None:
         """Judge a page, and make it ready."""
@@ -58,13 +60,16 @@ class _Work:
         if drawn.get("/Subtype") == Name.Image:  # one of the pictures that stand in for a damaged page
             return
         left, bottom, right, top = map(float, page.mediabox)
+        size = right - left, top - bottom
         try:
-            drawing = self._reader.page(page, (right - left, top - bottom))
+            drawing = self._reader.page(page, size)
             marks = list(drawing.all())
-            done = set() if self._as_it_is else self._made_ready(page, drawing, marks, top - bottom)
+            done = set() if self._as_it_is else self._made_ready(page, drawing, marks, size[1])
         except _UNREADABLE:
             return
         self.words[index] = done | told.of(marks, as_it_is=self._as_it_is)
+        if told.may_be_black(marks, size):
+            self._dark.append(index)
         if page.obj.Resources.XObject.Fax0.objgen != drawn.objgen:
             self.replaced[index] = drawn
             self._pictures[index] = [mark for mark in marks if mark.made]
@@ -87,6 +92,11 @@ class _Work:
             self._pdf.pages[index].obj.Resources.XObject.Fax0 = self.replaced[index]
             self.words[index] -= {"darkened", "cleaned", "screened"}
         return fit.saved(self._pdf) if wrong else after
+
+    def look(self, data: bytes) -> None:
+        """Draw the pages that may be nearly all black."""
+        for index in proof.black(data, self._dark) if self._dark else ():
+            self.words[index].add("black-page")
 
 
 def _pictured(marks: Iterable[Mark]) -> Iterable[Mark]:

@@ -12,6 +12,7 @@ _SMALL = 6.5  # points
 _FEW = 20  # letters; so much small print is a footnote's sign, a page number
 _PALE = 0.55  # how light text may be at most for a converter's dots to leave it legible
 _INVISIBLE = 0.985
+_LARGE = 0.4  # of the page
 _UPSIDE_DOWN = 180
 _MOST = 8  # pages named by number
 
@@ -29,6 +30,18 @@ def of(marks: Sequence[Mark], *, as_it_is: bool) -> set[str]:
     if not any(mark.seen and _shows(mark) for mark in marks):
         words.add("blank")
     return words
+
+
+def may_be_black(marks: Sequence[Mark], size: tuple[float, float]) -> bool:
+    """Whether a page has so large a dark area, or picture, that it is worth to draw it and look."""
+    enough = _LARGE * size[0] * size[1]
+    return any(mark.seen and _dark(mark) and mark.box.width * mark.box.height >= enough for mark in marks)
+
+
+def _dark(mark: Mark) -> bool:
+    if mark.kind in {Kind.PICTURE, Kind.STENCIL}:
+        return not mark.empty
+    return mark.kind is not Kind.TEXT and mark.fill is not None and mark.fill.light < WHITE / 2
 
 
 def _letters(text: Iterable[Mark]) -> int:

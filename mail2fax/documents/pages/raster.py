@@ -2,6 +2,7 @@
 
 import io
 import operator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +91,8 @@ def _drawing(page: Page, geometry: Geometry, scale: float) -> Image.Image:
     return sheet
 
 
-def fax(page: Page) -> Image.Image:
-    """The page as a fax machine receives it.
+def fax(page: Page, height: int = FAX_HEIGHT) -> Image.Image:
+    """The page as a fax machine receives it, in so many lines.
 
     Drawn straight into the fax's oblong dots without smoothing, so that letters stay solid; what is grey then is a
     photograph, and is dithered.
@@ -103,14 +104,31 @@ def fax(page: Page) -> Image.Image:
         | pdfium.FPDF_RENDER_NO_SMOOTHTEXT
         | pdfium.FPDF_RENDER_NO_SMOOTHPATH
     )
-    return page.dots(FAX_WIDTH, FAX_HEIGHT, how).convert("1")
+    return page.dots(FAX_WIDTH, height, how).convert("1")
 
 
 def preview(pdf: bytes) -> bytes:
     """PNG of the first page as a fax receives it, 204 x 196 dpi, one bit a dot: 5 to 60 kB."""
     with Document(pdf) as document, document.page(0) as page:
-        out = io.BytesIO()
-        fax(page).save(out, "PNG", dpi=FAX_DPI, optimize=True)
+        return _png(fax(page))
+
+
+def printed(pdf: bytes) -> Iterator[tuple[str, bytes]]:
+    """Each page as the other machine prints it: "page-1-fine" and "page-1-normal", as PNG of the same size.
+
+    Normal is 98 lines an inch, each of them printed twice as high.
+    """
+    with Document(pdf) as document:
+        for index in range(document.count):
+            with document.page(index) as page:
+                yield f"page-{index + 1}-fine", _png(fax(page))
+                normal = fax(page, FAX_HEIGHT // 2)
+                yield f"page-{index + 1}-normal", _png(normal.resize((FAX_WIDTH, FAX_HEIGHT), Image.Resampling.NEAREST))
+
+
+def _png(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "PNG", dpi=FAX_DPI, optimize=True)
     return out.getvalue()
 
 

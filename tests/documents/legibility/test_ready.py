@@ -181,6 +181,7 @@ def test_mono_is_one_picture_a_page():
     [
         ([LINE.replace(b"12 Tf", b"5 Tf") * 2, LINE], "small-print:1"),
         ([LINE, b"", LINE], "blank:2"),
+        ([b"0.2 g 0 0 612 792 re f 1 g BT /F1 12 Tf 72 700 Td (White on dark all over) Tj ET", LINE], "black-page:1"),
         ([LINE, b"BT /F1 12 Tf -1 0 0 -1 300 300 Tm (Turned on its head) Tj ET"], "upside-down:2"),
     ],
 )
