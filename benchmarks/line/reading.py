@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 _PAPER = (2550, 3300)  # a letter page at 300 dpi
+_STRIP_LENGTHS = 279  # TIFF 6.0 tag
 _WORD = re.compile(r"[^\W_]{2,}")
 _MODES = {
     "map": "11",
@@ -34,12 +35,13 @@ def read_back(original: Counter[str], arrived: Counter[str]) -> tuple[int, int]:
 
 
 def frames(file: Path) -> list[Image.Image]:
-    """The pages of a fax's TIFF."""
+    """The pages of a fax's TIFF; `info["size"]` is how many bytes each took."""
     found = []
     with Image.open(file) as tiff:
         for number in range(tiff.n_frames):
             tiff.seek(number)
             found.append(tiff.copy())
+            found[-1].info["size"] = sum(tiff.tag_v2[_STRIP_LENGTHS])
     return found
 
 
