@@ -4,9 +4,11 @@ Functions of a connection; nothing here writes. Each page costs by its own lengt
 one ended (keyset paging), so the ten-thousandth fax is as near as the first.
 """
 
+import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, type_coerce
@@ -41,6 +43,7 @@ class Sum:
     sender: str
     outcomes: dict[State, int]
     pages: int  # of those delivered
+    costs: dict[str, Decimal] = field(default_factory=dict)  # by currency, where the provider tells it
 
     @property
     def faxes(self) -> int:
@@ -72,7 +75,22 @@ def sums(connection: Connection, since: datetime, until: datetime) -> list[Sum]:
         outcomes, before = made.get((line, sender), ({}, 0))
         outcomes[State(state)] = many
         made[line, sender] = outcomes, before + (paged if state == State.DELIVERED else 0)
-    return sorted((Sum(*key, *value) for key, value in made.items()), key=lambda one: (-one.faxes, one.sender))
+    costs = _costs(connection, since, until)
+    found = (Sum(*key, *value, costs.get(key, {})) for key, value in made.items())
+    return sorted(found, key=lambda one: (-one.faxes, one.sender))
+
+
+def _costs(connection: Connection, since: datetime, until: datetime) -> dict[tuple[str, str], dict[str, Decimal]]:
+    query = select(faxes.c.line, faxes.c.sender, faxes.c.detail)
+    query = query.where(faxes.c.received_at >= since, faxes.c.received_at < until, faxes.c.detail.contains('"cost"'))
+    made: dict[tuple[str, str], dict[str, Decimal]] = {}
+    for line, sender, text in connection.execute(query):
+        detail = rows.load(text)
+        with contextlib.suppress(InvalidOperation, KeyError):  # what is no number costs nothing that could be added
+            amount, currency = Decimal(str(detail["cost"])), str(detail.get("currency", ""))
+            sums = made.setdefault((line, sender), {})
+            sums[currency] = sums.get(currency, Decimal()) + amount
+    return made
 
 
 def lines(connection: Connection) -> list[str]:

@@ -5,12 +5,13 @@ import csv
 import io
 import smtplib
 import time
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import insert
 
-from mail2fax.model import State
-from mail2fax.spool import search, turned_away
+from mail2fax.model import Outcome, State
+from mail2fax.spool import Work, search, turned_away
 from mail2fax.spool.database.schema import faxes, messages, now
 from tests.support import spooling
 from tests.support.desk import serving
@@ -136,6 +137,17 @@ async def test_a_month_in_sums(spool, desk):
     async with desk.as_("lou") as lou:
         assert "bob@b.example" in (await lou.get("/month")).text
         assert "No faxes in this month" in (await lou.get("/month?month=1999-01")).text
+
+
+async def test_what_a_month_cost_is_added_up_by_currency(spool):
+    """As exact decimal numbers, where the provider tells it; what is no number is left out."""
+    for n, cost in enumerate(["0.10", "0.20", "none"]):
+        await spooling.submitted(spool, content=b"%d" % n)
+        detail = {"cost": cost, "currency": "CAD"}
+        await spool.end(await spooling.claim(spool, Work.POLL), Outcome(State.DELIVERED, "2.0.0", None, detail), {})
+    since = (await spool.read(search.found, search.Search()))[0].received_at.replace(day=1, hour=0, minute=0)
+    (one,) = await spool.read(search.sums, since, since.replace(year=since.year + 1))
+    assert one.costs == {"CAD": Decimal("0.30")}
 
 
 @SQLITE
