@@ -9,7 +9,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY mail2fax/ mail2fax/
 COPY templates/ templates/
 RUN python3 -m venv /opt/mail2fax \
-    && /opt/mail2fax/bin/python -m pip install '.[postgresql]' \
+    && /opt/mail2fax/bin/python -m pip install '.[postgresql,heic]' \
     && install -d -m 0700 /var/lib/mail2fax
 
 FROM python:${PYTHON}-slim-bookworm

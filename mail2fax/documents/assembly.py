@@ -139,14 +139,16 @@ class _Assembly:
 
     def _sheets(self, item: Item) -> Sheets:
         task, data = self._task, item.data
+        notes: tuple[str, ...] = ()
         if item.kind == "image":
-            data = images.to_pdf(data, max_pages=task.max_pages)
+            data, notes = images.to_pdf(data, max_pages=task.max_pages)
         elif item.kind == "text":
             text = data.decode(errors="replace")
             data = typeset.plain(item.part.name, text, max_pages=task.max_pages)
         elif item.kind == "office":
             data = office.to_pdf(data, item.part.kind, task.folder)
         sheets = fit.fit(data, page_size=task.page_size, max_pages=task.max_pages, careful=self._careful)
+        sheets = replace(sheets, notes=(*notes, *sheets.notes))
         return sheets if self._careful else ready.make_ready(sheets, task.pages)
 
     def _made(self) -> Made:

@@ -16,7 +16,9 @@ ENCRYPTED_TEXT = "application/pgp-encrypted"
 SIGNATURE = "application/pgp-signature"
 BINARY = "application/octet-stream"
 
-IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/tiff", "image/bmp", "image/webp"})
+IMAGES = frozenset(
+    {"image/png", "image/jpeg", "image/gif", "image/tiff", "image/bmp", "image/webp", "image/avif", "image/heic"}
+)
 ARCHIVES = frozenset({ZIP, "application/gzip", "application/x-7z-compressed", "application/vnd.rar"})
 
 _MAGIC = (
@@ -27,7 +29,7 @@ _MAGIC = (
     (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", "image/bmp"),
     (rb"RIFF.{4}WEBP", "image/webp"),
     (rb".{4}ftyp(?:hei[cmsx]|hev[cmx]|mif1|msf1)", "image/heic"),
-    (rb".{4}ftypavif", "image/avif"),
+    (rb".{4}ftypavi[fs]", "image/avif"),
     (rb"\x78\x9f\x3e\x22", TNEF),
     (rb"PK\x03\x04|PK\x05\x06", ZIP),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLE),
