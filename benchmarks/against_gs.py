@@ -21,7 +21,8 @@ import pikepdf
 from pikepdf import Array, Dictionary, Name, Stream
 from PIL import Image, ImageDraw
 
-from mail2fax.documents import assembly, confinement
+from mail2fax.documents import assembly
+from mail2fax.documents.confinement import limits
 from mail2fax.documents.orders import Limits, Task
 from tests.support import pdfs
 
@@ -172,8 +173,8 @@ def product(mail: Path, folder: Path) -> Cost:
     if (pid := os.fork()) == 0:
         status = 1
         try:
-            confinement.limit(SHIPPED)
-            made = assembly.make(Task(mail, folder))
+            limits.take(SHIPPED, office=False)
+            made = assembly.make(Task(mail, folder, pages="as-is"), mail.read_bytes())
             said.write_text(made.reason or f"{made.documents[0].pages} pages")
             status = 0
         finally:
@@ -225,9 +226,7 @@ def main(rounds: int, only: str = "") -> None:
 def _warm() -> None:
     """What the forkserver does before its first fork: an ordinary mail, so that everything is loaded."""
     with tempfile.TemporaryDirectory() as place:
-        mail = Path(place, "mail")
-        mail.write_bytes(pdfs.bare_mail(pdfs.text("a")))
-        assembly.make(Task(mail, Path(place)))
+        assembly.make(Task(Path(place), Path(place)), pdfs.bare_mail(pdfs.text("a")))
 
 
 if __name__ == "__main__":

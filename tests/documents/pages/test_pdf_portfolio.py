@@ -18,10 +18,8 @@ def make(tmp_path):
     """The account of a mail with this one PDF."""
 
     def made(data: bytes, **how) -> Made:
-        source = tmp_path / "mail"
-        source.write_bytes(pdfs.mail((data, PDF, "folder.pdf")))
         (tmp_path / "work").mkdir(exist_ok=True)
-        return assembly.make(Task(source, tmp_path / "work", **how))
+        return assembly.make(Task(tmp_path, tmp_path / "work", **how), pdfs.mail((data, PDF, "folder.pdf")))
 
     return made
 
