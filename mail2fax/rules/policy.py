@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from mail2fax.config import Limits, Settings, types
 from mail2fax.model import Recipient, Usage, User
-from mail2fax.rules import address, numbers
+from mail2fax.rules import address, numbers, senders
 from mail2fax.rules.address import AddressError, shown
 from mail2fax.rules.patterns import Patterns
 
@@ -69,8 +69,8 @@ class Policy:
 
     def line(self, reverse_path: str, number: str) -> str:
         """The name of the [[line]] for this sender and these ten digits; "" is the line of [provider]."""
-        for name, senders, destinations in self._lines:
-            if senders.fitting(reverse_path) and destinations.fitting(f"+1{number}"):
+        for name, patterns, destinations in self._lines:
+            if patterns.fitting(senders.behind(reverse_path)) and destinations.fitting(f"+1{number}"):
                 return name
         return ""
 
@@ -128,21 +128,22 @@ class Policy:
             )
         seen = shown(reverse_path)
         # RFC 5321 section 6.3: a reply that comes back as a fax would go round for ever.
-        if reverse_path.casefold() in self._own or self._domain(reverse_path):
+        who = senders.behind(reverse_path)
+        if {reverse_path.casefold(), who} & self._own or self._domain(reverse_path) or self._domain(who):
             return Ruling("mail from our own addresses", f"554 5.4.6 {seen} is an address of this fax service: a loop")
         try:
-            types.mailbox(reverse_path)
+            types.mailbox(reverse_path.replace("_", "x"))  # in a domain, against the rules, it is in use all the same
         except ValueError:
             return Ruling(
                 "a reply must reach the sender", f"553 5.1.7 {seen} is no address that a reply could be sent to"
             )
         own = None
-        if user and user.patterns and not (own := Patterns(user.patterns).fitting(reverse_path)):
+        if user and user.patterns and not (own := _fitting(Patterns(user.patterns), reverse_path)):
             return Ruling(
                 f"[smtp] users_file, login {shown(user.name)}",
                 f"550 5.7.1 {seen} is not a sender that login {shown(user.name)} may use; {self._ask}",
             )
-        if fitting := self._senders.fitting(reverse_path):
+        if fitting := _fitting(self._senders, reverse_path):
             bound = f', login {shown(user.name)} "{own}"' if user and own else ""
             return Ruling(f'[smtp] allowed_senders "{fitting}"{bound}')
         return Ruling(
@@ -196,6 +197,14 @@ def _budgets(limits: Limits) -> Iterator[tuple[str, int, str, str]]:
                 key = f"{whose}_{what}_per_{span}"
                 if limit := getattr(limits, key, 0):
                     yield key, limit, whose, f"{what}_{span}"
+
+
+def _fitting(patterns: Patterns, reverse_path: str) -> str | None:
+    """The pattern that fits the sender behind the path. Of a forwarded mail another must fit the path itself."""
+    who = senders.behind(reverse_path)
+    if who.rpartition("@")[2] != reverse_path.rpartition("@")[2].casefold() and not patterns.fitting(reverse_path):
+        return None
+    return patterns.fitting(who)
 
 
 def _bare(mailbox: str) -> str:

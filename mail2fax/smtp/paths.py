@@ -1,4 +1,4 @@
-"""Paths of MAIL and RCPT, by the grammar of RFC 5321 section 4.1.2 and nothing looser (pure).
+"""Paths of MAIL and RCPT, by the grammar of RFC 5321 section 4.1.2; a reverse-path may be a little looser (pure).
 
 A path is handed on as text: `name@domain` with no more quoting than it needs, `""` for the null reverse-path,
 `postmaster` for the recipient that needs no domain. No control character ever gets through.
@@ -17,6 +17,14 @@ _DOMAIN = rf"{_LABEL}(?:\.{_LABEL})*"
 _ROUTE = rf"@{_DOMAIN}(?:,@{_DOMAIN})*:"  # RFC 5321 section 4.1.1.3: accepted and stripped
 _PATH = re.compile(
     rf"<(?:{_ROUTE})?(?P<local>{_DOT_STRING}|{_QUOTED_STRING})@(?P<domain>{_DOMAIN}|\[[!-Z^-~]+\])>(?P<rest> .*)?"
+)
+# What other servers write and take, too (RFC 5321 section 4.5.3.1 asks to be generous, RFC 1123 section 5.2.18 knew it
+# already): no brackets, a final dot, "_" in a domain.
+_LOOSE_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_LOOSE_DOMAIN = rf"{_LOOSE_LABEL}(?:\.{_LOOSE_LABEL})*"
+_SENDER = re.compile(
+    rf"(?P<open><)?(?:{_ROUTE})?(?P<local>{_DOT_STRING}|{_QUOTED_STRING})"
+    rf"@(?P<domain>{_LOOSE_DOMAIN}|\[[!-Z^-~]+\])\.?(?(open)>)(?P<rest> .*)?"
 )
 _NULL = re.compile(r"<>(?P<rest> .*)?")
 _POSTMASTER = re.compile(r"<postmaster>(?P<rest> .*)?", re.IGNORECASE)
@@ -37,23 +45,27 @@ def reverse(argument: str) -> tuple[str, str]:
     """Path and parameters of `MAIL FROM:`; the path is "" for `<>`. Raises Malformed."""
     if found := _NULL.fullmatch(argument):
         return "", found["rest"] or ""
-    return _mailbox(argument, answers.BAD_SENDER)
+    found = _SENDER.fullmatch(argument)
+    if found and found["local"].lower().startswith("xn--"):
+        # How some servers hand on a name in other letters (RFC 5890 is for domains): the reply would reach nobody.
+        raise Malformed(answers.ENCODED_SENDER)
+    # VERP and signed return paths grow beyond the 64 octets that every server must take.
+    return _mailbox(argument, found, answers.BAD_SENDER, longest=256)
 
 
 def forward(argument: str) -> tuple[str, str]:
     """Path and parameters of `RCPT TO:`; the path is "postmaster" for `<Postmaster>`. Raises Malformed."""
     if found := _POSTMASTER.fullmatch(argument):
         return POSTMASTER, found["rest"] or ""
-    return _mailbox(argument, answers.BAD_RECIPIENT)
+    return _mailbox(argument, _PATH.fullmatch(argument), answers.BAD_RECIPIENT, longest=64)
 
 
-def _mailbox(argument: str, malformed: str) -> tuple[str, str]:
-    found = _PATH.fullmatch(argument)
+def _mailbox(argument: str, found: re.Match[str] | None, malformed: str, *, longest: int) -> tuple[str, str]:
     if not found:
         raise Malformed(malformed if argument.isascii() else answers.NOT_ASCII)
     local, domain = found["local"], found["domain"]
     # RFC 5321 section 4.5.3.1: 64, 255 and 256 octets, the last with both brackets.
-    if len(local) > 64 or len(domain) > 255 or len(local) + len(domain) > 253:
+    if len(local) > longest or len(domain) > 255 or len(local) + len(domain) > longest + 189:
         raise Malformed(malformed)
     if domain.startswith("[") and not _is_literal(domain[1:-1]):
         raise Malformed(malformed)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, delete, exists, insert, select
 
 from mail2fax.model import Envelope, Receipt, Recipient, State
+from mail2fax.rules import senders
 from mail2fax.spool.contents import Contents, Kept
 from mail2fax.spool.contents.incoming import Incoming
 from mail2fax.spool.database import rows
@@ -115,7 +116,7 @@ def _wanted(arrival: Arrival) -> list[_Wanted]:
 def _key(arrival: Arrival, recipient: Recipient) -> str:
     # The number, not the address as written: To and Bcc of one mail may write it differently.
     cover = "cover" if recipient.cover else ""
-    parts = (arrival.content.sha256, arrival.envelope.reverse_path, recipient.number, cover)
+    parts = (arrival.content.sha256, senders.behind(arrival.envelope.reverse_path), recipient.number, cover)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -168,5 +169,5 @@ def _message(arrival: Arrival, kept: Kept) -> tuple[Any, ...]:
 
 def _fax(fax: _Wanted) -> tuple[Any, ...]:
     envelope, asked = fax.arrival.envelope, fax.recipient
-    which = (envelope.reverse_path.casefold(), asked.address, asked.number, asked.cover, asked.line)
+    which = (senders.behind(envelope.reverse_path), asked.address, asked.number, asked.cover, asked.line)
     return (fax.id, fax.arrival.id, *which, rows.notify_row(asked.notify), asked.orcpt, State.RECEIVED.value)

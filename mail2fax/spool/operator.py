@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, insert, select, update
 
 from mail2fax.model import NEXT, WAITING, Fax, Reason, Refused, State
+from mail2fax.rules import senders
 from mail2fax.spool import moves
 from mail2fax.spool.database import rows
 from mail2fax.spool.database.schema import faxes, messages, now, shared
@@ -26,7 +27,7 @@ def waiting(fax_id: str = "", sender: str = "") -> ColumnElement[bool]:
     states = faxes.c.state.in_([state.value for state in WAITING])
     if fax_id:
         return and_(states, of_name(fax_id))
-    return and_(states, faxes.c.sender == sender.casefold()) if sender else states
+    return and_(states, faxes.c.sender == senders.behind(sender)) if sender else states
 
 
 def hold(connection: Connection, where: ColumnElement[bool], who: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select
 
 from mail2fax.model import ERROR, FINAL, Document, Event, Fax, Message, Refused, State, Usage
+from mail2fax.rules import senders
 from mail2fax.spool.database import rows
 from mail2fax.spool.database.schema import documents, events, faxes, messages, now, troubles
 from mail2fax.spool.database.sql import CLOCK
@@ -95,7 +96,7 @@ def _fitting(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
     if wanted.states:
         yield faxes.c.state.in_([state.value for state in wanted.states])
     if wanted.sender:
-        yield faxes.c.sender == wanted.sender.casefold()
+        yield faxes.c.sender == senders.behind(wanted.sender)
     if wanted.number:
         yield faxes.c.number == wanted.number
 
@@ -158,7 +159,7 @@ def usage(connection: Connection, sender: str | None) -> Usage:
         func.coalesce(func.sum(pages), 0),
     ).where(_counted(), faxes.c.received_at > now() - _DAY)
     if sender is not None:
-        query = query.where(faxes.c.sender == sender.casefold())
+        query = query.where(faxes.c.sender == senders.behind(sender))
     return Usage(*connection.execute(query).one())
 
 
@@ -175,7 +176,7 @@ def number_today(connection: Connection, number: str) -> int:
 
 def replies_this_hour(connection: Connection, sender: str) -> int:
     """Replies sent to one reverse-path in the last hour."""
-    return connection.scalar(_REPLIES, {"reverse_path": sender.casefold()}) or 0
+    return connection.scalar(_REPLIES, {"reverse_path": senders.behind(sender)}) or 0
 
 
 def waiting(connection: Connection) -> int:

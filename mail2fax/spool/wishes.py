@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from mail2fax.model import WAITING, Reason, Refused, State
+from mail2fax.rules import senders
 from mail2fax.spool import operator
 from mail2fax.spool.database.schema import deliveries, faxes, now
 
@@ -19,7 +20,7 @@ _OVER = frozenset({State.FAILED, State.CANCELLED})  # surely did not arrive, and
 def may_ask(connection: Connection, fax_id: str, reverse_path: str, *, cancel: bool) -> None:
     """Raises Refused unless this sender may send this fax again, or cancel it, now."""
     row = operator.one(connection, fax_id)
-    if row["sender"] != reverse_path.casefold():
+    if row["sender"] != senders.behind(reverse_path):
         raise Refused(f"{row['id']}: only whoever sent this fax may ask for that, from the address it was sent from")
     if cancel:
         _refuse_unless_waiting(row)

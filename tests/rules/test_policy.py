@@ -91,6 +91,20 @@ def test_allowed_senders():
     )
 
 
+def test_senders_behind_tags():
+    """BATV and VERP are the person that they tag; whom an office only forwards for is a stranger, and so is a forgery."""
+    office = policy(smtp=Smtp(allowed_senders=["ann@office.example", "*@friends.example"]))
+    good = ("prvs=1234a1b2c3=ann@office.example", "ann+4162200001=fax.local@office.example")
+    bad = (
+        "SRS0=abcd=T4=evil.example=ann@office.example",
+        "SRS0=abcd=T4=office.example=ann@evil.example",
+        "prvs=1234a1b2c3=eve@office.example",
+    )
+    assert [office.sender(path, None).refusal for path in good] == [None, None]
+    assert all(office.sender(path, None).refusal.startswith("550 5.7.1") for path in bad)
+    assert office.sender("prvs=1234a1b2c3=fax@fax.local", None).refusal.startswith("554 5.4.6")
+
+
 def test_a_login_is_bound_to_its_senders():
     """Whoever logs in uses the reverse-paths of that login only, and those the settings allow."""
     office = policy(smtp=Smtp(allowed_senders=["*@office.example"]))

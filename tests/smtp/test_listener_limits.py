@@ -8,6 +8,7 @@ from mail2fax.config import Smtp
 from mail2fax.model import Usage
 from mail2fax.smtp import answers
 from mail2fax.smtp.limits import Rates, Window
+from mail2fax.spool import questions
 from tests.support.frontdoor import NUMBER, SENDER, opened
 
 
@@ -276,3 +277,19 @@ async def test_a_number_that_was_faxed_enough_is_said_at_rcpt(tmp_path, spool):
         await client.ask("MAIL FROM:<bob@office.example>")
         assert (await client.ask(f"RCPT TO:<{NUMBER}>")).startswith("452 4.7.1 Budget of 24 hours used up: 1 faxes to")
         assert await client.ask("RCPT TO:<6135550177@fax.local>") == answers.RECIPIENT_OK
+
+
+async def test_a_tag_that_changes_is_the_same_sender(tmp_path, spool):
+    """A relay that signs its return paths lost our 250 before midnight and comes again with another tag: one fax."""
+    async with opened(tmp_path, spool=spool, limits={"sender_faxes_per_day": 2}) as door:
+        client = await door.client()
+        first = await client.mail(sender="prvs=7791dd7436=ann@office.example")
+        again = await client.mail(sender="prvs=0791248870=ann@office.example")
+        assert again.split()[-1] == first.split()[-1]
+        assert "the same mail came before" in again
+        assert (await client.mail(b"another\r\n", sender="ann@office.example")).startswith("250 2.0.0")
+        over = await client.mail(b"a third\r\n", sender="prvs=1792248871=ann@office.example")
+        assert over.startswith("452 4.7.1 Budget of 24 hours used up: 2 faxes from this sender")
+        message = await spool.message(first.split()[-1])
+        assert message.envelope.reverse_path == "prvs=7791dd7436=ann@office.example"  # where the reply goes
+        assert len(await spool.read(questions.fax_list, questions.Wanted(sender="ann@office.example"))) == 2
