@@ -70,6 +70,8 @@ class UnusableProvider(Exception):  # noqa: N818 -- an answer to an operator
 _BUILT_IN = {
     "rinble": ("mail2fax.providers.rinble:Rinble", settings_.Provider().url),
     "sandbox": ("mail2fax.providers.rinble:Rinble", f"http://{SANDBOX_LISTEN}/api/fax"),
+    "sinch": ("mail2fax.providers.sinch:Sinch", "https://fax.api.sinch.com"),
+    "telnyx": ("mail2fax.providers.telnyx:Telnyx", "https://api.telnyx.com/v2"),
     "hylafax": ("mail2fax.providers.hylafax:HylaFax", "hylafax://mail2fax@127.0.0.1:4559"),
 }
 """The classes by name, each with the address that it has unless another is set: never another provider's."""

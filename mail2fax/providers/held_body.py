@@ -1,15 +1,18 @@
 """The body of the POST, whose end is held back until the commit.
 
 Up to the last byte of the file the request is incomplete, and no server can act on it. Then `commit` is awaited,
-and only then the end, the cover fields and the closing boundary, may leave.
+and only then the end, the last fields and the closing boundary, may leave.
 """
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import BinaryIO
 
 CHUNK = 65_536
+
+Fields = Iterable[tuple[str, str]]
+"""Names and values of a form, in order."""
 
 
 class Abandoned(Exception):  # noqa: N818 -- a sign, not an error: `failure` holds what happened
@@ -17,26 +20,18 @@ class Abandoned(Exception):  # noqa: N818 -- a sign, not an error: `failure` hol
 
 
 class HeldBody:
-    """A multipart form (RFC 7578) in the documented order, read from the open file while it is sent."""
+    """A multipart form (RFC 7578): fields, the open file, read while it is sent, and the fields that are held back."""
 
-    def __init__(self, token: str, number: str, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, *, field: str, before: Fields, after: Fields) -> None:
+        """`field` is what the form calls the file; `after` and the closing boundary wait for the commit."""
         self._boundary = secrets.token_hex(16)
         self._file = file
         self._file_size = os.fstat(file.fileno()).st_size
-        self._head = (
-            self._field("token", token)
-            + self._field("number", number)
-            + self._part(f'name="file"; filename="{_quoted(name)}"\r\nContent-Type: application/pdf')
-        )
-        covers = ("coverFrom", "coverTo", "coverSubject", "coverMessage")
-        self._end = b"".join(
-            [
-                b"\r\n",
-                self._field("sendCover", "N"),
-                *(self._field(cover, "") for cover in covers),
-                f"--{self._boundary}--\r\n".encode(),
-            ]
-        )
+        head = [self._field(key, value) for key, value in before]
+        head.append(self._part(f'name="{field}"; filename="{_quoted(name)}"\r\nContent-Type: application/pdf'))
+        self._head = b"".join(head)
+        end = [self._field(key, value) for key, value in after]
+        self._end = b"".join([b"\r\n", *end, f"--{self._boundary}--\r\n".encode()])
         self.committed = False  # whether the end may have left
         self.failure: Exception | None = None  # what our own side raised: the file, or the commit
 

@@ -68,13 +68,14 @@ class Answer:
     retry_after: float | None = None  # seconds
 
 
-def submission(answer: Answer, *, committed: bool, redact: Redact = str) -> str:
+def submission(answer: Answer, *, committed: bool, redact: Redact = str, api: "Dialect | None" = None) -> str:
     """The provider ref out of the answer to a POST, or the verdict raised. `committed`: the end may have left."""
-    data = _object(answer.body)
+    api = api or RINBLE
+    data = _object(answer.body, listed=api.listed)
     # A uuid proves that the fax was taken, whatever else stands beside it.
-    if 200 <= answer.status < 300 and (ref := _ref(data)):
+    if 200 <= answer.status < 300 and (ref := api.ref(data)):
         return ref
-    code = _code(answer.status, data)
+    code = api.code(answer.status, data)
     if 200 <= code < 300:
         raise _in_doubt(f"HTTP {answer.status} without a uuid", committed=committed)
     if code in _LINE:
@@ -84,7 +85,7 @@ def submission(answer: Answer, *, committed: bool, redact: Redact = str) -> str:
     if answer.status in _MOVED:
         note = f"HTTP {code}: the API is at another address now: see [provider] url"
         raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=note, retry_after=answer.retry_after)
-    note = _note(code, data, redact)
+    note = noted(code, api.said(data), redact)
     if code in _NOT_PROCESSED or (code == 503 and answer.retry_after is not None):
         raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=note, retry_after=answer.retry_after)
     if 400 <= code < 500 and code != 409:
@@ -101,17 +102,24 @@ def no_answer(note: str, *, committed: bool) -> Verdict:
 
 def progress(answer: Answer, *, redact: Redact = str) -> Progress:
     """What the answer to a poll says, or the verdict raised."""
-    data = _object(answer.body)
-    code = _code(answer.status, data)
-    if code in _LINE:
-        raise _held(code)
-    if not 200 <= code < 300:
-        note = _note(code, data, redact)
-        raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=note, retry_after=answer.retry_after)
+    data = told(answer, redact=redact)
     word = data.get("status")
     if not isinstance(word, str) or not word.strip():
         raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=f"HTTP {answer.status} without a status")
     return WORDS.get(word.strip().casefold()) or Progress(_shown(word, redact)[:LONGEST_WORD], known=False)
+
+
+def told(answer: Answer, *, redact: Redact = str, api: "Dialect | None" = None) -> Mapping[str, Any]:
+    """The JSON object that a question was answered with. Raises LineHeld, or Temporary for all that is none."""
+    api = api or RINBLE
+    data = _object(answer.body)
+    code = api.code(answer.status, data)
+    if code in _LINE:
+        raise _held(code)
+    if not 200 <= code < 300:
+        note = noted(code, api.said(data), redact)
+        raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=note, retry_after=answer.retry_after)
+    return data
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
@@ -142,12 +150,14 @@ def _held(code: int) -> LineHeld:
     return LineHeld(Reason.LINE_HELD, note=f"HTTP {code}: {_LINE[code]}")
 
 
-def _object(body: bytes) -> Mapping[str, Any]:
-    """The JSON object in the body, whatever its content type says; empty if there is none."""
+def _object(body: bytes, *, listed: bool = False) -> Mapping[str, Any]:
+    """The JSON object in the body, whatever its content type says, or the only one of a list; else empty."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
         return {}
+    if listed and isinstance(data, list) and len(data) == 1:
+        data = data[0]
     return data if isinstance(data, dict) else {}
 
 
@@ -168,9 +178,8 @@ def _whole(value: Any) -> int:
     return int(text) if len(text) == 3 and text.isascii() and text.isdigit() else 0
 
 
-def _ref(data: Mapping[str, Any]) -> str:
-    """The uuid: opaque, but a text (or a whole number) that can be kept and asked for. Empty if it is none."""
-    uuid = data.get("uuid")
+def ref_of(uuid: Any) -> str:
+    """A reference: opaque, but a text (or a whole number) that can be kept and asked for. Empty if it is none."""
     if isinstance(uuid, int) and not isinstance(uuid, bool):
         uuid = str(uuid) if abs(uuid) < 10**LONGEST_NUMBER else ""
     if not isinstance(uuid, str) or not uuid.strip() or len(uuid) > LONGEST_REF or not uuid.isprintable():
@@ -178,9 +187,8 @@ def _ref(data: Mapping[str, Any]) -> str:
     return uuid
 
 
-def _note(code: int, data: Mapping[str, Any], redact: Redact) -> str:
+def noted(code: int, message: Any, redact: Redact) -> str:
     """For operators: the code, and what the provider says of it."""
-    message = data.get("message")
     said = _shown(message, redact)[:LONGEST_MESSAGE] if isinstance(message, str) else ""
     return f"HTTP {code}: {said}" if said else f"HTTP {code}"
 
@@ -188,3 +196,16 @@ def _note(code: int, data: Mapping[str, Any], redact: Redact) -> str:
 def _shown(text: str, redact: Redact) -> str:
     """A text of theirs as it may be shown: redacted before it is cut, since half a token is one too many."""
     return "".join(character if character.isprintable() else "?" for character in " ".join(redact(text).split()))
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Where one API puts what all of them say."""
+
+    ref: Callable[[Mapping[str, Any]], str]  # the reference in the answer to a POST; "" if there is none
+    said: Callable[[Mapping[str, Any]], Any]  # its words about an error
+    code: Callable[[int, Mapping[str, Any]], int] = lambda status, _: status  # the HTTP status, or what stands for it
+    listed: bool = False  # whether the answer to a POST may be a list of one
+
+
+RINBLE = Dialect(lambda data: ref_of(data.get("uuid")), lambda data: data.get("message"), _code)

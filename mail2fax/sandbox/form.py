@@ -9,7 +9,7 @@ from mmap import mmap
 
 ORDER = ("token", "number", "file", "sendCover", "coverFrom", "coverTo", "coverSubject", "coverMessage")
 
-_NAME = re.compile(rb'Content-Disposition: form-data; name="([A-Za-z]+)"(?:; filename="([^"]*)")?')
+_NAME = re.compile(rb'Content-Disposition: form-data; name="([^"]+)"(?:; filename="([^"]*)")?')
 
 
 class NotAsDocumented(Exception):  # noqa: N818 -- an answer to whoever sent the form
@@ -27,12 +27,26 @@ class Form:
     end: int
 
 
-def read(content: bytes | mmap, content_type: str) -> Form:
-    """The form, held against the documentation field by field."""
+def fields(content: bytes | mmap, content_type: str, file: str) -> tuple[dict[str, str], Form]:
+    """The texts of any form by name, and where its file is: for the other dialects."""
+    parts = _parts(content, b"--" + _boundary(content_type))
+    texts = {name: bytes(content[start:end]).decode(errors="replace") for name, _, start, end in parts if name != file}
+    found = next(((name, start, end) for field, name, start, end in parts if field == file), None)
+    if found is None or content[found[1] : found[1] + 5] != b"%PDF-":
+        raise NotAsDocumented(f"there is no {file}, or it is not a PDF")
+    return texts, Form("", texts.get("to", "").removeprefix("+1"), *found)
+
+
+def _boundary(content_type: str) -> bytes:
     boundary = re.fullmatch(r"multipart/form-data; boundary=([0-9A-Za-z'()+_,./:=?-]{1,70})", content_type)
     if not boundary:
         raise NotAsDocumented("the content type is not multipart/form-data with a boundary")
-    parts = _parts(content, b"--" + boundary[1].encode())
+    return boundary[1].encode()
+
+
+def read(content: bytes | mmap, content_type: str) -> Form:
+    """The form, held against the documentation field by field."""
+    parts = _parts(content, b"--" + _boundary(content_type))
     names = tuple(name for name, *_ in parts)
     if names != ORDER:
         raise NotAsDocumented(f"the fields are {', '.join(names)}, not {', '.join(ORDER)}")

@@ -93,13 +93,14 @@ class Sandbox:
 
     def __init__(self, folder: Path, *, instant: bool = False, tokens: frozenset[str] = frozenset()) -> None:
         self.url = ""  # what [provider] url must say
-        self._folder = folder
+        self.folder = folder
         self._instant = instant
         self._tokens = tokens
         self._faxes: OrderedDict[str, Received] = OrderedDict()
         self._documents: deque[Received] = deque()
         self._tries: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._news = asyncio.Condition()
+        self.dialects: list[Route] = []  # of other APIs
         self.refused: list[str] = []  # why forms were not as documented, the last hundred
 
     @property
@@ -119,6 +120,7 @@ class Sandbox:
             routes=[
                 Route("/api/fax/send", self._send, methods=["POST"]),
                 Route("/api/fax/status", self._status),
+                *self.dialects,
                 Route("/", self._page),
                 Route("/faxes", self._list),
                 Route("/faxes/{uuid}.pdf", self._document),
@@ -128,9 +130,9 @@ class Sandbox:
     # -- the API
 
     async def _send(self, request: Request) -> Response:
-        with tempfile.TemporaryFile(dir=self._folder) as file:
+        with tempfile.TemporaryFile(dir=self.folder) as file:
             try:
-                await _spool(request, file)
+                await spooled(request, file)
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                     sent = form.read(content, request.headers.get("Content-Type", ""))
                     scenario = self.scenario(sent.number, sent.name)
@@ -188,6 +190,14 @@ class Sandbox:
         """The fax of this uuid, while it is remembered."""
         return self._faxes.get(uuid)
 
+    def delete(self, fax: Received) -> bool:
+        """Delete the document of a fax, as its client asks. Whether it was kept."""
+        if fax.document is None:
+            return False
+        fax.document.unlink()
+        fax.document = None
+        return True
+
     async def take(
         self, number: str, name: str, document: bytes | memoryview, scenario: Scenario, reference: str = ""
     ) -> Received:
@@ -231,7 +241,7 @@ class Sandbox:
         return fax
 
     def _keep(self, fax: Received, document: bytes | memoryview) -> None:
-        fax.document = self._folder / f"{fax.uuid}.pdf"
+        fax.document = self.folder / f"{fax.uuid}.pdf"
         fax.document.write_bytes(document)
         self._documents.append(fax)
         if len(self._documents) > DOCUMENTS:
@@ -267,6 +277,9 @@ async def serve(
     """
     with tempfile.TemporaryDirectory(prefix="mail2fax-sandbox-") as folder:
         sandbox = Sandbox(Path(folder), instant=instant, tokens=tokens)
+        from mail2fax.sandbox import json_apis  # noqa: PLC0415 -- it needs this module
+
+        sandbox.dialects = json_apis.JsonApis(sandbox).routes
         async with httpd.serving(sandbox.application(), listen, _Connection) as address:
             sandbox.url = f"http://{address}/api/fax"
             yield sandbox
@@ -280,7 +293,8 @@ class _Connection(H11Protocol):
         self.app_state = {**self.app_state, "transport": transport}
 
 
-async def _spool(request: Request, file: IO[bytes]) -> None:
+async def spooled(request: Request, file: IO[bytes]) -> None:
+    """A request's body, in a file."""
     size = 0
     async for piece in request.stream():
         size += len(piece)

@@ -19,6 +19,11 @@ LOOK_FOR = 900.0  # seconds in which a fax that was taken should show itself
 _FIRST, _LONGEST = 2.0, 120.0  # seconds between two looks: the first, and the most
 
 
+def reference(fax_id: str, submission: int) -> str:
+    """What the provider is told a fax is called: another word for each offer, so that a search finds this one only."""
+    return fax_id if submission <= 1 else f"{fax_id}-{submission}"
+
+
 class Recover:
     """The step."""
 
@@ -40,7 +45,8 @@ class Recover:
         since, reason = await self._offered(fax)
         age = (fax.now - since).total_seconds() if fax.now else 0.0
         try:
-            trace = await route.provider.find(route.line, fax.id, fax.number, since, fax.provider_ref)
+            word = reference(fax.id, fax.submissions)
+            trace = await route.provider.find(route.line, word, fax.number, since, fax.provider_ref)
         except Verdict as verdict:
             log.search_failed(fax=fax.id, note=verdict.note)
             # Not asked is not "not found": the provider may be away for longer.

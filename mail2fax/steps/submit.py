@@ -29,7 +29,7 @@ from mail2fax.providers.routes import Route
 from mail2fax.rules.backoff import Backoff
 from mail2fax.spool import Spool, questions
 from mail2fax.steps.notices import alert
-from mail2fax.steps.recover import LOOKING
+from mail2fax.steps.recover import LOOKING, reference
 
 
 class Submit:
@@ -69,7 +69,8 @@ class Submit:
         if route is None:
             raise LineHeld(Reason.LINE_HELD, note=f'there is no [[line]] named "{fax.line}" any more')
         async with self._spool.document(fax.document_id) as path:
-            return await route.provider.submit(route.line, fax.number, path, f"{fax.id}.pdf", attempt.commit, fax.id)
+            word = reference(fax.id, fax.submissions + 1)
+            return await route.provider.submit(route.line, fax.number, path, f"{fax.id}.pdf", attempt.commit, word)
 
     async def _taken(self, attempt: "_Attempt", ref: str) -> None:
         await attempt.commit()

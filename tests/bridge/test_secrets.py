@@ -138,7 +138,12 @@ async def test_nothing_that_holds_a_token_shows_it(document):
     """Not in its repr, as a debugger or a log would print it."""
     line = Line("", TOKEN)
     with document.open("rb") as file:
-        for thing in (line, held_body.HeldBody(TOKEN, "6474959659", file, "1.pdf"), Provider(token=TOKEN), Settings()):
+        for thing in (
+            line,
+            held_body.HeldBody(file, "1.pdf", field="file", before=[("token", TOKEN)], after=[]),
+            Provider(token=TOKEN),
+            Settings(),
+        ):
             clean(f"{thing!r} {thing!s} {[thing]}", type(thing).__name__)
     provider = Rinble(Provider(token=TOKEN))
     clean(repr(provider), "the provider")

@@ -146,7 +146,7 @@ def made(kind):
 async def test_every_foreign_error_is_a_verdict_by_the_commit(kind, whole, document):
     """Temporary before it, Unclear after it, for each class there is; and no text of theirs is repeated."""
     async with opened("http://127.0.0.1:1/api/fax") as provider:
-        provider._sender._transport = Raising(made(kind), whole=whole)
+        provider.api.sender._transport = Raising(made(kind), whole=whole)
         raised = await verdict(provider, document)
         assert type(raised) is (Unclear if whole else Temporary)
         assert LINE.token not in str(raised)
@@ -158,7 +158,7 @@ async def test_every_foreign_error_is_a_verdict_by_the_commit(kind, whole, docum
 async def test_every_foreign_error_only_delays_a_poll(kind):
     """Temporary, whatever it is."""
     async with opened("http://127.0.0.1:1/api/fax") as provider:
-        provider._asker._transport = Raising(made(kind), whole=False)
+        provider.api.asker._transport = Raising(made(kind), whole=False)
         with pytest.raises(Temporary) as raised:
             await provider.status(LINE, "u-1")
         assert type(raised.value) is Temporary
