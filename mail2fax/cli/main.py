@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,26 +106,41 @@ def sandbox(
     listen: Annotated[str, typer.Option(help="Where to listen; port 0 takes a free one.")] = SANDBOX_LISTEN,
     instant: Annotated[bool, typer.Option("--instant", help="Every fax is a success at once, for load tests.")] = False,
     token: Annotated[list[str] | None, typer.Option(help="Accept only this token; may be given again.")] = None,
+    hylafax: Annotated[str, typer.Option(help="Play HylaFAX's hfaxd too, there; such as 127.0.0.1:4559.")] = "",
     config_file: ConfigFile = None,
 ) -> None:
-    """Serve the provider's API on this machine for trials: nothing is dialled, special numbers simulate failures.
+    """Serve the providers' APIs on this machine for trials: nothing is dialled, special numbers simulate failures.
 
-    Point a bridge at it with [provider] name = "sandbox". A page at / shows the faxes it was given.
+    Point a bridge at it with [provider] name = "sandbox"; or with "sinch" and url = "http://127.0.0.1:8026", "telnyx"
+    and "http://127.0.0.1:8026/v2", "hylafax" and "hylafax://127.0.0.1:4559". A page at / shows the faxes it was given.
     """
     from mail2fax.sandbox import server  # noqa: PLC0415
 
     load(config_file)
-    asyncio.run(_until_stopped(server.serve(listen, instant=instant, tokens=frozenset(token or ()))))
+    asyncio.run(_until_stopped(server.serve(listen, instant=instant, tokens=frozenset(token or ())), hylafax))
 
 
-async def _until_stopped(serving: "contextlib.AbstractAsyncContextManager[Sandbox]") -> None:
+async def _until_stopped(serving: "contextlib.AbstractAsyncContextManager[Sandbox]", hylafax: str) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with serving as running:
         out.print(f"The fax API is at {running.url}", highlight=False, soft_wrap=True)
-        out.print(f"What it was given: {running.url.removesuffix('/api/fax')}/   Ctrl-C ends it.", highlight=False)
-        await stopped.wait()
+        async with _hfaxd(running, hylafax):
+            out.print(f"What it was given: {running.url.removesuffix('/api/fax')}/   Ctrl-C ends it.", highlight=False)
+            await stopped.wait()
+
+
+@contextlib.asynccontextmanager
+async def _hfaxd(sandbox: "Sandbox", listen: str) -> AsyncIterator[None]:
+    if not listen:
+        yield
+        return
+    from mail2fax.sandbox import hylafax  # noqa: PLC0415
+
+    async with hylafax.serve(sandbox, listen) as hfaxd:
+        out.print(f"HylaFAX is at hylafax://{hfaxd.address}", highlight=False)
+        yield
 
 
 @app.command()

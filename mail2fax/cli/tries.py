@@ -17,7 +17,7 @@ from mail2fax import timezones
 from mail2fax.cli import certificate
 from mail2fax.config import ConfigError, Provider, Settings, loader
 from mail2fax.documents.pool import Pool
-from mail2fax.model import Verdict
+from mail2fax.model import LineHeld, Verdict
 from mail2fax.providers.routes import DEFAULT, Route, close, open_routes, sections
 from mail2fax.replies.letters import Letters
 from mail2fax.smarthost.smarthost import Smarthost
@@ -156,7 +156,10 @@ async def _reach(name: str, wanted: Provider, route: Route) -> None:
         await route.provider.check(route.line)
     except Verdict as verdict:
         place = f'[[line]] "{name}"' if name else "[provider]"
-        advice = f"See {place} url and ca_file: can this host reach that address?"
+        reached = isinstance(verdict, LineHeld)
+        advice = (
+            f"Mend it in {place}." if reached else f"See {place} url and ca_file: can this host reach that address?"
+        )
         raise Wrong(verdict.note, "Start it: mail2fax sandbox" if wanted.name == "sandbox" else advice) from None
 
 

@@ -79,14 +79,18 @@ _BUILT_IN = {
 
 def open_provider(settings: Settings) -> Provider:
     """The provider that `[provider]` names."""
-    wanted = settings.provider
+    wanted = addressed(settings.provider)
     if wanted.name not in _BUILT_IN:
         return _plugged_in(wanted.name)(settings)
-    name, address = _BUILT_IN[wanted.name]
-    if wanted.url == settings_.Provider().url:
-        wanted = wanted.model_copy(update={"url": address})
     # Loaded here, since the adapters need this module, and loading httpx takes a moment.
-    return _plugged_in(name)(wanted)
+    return _plugged_in(_BUILT_IN[wanted.name][0])(wanted)
+
+
+def addressed(wanted: settings_.Provider) -> settings_.Provider:
+    """The section with the provider's own address, unless another is set."""
+    if wanted.name in _BUILT_IN and wanted.url == settings_.Provider().url:
+        return wanted.model_copy(update={"url": _BUILT_IN[wanted.name][1]})
+    return wanted
 
 
 def _plugged_in(name: str) -> Callable[[Any], Provider]:

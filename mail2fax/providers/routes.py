@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mail2fax.config import FaxLine, Settings
 from mail2fax.config import Provider as ProviderSettings
 from mail2fax.model import Line
-from mail2fax.providers import Provider, open_provider
+from mail2fax.providers import Provider, addressed, open_provider
 
 DEFAULT = ""
 """The name of the line that [provider] itself is."""
@@ -43,7 +43,8 @@ async def close(routes: Mapping[str, Route]) -> None:
 
 def sections(settings: Settings) -> dict[str, ProviderSettings]:
     """What holds for each line, by its name: [provider], with what its [[line]] says otherwise."""
-    return {DEFAULT: settings.provider, **{one.name: _of(settings.provider, one) for one in settings.line}}
+    lines = {one.name: addressed(_of(settings.provider, one)) for one in settings.line}
+    return {DEFAULT: addressed(settings.provider), **lines}
 
 
 def line_of(name: str, wanted: ProviderSettings) -> Line:

@@ -227,7 +227,43 @@ def test_sinchs_words_in_ours(progress, expected):
 
 
 # The values that Telnyx's own client lists for failure_reason.
-REASONS = ["receiver_call_dropped", "sender_call_dropped", "sender_canceled", "carrier_lost", "service_unavailable", "fax_signaling_error", "receiver_communication_error", "sender_communication_error", "receiver_decline", "receiver_recovery_on_timer_expire", "receiver_no_response", "receiver_invalid_number_format", "receiver_no_answer", "receiver_incompatible_destination", "receiver_unallocated_number", "destination_unreachable", "user_busy", "invalid_ecm_response_from_receiver", "fax_initial_communication_timeout", "destination_not_in_service_plan", "account_disabled", "destination_invalid", "no_outbound_profile", "destination_not_in_countries_whitelist", "user_channel_limit_exceeded", "outbound_profile_channel_limit_exceeded", "connection_channel_limit_exceeded", "outbound_profile_daily_spend_limit_exceeded", "unverified_origination_number", "unverified_destination_not_allowed", "file_format_invalid", "file_download_failed", "file_size_limit_exceeded", "page_count_limit_exceeded", "media_processing_exception"]
+REASONS = [
+    "receiver_call_dropped",
+    "sender_call_dropped",
+    "sender_canceled",
+    "carrier_lost",
+    "service_unavailable",
+    "fax_signaling_error",
+    "receiver_communication_error",
+    "sender_communication_error",
+    "receiver_decline",
+    "receiver_recovery_on_timer_expire",
+    "receiver_no_response",
+    "receiver_invalid_number_format",
+    "receiver_no_answer",
+    "receiver_incompatible_destination",
+    "receiver_unallocated_number",
+    "destination_unreachable",
+    "user_busy",
+    "invalid_ecm_response_from_receiver",
+    "fax_initial_communication_timeout",
+    "destination_not_in_service_plan",
+    "account_disabled",
+    "destination_invalid",
+    "no_outbound_profile",
+    "destination_not_in_countries_whitelist",
+    "user_channel_limit_exceeded",
+    "outbound_profile_channel_limit_exceeded",
+    "connection_channel_limit_exceeded",
+    "outbound_profile_daily_spend_limit_exceeded",
+    "unverified_origination_number",
+    "unverified_destination_not_allowed",
+    "file_format_invalid",
+    "file_download_failed",
+    "file_size_limit_exceeded",
+    "page_count_limit_exceeded",
+    "media_processing_exception",
+]
 
 
 def test_each_of_telnyxs_reasons_is_one_of_our_causes():
