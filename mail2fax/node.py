@@ -52,10 +52,10 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
         spool = await stack.enter_async_context(open_spool(settings, serving=True))
         health = Health()  # the page is up before the door opens, and until the last step is put down
         page = await stack.enter_async_context(_page(settings, spool, health))
-        desk = await stack.enter_async_context(_operate(settings, spool, health))
         secret = await spool.secret("resend")
         pool = Pool(settings.documents)
         stack.push_async_callback(pool.close)
+        desk = await stack.enter_async_context(_operate(settings, spool, health, pool))
         policy = Policy(settings)
         answering = ReplyCommands(settings, spool, policy, pool, signed_address.key(settings.reply, secret))
         listener = Listener(settings, spool, policy, answering)
@@ -87,13 +87,15 @@ def _page(settings: Settings, spool: Spool, health: Health) -> contextlib.Abstra
     return app.serving(settings, spool, health)
 
 
-def _operate(settings: Settings, spool: Spool, health: Health) -> contextlib.AbstractAsyncContextManager[str]:
+def _operate(
+    settings: Settings, spool: Spool, health: Health, pool: Pool
+) -> contextlib.AbstractAsyncContextManager[str]:
     """The operator's page, if it is asked for."""
     if not settings.web.operate:
         return contextlib.nullcontext("")
     from mail2fax.operate import app  # noqa: PLC0415 -- as the status page
 
-    return app.serving(settings, spool, health)
+    return app.serving(settings, spool, health, pool)
 
 
 def _builder() -> "Builder":

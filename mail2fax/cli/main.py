@@ -172,7 +172,7 @@ def explain(  # noqa: PLR0913, PLR0917 -- each is an option of the command
 ) -> None:
     """Say what would happen to a mail, and which rule decides it, without sending anything."""
     from mail2fax.cli import printing  # noqa: PLC0415
-    from mail2fax.cli.explain import explain as why  # noqa: PLC0415
+    from mail2fax.explain import explain as why  # noqa: PLC0415
 
     found = why(load(config_file), sender, recipient, client=client, user=user, file=file, preview=preview)
     printing.explanation(found, as_json=as_json)

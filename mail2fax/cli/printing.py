@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mail2fax.cli.console import out, print_json
-from mail2fax.cli.explain import Explanation
+from mail2fax.explain import Explanation
 from mail2fax.model import Event, Fax, Message, Part, State
 from mail2fax.rules.address import pretty
 

@@ -1,6 +1,7 @@
 """The operator's page as a server: [web] operate. Lists, one fax, what was refused, a month, and the acts."""
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -14,9 +15,10 @@ from starlette.types import ASGIApp
 
 from mail2fax import httpd, timezones
 from mail2fax.config import Settings
+from mail2fax.documents.pool import Pool
 from mail2fax.health import Health
-from mail2fax.model import Fax, Refused, State
-from mail2fax.operate import acts, filters, papers, table
+from mail2fax.model import Fax, Permanent, Refused, State, Temporary
+from mail2fax.operate import acts, filters, papers, table, why
 from mail2fax.operate.acts import ACTS, Wish
 from mail2fax.operate.gate import Gate, NotAllowed, form, needs, plain_form
 from mail2fax.operate.sessions import ACT, DOCUMENTS, LOOK, Session
@@ -28,6 +30,7 @@ from mail2fax.web.templates import Templates
 
 _PAGE, _FEW, _MOST_CSV = 50, 15, 50_000  # faxes on a page of a list, on the front page, in a table
 _REFUSALS = 100
+_PICTURES = 30  # pages that are shown as pictures
 _PATIENCE = 10.0  # seconds until a page does without the database
 
 P = ParamSpec("P")
@@ -35,11 +38,11 @@ T = TypeVar("T")
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, spool: Spool, health: Health) -> AsyncIterator[str]:
+async def serving(settings: Settings, spool: Spool, health: Health, pool: Pool) -> AsyncIterator[str]:
     """Serve [web] operate as long as the context lasts. The address as bound. Raises ConfigError, OSError."""
     users = Users(settings.smtp.users_file)
     try:
-        pages = Pages(settings, spool, health, Gate(settings.web, users))
+        pages = Pages(settings, spool, health, pool, Gate(settings.web, users))
         async with httpd.serving(pages.application(), settings.web.operate) as address:
             yield address
     finally:
@@ -49,9 +52,9 @@ async def serving(settings: Settings, spool: Spool, health: Health) -> AsyncIter
 class Pages:
     """The handlers."""
 
-    def __init__(self, settings: Settings, spool: Spool, health: Health, gate: Gate) -> None:
+    def __init__(self, settings: Settings, spool: Spool, health: Health, pool: Pool, gate: Gate) -> None:
         self.gate = gate
-        self._settings, self._spool, self._health = settings, spool, health
+        self._settings, self._spool, self._health, self._pool = settings, spool, health, pool
         self._zone = timezones.zone(settings.reply.time_zone)
         self._templates = Templates(settings, "operate", "web")
 
@@ -64,6 +67,8 @@ class Pages:
             Route("/fax/{name}", self._fax),
             Route("/fax/{name}/document.pdf", self._document),
             Route("/fax/{name}/reply", self._reply),
+            Route("/fax/{name}/printed", self._printed),
+            Route("/explain", self._explain, methods=["GET", "POST"]),
             Route("/act/{name}", self._act, methods=["GET", "POST"]),
             Route("/refused", self._refused),
             Route("/month", self._month),
@@ -75,6 +80,8 @@ class Pages:
             Refused: self._refused_act,
             AddressError: self._refused_act,
             NotAllowed: self._not_allowed,
+            Permanent: self._no_pictures,
+            Temporary: self._no_pictures,
             SpoolUnavailable: self._no_answer,
             TimeoutError: self._no_answer,
         }
@@ -141,6 +148,26 @@ class Pages:
         since, until = filters.month(request.query_params.get("month", ""), self._zone)
         sums = await self._ask(search.sums, since, until)
         return self._html("month.html", session, sums=sums, month=f"{since.astimezone(self._zone):%Y-%m}")
+
+    @needs(LOOK)
+    async def _explain(self, request: Request, session: Session) -> Response:
+        """Why a mail would be faxed, or not; and what was refused of this sender lately."""
+        if request.method != "POST":
+            return self._html("explain.html", session, explained=None, refusals=[], fields={})
+        async with why.filled_in(request, session, self._settings.smtp.max_message_size) as fields:
+            sender = str(fields.get("sender", "")).strip()
+            refusals = await self._ask(turned_away.read, sender, limit=_FEW) if sender else []
+            explained = await why.explained(self._settings, fields)
+            return self._html("explain.html", session, explained=explained, refusals=refusals, fields=fields)
+
+    @needs(DOCUMENTS)
+    async def _printed(self, request: Request, session: Session) -> Response:
+        """The pages as the other machine prints them. Who looked stands in the fax's history."""
+        fax = (await self._ask(questions.named, request.path_params["name"]))[0]
+        pages = await papers.printed(self._pool, self._spool, fax)
+        await self._spool.change(operator.viewed, fax.id, f"{session.name} (page)", "pages")
+        pictures = [base64.b64encode(page).decode() for page in pages[:_PICTURES]]
+        return self._html("printed.html", session, fax=fax, pictures=pictures, count=len(pages))
 
     @needs(DOCUMENTS)
     async def _document(self, request: Request, session: Session) -> Response:
@@ -211,6 +238,9 @@ class Pages:
 
     async def _not_allowed(self, request: Request, error: Exception) -> Response:
         return self._sorry(request, 403, f"{error}")
+
+    async def _no_pictures(self, request: Request, _error: Exception) -> Response:
+        return self._sorry(request, 503, "The pages could not be drawn now. Try again in a minute.")
 
     async def _no_answer(self, request: Request, _error: Exception) -> Response:
         return self._sorry(request, 503, "The database does not answer. Nothing is lost; try again in a minute.")

@@ -8,8 +8,8 @@ import pikepdf
 import pytest
 from PIL import Image
 
-from mail2fax.cli.explain import explain
 from mail2fax.config import FaxLine, Limits, Provider, Reply, Settings, Smtp
+from mail2fax.explain import explain
 from mail2fax.model import Fate, Reason
 from mail2fax.smtp.users import hash_line
 

@@ -1,11 +1,17 @@
 """What an operator does at the page: asked once more, done once, under a name, and refused where it makes no sense."""
 
+import base64
+import io
+import re
+
 import pytest
+from PIL import Image
 
 from mail2fax.model import State
 from mail2fax.spool import Work, operator, questions
 from tests.support import spooling
 from tests.support.desk import act, serving
+from tests.support.samples import pdf
 
 
 @pytest.fixture
@@ -135,6 +141,18 @@ async def test_each_look_at_a_document_is_noted(spool, desk):
     assert answer.content == b"%PDF-1.4"
     looks = [event for event in await spool.read(questions.history, fax.id) if event.what == "viewed"]
     assert [event.who for event in looks] == ["dora (page)"]
+
+
+async def test_the_pages_are_seen_as_the_other_machine_prints_them(spool, desk):
+    """Pictures of one bit a dot, 204 x 196; noted like every look at a document."""
+    await spooling.put(spool)
+    fax = await spooling.file(spool, await spooling.claim(spool, Work.PREPARE), pdf(), pages=1)
+    async with desk.as_("dora") as dora, desk.as_("ann") as ann:
+        page = (await dora.get(f"/fax/{fax.id}/printed")).text
+        assert (await ann.get(f"/fax/{fax.id}/printed")).status_code == 403
+    (picture,) = re.findall(r"data:image/png;base64,([^\"]+)", page)
+    assert Image.open(io.BytesIO(base64.b64decode(picture))).size == (1728, 2156)
+    assert "viewed" in {event.what for event in await spool.read(questions.history, fax.id)}
 
 
 async def test_the_reply_is_seen_as_it_was_sent(spool, desk):

@@ -97,7 +97,7 @@ async def test_every_page_fits_and_can_be_used_by_everybody(spool, desk, browser
     refusal = {"client": "192.0.2.7", "user": "", "sender": long_sender, "recipient": "9005551234@fax.local"}
     await spool.change(turned_away.write, [{**refusal, "answer": "550 5.7.1 Destination not permitted"}])
     page = await logged_in(browser, desk, color_scheme=colours)
-    paths = ["/", "/faxes", f"/fax/{fax.id}", f"/fax/{waiting.id}", "/refused", "/month", "/nowhere"]
+    paths = ["/", "/faxes", f"/fax/{fax.id}", f"/fax/{waiting.id}", "/refused", "/month", "/explain", "/nowhere"]
     for path in [*paths, f"/act/retry?fax={fax.id}", "/login"]:
         await page.goto(path)
         for width in WIDTHS:

@@ -14,7 +14,8 @@ from mail2fax.model import Outcome, State
 from mail2fax.spool import Work, search, turned_away
 from mail2fax.spool.database.schema import faxes, messages, now
 from tests.support import spooling
-from tests.support.desk import serving
+from tests.support.desk import serving, token
+from tests.support.samples import pdf
 
 SQLITE = pytest.mark.parametrize("spool_url", ["sqlite"], indirect=True)
 MANY = 50_000
@@ -148,6 +149,21 @@ async def test_what_a_month_cost_is_added_up_by_currency(spool):
     since = (await spool.read(search.found, search.Search()))[0].received_at.replace(day=1, hour=0, minute=0)
     (one,) = await spool.read(search.sums, since, since.replace(year=since.year + 1))
     assert one.costs == {"CAD": Decimal("0.30")}
+
+
+async def test_explain_is_a_form(spool, desk):
+    """Rule by rule, with a document; what was refused of the sender stands below; a strange form does nothing."""
+    refusal = {"client": "192.0.2.7", "user": "", "sender": "eve@a.example", "recipient": "1@fax.local"}
+    await spool.change(turned_away.write, [{**refusal, "answer": "550 5.1.1 no such number"}])
+    async with desk.as_("lou") as lou:
+        data = {"token": token((await lou.get("/explain")).text), "sender": "eve@a.example"}
+        files = {"file": ("letter.pdf", pdf(), "application/pdf")}
+        good = await lou.post("/explain", data={**data, "recipient": "416-555-0123"}, files=files)
+        bad = await lou.post("/explain", data={**data, "recipient": "900-555-1234"}, files={"file": ("", b"")})
+        strange = await lou.post("/explain", data={**data, "token": "x"}, files=files)
+    assert "It would be faxed" in good.text and "1 page" in good.text and "550 5.1.1 no such number" in good.text
+    assert "It would not be faxed" in bad.text
+    assert strange.status_code == 403
 
 
 @SQLITE

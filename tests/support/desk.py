@@ -9,6 +9,7 @@ import httpx
 
 from mail2fax import log
 from mail2fax.config import Settings
+from mail2fax.documents.pool import Pool
 from mail2fax.health import Health
 from mail2fax.operate import app
 from mail2fax.smtp.users import hash_line
@@ -47,8 +48,12 @@ async def serving(spool: Any, folder, **web: Any):
     sections = {"smtp": {"users_file": users_file(folder)}, "web": {"operate": "127.0.0.1:0", **web}}
     settings = Settings.model_validate(sections)
     log.configure("console", "info", io.StringIO())
-    async with app.serving(settings, spool, Health(("127.0.0.1:2525",))) as address:
-        yield Desk(address)
+    pool = Pool(settings.documents)
+    try:
+        async with app.serving(settings, spool, Health(("127.0.0.1:2525",)), pool) as address:
+            yield Desk(address)
+    finally:
+        await pool.close()
 
 
 def token(page: str) -> str:
