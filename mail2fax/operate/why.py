@@ -21,7 +21,7 @@ _FORM = 100_000  # bytes of a form beside its file
 
 @contextlib.asynccontextmanager
 async def filled_in(request: Request, session: Session, most: int) -> AsyncIterator[FormData]:
-    """The form with its file, while the context lasts. Raises NotAllowed unless it is ours, and not larger than a mail."""
+    """The form with its file, while the context lasts. Raises NotAllowed unless it is ours, and not too large."""
     length = request.headers.get("content-length", "")
     if not length.isdecimal() or int(length) > most + _FORM:
         raise NotAllowed(f"The file is too large: a mail has {most} bytes at the most.")
