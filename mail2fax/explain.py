@@ -150,6 +150,7 @@ async def _document(
             source=file,
             folder=Path(folder),
             several=rules.several,
+            incomplete=rules.incomplete,
             page_size=rules.page_size,
             pages=rules.pages,
             max_pages=rules.max_pages,

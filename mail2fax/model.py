@@ -59,7 +59,7 @@ class Reason(StrEnum):
     NOTHING_FAXABLE = "nothing-faxable"  # no part of the mail could be faxed
     TOO_MANY_PAGES = "too-many-pages"  # detail: pages, limit
     MAIL_BOMB = "mail-bomb"  # too many parts, too deep, too large when unpacked
-    PART_REFUSED = "part-refused"  # a PDF of the mail cannot be faxed, so nothing was: a fax short of pages is worse
+    PART_REFUSED = "part-refused"  # an attachment cannot be faxed, so nothing was; of a part: held back for others
     PROVIDER_FAILED = "provider-failed"  # the provider's last word is Failed; it gives no reason
     PROVIDER_REFUSED = "provider-refused"  # a 4xx answer; detail: http
     GAVE_UP = "gave-up"  # the provider took nothing until [retry] give_up; detail: hours
@@ -78,7 +78,7 @@ class Reason(StrEnum):
     RELAY_UNREACHABLE = "relay-unreachable"
     RELAY_DEFERRED = "relay-deferred"
     RELAY_REFUSED = "relay-refused"
-    # -- a part of the mail: refused
+    # -- a part of the mail: refused; of a fax, when it was the only attachment
     LOCKED = "locked"  # needs a password to open
     DAMAGED = "damaged"  # cannot be read, or pages would be lost
     EMPTY = "empty"  # no bytes, or no pages
@@ -139,6 +139,7 @@ class Fate(StrEnum):
     FAXED = "faxed"
     IGNORED = "ignored"
     REFUSED = "refused"
+    HELD = "held"  # could be faxed, and was not because of the others
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,8 @@ class Documents(Section):
 
     several: Literal["merge", "separate"] = "merge"
     """Several PDFs in one mail: one fax of all in order, or one fax each."""
+    incomplete: Literal["hold", "send"] = "hold"
+    """When an attachment cannot be faxed: hold back the others, too, or send them and say "Faxed in part"."""
     page_size: Literal["letter", "keep"] = "letter"
     """Fit every page to 8.5 x 11 inches, or leave pages as they are."""
     pages: Literal["auto", "as-is", "mono"] = "auto"

@@ -2,9 +2,8 @@
 
     mime.take_apart -> each part, and what is inside of it, as sheets of fax pages -> cover page, join -> files
 
-A fax short of pages is worse than a bounce: if a part that was meant to be faxed cannot be, nothing of the mail is.
-Meant is what is or claims to be a PDF, and what [documents] convert asks for. Anything else, such as a Word file beside
-a PDF, is named in the account as refused, and the rest is faxed without it.
+A fax short of pages is worse than a bounce: if one attachment cannot be faxed, nothing of the mail is, unless the
+settings say so. An attachment is every part that is not ignored: who attaches a Word file beside a PDF means both.
 """
 
 import hashlib
@@ -52,7 +51,8 @@ class _Line:
     """A line of the account, and what it is about."""
 
     item: Item
-    meant: bool  # the sender, as far as the settings go along, meant it to be faxed
+    meant: bool  # an attachment: the sender meant it to be faxed
+    of_use: bool  # a PDF, what claims to be one, or what [documents] convert asks for
     part: Part
     depth: int = 0  # how many documents it was found in
 
@@ -74,23 +74,20 @@ class _Assembly:
         while at < len(self._lines):  # it grows by what is found inside of documents
             line = self._lines[at]
             at += 1
-            if line.meant and line.item.kind:
+            if line.meant and self._can_be_pages(line.item):
                 line.part = _refused(line.item.part, Reason.TOO_COMPLEX)
-                report(self._made())
+                report(self._refusal() or Made())
                 self._lines[at:at] = self._turn(line)
         return self._made()
 
     def _line(self, item: Item, depth: int = 0) -> _Line:
-        return _Line(item, self._is_meant(item), item.part, depth)
-
-    def _is_meant(self, item: Item) -> bool:
-        """Whether the sender, as far as the settings go along, meant this part to be faxed."""
-        if item.kind:
-            return item.kind == "pdf" or _CONVERT[item.kind] in self._task.convert
         part = item.part
-        if part.fate is not Fate.REFUSED:
-            return False
-        return part.reason is Reason.NOT_A_PDF or part.kind == _PDF or part.name.lower().endswith(".pdf")
+        claims = part.reason is Reason.NOT_A_PDF or part.kind == _PDF or part.name.lower().endswith(".pdf")
+        meant = part.fate is not Fate.IGNORED
+        return _Line(item, meant, self._can_be_pages(item) or (meant and not item.kind and claims), part, depth)
+
+    def _can_be_pages(self, item: Item) -> bool:
+        return item.kind == "pdf" or (bool(item.kind) and _CONVERT[item.kind] in self._task.convert)
 
     def _turn(self, line: _Line) -> list[_Line]:
         """Make a part into sheets, or say in its line why not. What was found inside of it are lines of their own."""
@@ -112,7 +109,7 @@ class _Assembly:
             return []
         part = replace(item.part, detail=_origin(item.part))
         if sheets.enclosed.notice and found:
-            line.meant = False
+            line.meant = line.of_use = False
             line.part = replace(part, fate=Fate.IGNORED, reason=Reason.OPENED)
             return found
         self._ready.append(sheets)
@@ -152,22 +149,27 @@ class _Assembly:
         return sheets if self._careful else ready.make_ready(sheets, task.pages)
 
     def _made(self) -> Made:
-        """What is to be said by the account as it stands: the documents, or why there are none."""
-        reason, detail = self._verdict()
-        if reason:
-            return Made(self._mail.headers, self._withheld(reason), reason=reason, detail=detail)
+        """The documents, or why there are none."""
+        in_part = self._task.incomplete == "send" and bool(self._ready)
+        if refusal := self._refusal(in_part=in_part):
+            return refusal
         faxes = [self._ready] if self._task.several == "merge" else [[sheets] for sheets in self._ready]
         documents = (self._document(number, fax) for number, fax in enumerate(faxes, start=1))
         return Made(self._mail.headers, tuple(line.part for line in self._lines), tuple(documents))
 
-    def _verdict(self) -> tuple[Reason | None, Mapping[str, Any]]:
+    def _refusal(self, *, in_part: bool = False) -> Made | None:
+        """Why nothing is faxed, by the account as it stands; None if there is no reason. `in_part`: see [documents]."""
+        reason, detail = self._verdict(in_part=in_part)
+        return Made(self._mail.headers, self._withheld(reason), reason=reason, detail=detail) if reason else None
+
+    def _verdict(self, *, in_part: bool) -> tuple[Reason | None, Mapping[str, Any]]:
         meant = [line.part for line in self._lines if line.meant]
         refused = [part for part in meant if part.fate is Fate.REFUSED]
-        if not meant:
+        if not any(line.of_use for line in self._lines):
             return Reason.NOTHING_FAXABLE, {}
         if len(refused) == 1 == len(meant):
             return refused[0].reason, refused[0].detail
-        if refused:
+        if refused and not in_part:
             return Reason.PART_REFUSED, {"refused": len(refused), "parts": len(meant)}
         pages = sum(sheets.pages for sheets in self._ready)
         if self._task.several == "merge" and pages > self._task.max_pages:
@@ -175,12 +177,10 @@ class _Assembly:
         return None, {}
 
     def _withheld(self, reason: Reason) -> tuple[Part, ...]:
-        """The account when nothing is faxed: parts without fault were withheld because of the others."""
+        """The account when nothing is faxed: parts without fault are held back because of the others."""
         why = Reason.TOO_MANY_PAGES if reason is Reason.TOO_MANY_PAGES else Reason.PART_REFUSED
         parts = (line.part for line in self._lines)
-        return tuple(
-            replace(part, fate=Fate.REFUSED, reason=why) if part.fate is Fate.FAXED else part for part in parts
-        )
+        return tuple(replace(part, fate=Fate.HELD, reason=why) if part.fate is Fate.FAXED else part for part in parts)
 
     def _document(self, number: int, fax: Iterable[Sheets]) -> MadeDocument:
         sheets = list(fax)

@@ -33,6 +33,7 @@ class Task:
     source: Path  # the mail as it was received; the worker is given it as an open descriptor
     folder: Path  # an existing folder of its own, in which the documents are written
     several: Literal["merge", "separate"] = "merge"
+    incomplete: Literal["hold", "send"] = "hold"  # what becomes of the rest when one attachment cannot be faxed
     page_size: Literal["letter", "keep"] = "letter"
     pages: Literal["auto", "as-is", "mono"] = "auto"
     max_pages: int = 200  # of one fax, without its cover page

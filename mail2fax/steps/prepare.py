@@ -94,6 +94,7 @@ class Prepare:
             source=source,
             folder=folder,
             several=rules.several,
+            incomplete=rules.incomplete,
             page_size=rules.page_size,
             pages=rules.pages,
             max_pages=rules.max_pages,

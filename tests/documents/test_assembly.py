@@ -5,6 +5,7 @@ import io
 import os
 import stat
 
+import pikepdf
 import pypdfium2
 import pytest
 from PIL import Image
@@ -75,7 +76,7 @@ def test_a_fax_is_never_short_of_pages(make, several):
     assert (made.reason, made.detail) == (Reason.PART_REFUSED, {"refused": 1, "parts": 2})
     assert made.documents == ()
     assert account(made) == [
-        ("good.pdf", Fate.REFUSED, Reason.PART_REFUSED),
+        ("good.pdf", Fate.HELD, Reason.PART_REFUSED),
         ("bad.pdf", Fate.REFUSED, Reason.DAMAGED),
     ]
 
@@ -96,12 +97,45 @@ def test_the_page_limit_holds_for_the_fax_as_a_whole(make):
     assert len(make(mail, max_pages=3, several="separate").documents) == 2
 
 
-def test_something_else_beside_a_pdf_does_not_hold_it_up(make):
-    """A Word file is named as refused, and the PDF beside it is faxed."""
-    word = b"PK\x03\x04" + b"\0" * 26 + b"word/document.xml" + b"\0" * 100
-    made = make(pdfs.mail((pdfs.text("a"), PDF, "a.pdf"), (word, WORD, "letter.docx")))
-    assert account(made) == [("a.pdf", Fate.FAXED, None), ("letter.docx", Fate.REFUSED, Reason.UNSUPPORTED)]
-    assert len(made.documents) == 1
+def _one() -> pikepdf.Pdf:
+    made = pdfs.empty()
+    pdfs.page(made)
+    return made
+
+
+OTHERS = {
+    "word": (b"PK\x03\x04" + b"\0" * 26 + b"word/document.xml" + b"\0" * 100, WORD, "letter.docx"),
+    "heic": (b"\0\0\0\x18ftypheic" + bytes(100), "image/heic", "IMG_2042.HEIC"),
+    "zip": (b"PK\x03\x04" + b"\0" * 26 + b"a.txt" + b"\0" * 100, "application/zip", "docs.zip"),
+    "locked": (pdfs.saved(_one(), encryption=pikepdf.Encryption(user="secret", owner="x")), PDF, "locked.pdf"),
+    "empty": (b"", "text/plain", "notes.txt"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_one_rule_for_whatever_cannot_be_faxed(make, other):
+    """Whoever attaches it means it: nothing is faxed, or, if the settings say so, the rest. The good one has no fault."""
+    mail = pdfs.mail((pdfs.text("a"), PDF, "a.pdf"), other)
+    made = make(mail)
+    assert (made.reason, made.detail, made.documents) == (Reason.PART_REFUSED, {"refused": 1, "parts": 2}, ())
+    assert account(made)[0] == ("a.pdf", Fate.HELD, Reason.PART_REFUSED)
+    assert account(made)[1][:2] == (other[2], Fate.REFUSED)
+    made = make(mail, incomplete="send")
+    assert (made.reason, texts(made.documents[0])) == (None, ["a"])
+    assert [fate for _, fate, _ in account(made)] == [Fate.FAXED, Fate.REFUSED]
+
+
+def test_with_nothing_good_nothing_is_sent_in_part(make):
+    """incomplete = "send" needs something to send."""
+    bad = (b"%PDF-1.7 broken", PDF, "bad.pdf")
+    assert make(pdfs.mail(bad), incomplete="send").reason is Reason.DAMAGED
+    assert make(pdfs.mail(bad, OTHERS["word"]), incomplete="send").reason is Reason.PART_REFUSED
+
+
+def test_what_exchange_cuts_off_is_the_mail_s_own_text(make):
+    """ATT00001.txt holds up no fax: it is the text below an attachment, or a mailing list's foot."""
+    made = make(pdfs.mail((pdfs.text("a"), PDF, "a.pdf"), (b"-- \nsent to you", "text/plain", "ATT00001.txt")))
+    assert made.reason is None and made.parts[-1].reason is Reason.MAIL_TEXT
 
 
 def test_what_only_claims_to_be_a_pdf_holds_the_mail_up(make):

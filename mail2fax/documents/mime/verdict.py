@@ -49,6 +49,8 @@ _BY_KIND = {
     **dict.fromkeys(sniff.ARCHIVES, Reason.NOT_REACHABLE),
 }
 _TEXT_NAME = re.compile(r"\.(?:txt|text|log|csv|md|asc)\Z|\A[^.]+\Z", re.IGNORECASE)
+# Exchange makes such files of the text that stands below an attachment, or of a mailing list's foot.
+_CUT_OFF = re.compile(r"ATT\d{5,}\.(?:txt|html?)", re.IGNORECASE)
 _PLAIN = frozenset({"text/plain", "text/csv", "text/markdown", "text/tab-separated-values"})
 _SHOWN = re.compile(rb"cid:([^\s\"'<>)]{1,250})", re.IGNORECASE)
 # On paper this is less than an inch at the resolution of a fax: a logo or an icon, not a scan.
@@ -69,7 +71,7 @@ def judge(leaf: Leaf, shown: frozenset[str]) -> Item:
         return Item(_part(leaf, sniff.PDF, Fate.FAXED), leaf.data, "pdf")
     if leaf.claim.type in _BY_KIND:
         return _final(leaf, _BY_KIND[leaf.claim.type], leaf.claim.type)
-    if leaf.mail_text:
+    if leaf.mail_text or (leaf.claim.type.startswith("text/") and _CUT_OFF.fullmatch(leaf.claim.name)):
         encrypted = sniff.text_kind(leaf.data) == sniff.ENCRYPTED_TEXT
         return _final(leaf, Reason.ENCRYPTED_MAIL if encrypted else Reason.MAIL_TEXT, leaf.claim.type)
     return _attachment(leaf, sniff.by_name(leaf.kind, leaf.claim.name) or sniff.text_kind(leaf.data), shown)
