@@ -9,9 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from mail2fax.model import Fax, Message, Part, State
+from mail2fax.model import Fate, Fax, Message, Part, Reason, State
 from mail2fax.replies.headers import clean
 
+# What the templates are given besides what a Draft was made of.
+_WORKED_OUT = ("fax", "tone", "may_have_arrived", "attachments", "refused", "culprit", "own_text", "sending")
 _WORST_FIRST = (State.UNKNOWN, State.FAILED, State.CANCELLED, State.DELIVERED)
 
 
@@ -39,6 +41,8 @@ class Draft:
     @property
     def tone(self) -> str:
         """Which colour: a summary has that of its worst outcome."""
+        if self.kind == "delivered" and self.refused:
+            return "part"
         states = {fax.state for fax in self.faxes}
         return self.kind if self.fax else next(state for state in _WORST_FIRST if state in states).value
 
@@ -55,11 +59,42 @@ class Draft:
         return any(fax.state is State.UNKNOWN or bool(fax.retry_of) for fax in self.faxes)
 
     @property
+    def attachments(self) -> list[Part]:
+        """The parts, without the mail's own text."""
+        return [part for part in self.message.parts if part.reason is not Reason.MAIL_TEXT]
+
+    @property
+    def refused(self) -> list[Part]:
+        """The attachments that cannot be faxed."""
+        return [part for part in self.attachments if part.fate is Fate.REFUSED]
+
+    @property
+    def culprit(self) -> Part | None:
+        """The only attachment that keeps all from being faxed: the reply speaks of it by its name."""
+        if self.kind != "failed" or len(self.refused) != 1:
+            return None
+        only = self.refused[0]
+        reasons = {Reason.PART_REFUSED, Reason.NOTHING_FAXABLE, only.reason} - {Reason.TOO_MANY_PAGES}
+        return only if self.faxes[0].reason in reasons else None
+
+    @property
+    def own_text(self) -> bool:
+        """Whether to say that the mail's own text is not faxed: not to whoever had all faxed that was attached."""
+        written = len(self.attachments) < len(self.message.parts)
+        return written and (bool(self.refused) or not any(part.pages for part in self.attachments))
+
+    @property
+    def sending(self) -> bool:
+        """Whether the provider has the fax: nobody can cancel it any more."""
+        return bool(self.fax and self.fax.state in {State.SUBMITTING, State.SUBMITTED})
+
+    @property
     def facts(self) -> dict[str, Any]:
         """The variables."""
         count = Counter(fax.state.value for fax in self.faxes)
         return {
-            **{name: getattr(self, name) for name in (*self.__slots__, "fax", "tone", "may_have_arrived")},
+            **{name: getattr(self, name) for name in (*self.__slots__, *_WORKED_OUT)},
+            "held_back": sum(part.fate is Fate.HELD for part in self.attachments),
             "count": {state.value: count[state.value] for state in State},
         }
 

@@ -53,9 +53,11 @@ class Wording:
         return format_decimal(number, locale=self._locale) if isinstance(number, int | float) else str(number)
 
     def size(self, octets: int) -> str:
-        """1 kB, 840 kB, 1.2 MB."""
+        """312 bytes, 840 kB, 1.2 MB."""
+        if octets < 1000:
+            return format_unit(octets, "digital-byte", "long", locale=self._locale)
         if octets < 1_000_000:
-            return format_unit(max(round(octets / 1000), 1), "digital-kilobyte", "short", locale=self._locale)
+            return format_unit(round(octets / 1000), "digital-kilobyte", "short", locale=self._locale)
         millions = octets / 1_000_000
         return format_unit(round(millions, int(millions < 10)), "digital-megabyte", "short", locale=self._locale)
 

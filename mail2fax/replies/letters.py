@@ -47,8 +47,8 @@ class Letters:
         report = dsn.due(faxes, always=self._rules.failure_format == "dsn")
         return self._letter(draft, preview, report=report)
 
-    def delayed(self, message: Message, fax: Fax, *, next_at: datetime) -> bytes:
-        """The fax still waits, and is tried again at that time."""
+    def delayed(self, message: Message, fax: Fax, *, next_at: datetime | None) -> bytes:
+        """The fax still waits, and is tried again at that time, if one is known; or it is still being sent."""
         draft = self._draft("delayed", message, [fax], next_at=next_at, cancel_address=self._cancel_address(fax))
         return self._letter(draft, report=dsn.due([fax], always=False))
 

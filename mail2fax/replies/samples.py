@@ -13,11 +13,14 @@ PARTS = (
     Part("Lab results.pdf", "application/pdf", 184_320, Fate.FAXED, pages=3, notes=("shrunk",)),
     Part("logo.png", "image/png", 4_210, Fate.IGNORED, Reason.SIGNATURE_IMAGE),
 )
+_WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 REFUSED_PARTS = (
-    *PARTS[:2],
+    PARTS[0],
+    replace(PARTS[1], fate=Fate.HELD, reason=Reason.PART_REFUSED),
     Part("Consent form.pdf", "application/pdf", 92_160, Fate.REFUSED, Reason.LOCKED),
-    Part("Letter.docx", "application/zip", 18_044, Fate.REFUSED, Reason.UNSUPPORTED, {"kind": "Word"}),
+    Part("Letter.docx", _WORD, 18_044, Fate.REFUSED, Reason.UNSUPPORTED, {"kind": _WORD}),
 )
+HELD_PARTS = (PARTS[0], replace(PARTS[1], fate=Fate.HELD, reason=Reason.PART_REFUSED), REFUSED_PARTS[2])
 MESSAGE = Message(
     id="7DQ2M4X9KT1B8",
     received_at=ACCEPTED,
@@ -64,6 +67,7 @@ WAITING = replace(
     DELIVERED, state=State.PREPARED, submitted_at=None, finished_at=None, provider_ref="", progress="", status=""
 )
 PARTLY = {"cause": Cause.HUNG_UP, "pages_sent": 2, "pages": 5, "calls": 3}
+SENDING = replace(DELIVERED, state=State.SUBMITTED, finished_at=None, progress="Sending", status="")
 SUMMARY = (
     DELIVERED,
     replace(FAILED, id=f"{MESSAGE.id}-2", number="4165551234"),
@@ -71,7 +75,8 @@ SUMMARY = (
 )
 ALERTS = {
     "undeliverable": {"fax": FAILED.id, "sender": FAILED.sender, "note": "mail.example:25 answered RCPT with 550 no"},
-    "line-held": {"line": "accounting", "note": "HTTP 401"},
+    "line-held": {"line": "accounting", "token_file": "/etc/mail2fax/accounting.token", "note": "HTTP 401"},
+    "line-open": {"line": ""},
 }
 
 
@@ -79,7 +84,12 @@ def every() -> Iterator[tuple[str, Message, tuple[Fax, ...]]]:
     """The kind of reply, and what it would be about: each kind, each reason, and as little as may be known."""
     yield "delivered", MESSAGE, (DELIVERED,)
     yield "delivered", replace(MESSAGE, headers=Headers(), parts=()), (replace(DELIVERED, pages=None),)
+    yield "delivered", replace(MESSAGE, parts=(*PARTS, REFUSED_PARTS[3])), (DELIVERED,)
     yield "delayed", MESSAGE, (WAITING,)
+    yield "delayed", MESSAGE, (SENDING,)
+    yield "delayed", MESSAGE, (replace(WAITING, reason=Reason.LINE_HELD),)
+    yield "delayed", MESSAGE, (replace(WAITING, held_by="kim"),)
+    yield "failed", replace(MESSAGE, parts=HELD_PARTS), (REFUSED,)
     yield "unknown", MESSAGE, (UNKNOWN,)
     yield "cancelled", MESSAGE, (CANCELLED,)
     yield "failed", MESSAGE, (replace(FAILED, retry_of=UNKNOWN.id),)

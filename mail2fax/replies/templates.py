@@ -15,10 +15,12 @@ from jinja2 import Environment, TemplateError
 from markupsafe import Markup
 
 from mail2fax import log, resources
+from mail2fax.model import Part
 from mail2fax.replies import jinja
 from mail2fax.replies import languages as catalogue
 from mail2fax.replies.filters import Wording, wrapped
 from mail2fax.replies.language import DEFAULT
+from mail2fax.replies.species import species
 from mail2fax.rules.address import pretty
 
 _LOCALES = "locale"
@@ -93,7 +95,11 @@ class Stationery:
         """What templates call. Text and HTML say the same times and sizes: each is put in words once."""
         wording = Wording(locale, self._zone)
         kept = {name: lru_cache(_KEPT)(getattr(wording, name)) for name in ("when", "day", "duration", "size")}
-        return {**kept, "count": wording.count, "fax_number": pretty, "wrapped": wrapped}
+        return {**kept, "count": wording.count, "fax_number": pretty, "species": _species, "wrapped": wrapped}
+
+
+def _species(part: Part) -> str:
+    return species(part.kind, part.name)
 
 
 def told(error: Exception) -> str:

@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import format_datetime, parseaddr
 
 from mail2fax import log
 from mail2fax.config import Settings
-from mail2fax.model import Fax, Message, Notice, Verdict
+from mail2fax.model import Fax, Message, Notice, Reason, State, Verdict
 from mail2fax.replies.letters import Letters, wanted
 from mail2fax.smarthost.smarthost import Smarthost
 from mail2fax.spool import Spool, questions
@@ -18,8 +19,15 @@ async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "") ->
     admin = parseaddr(spool.settings.reply.admin)[1]
     if admin:
         detail = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line, "note": note}
+        if kind == "line-held":
+            detail["token_file"] = _token_file(spool.settings, fax.line)
         about = {"fax_id": fax.id, "message_id": fax.message_id, "detail": detail}
         await spool.owe(once or f"{fax.id}-{kind[:8]}", "admin", admin, about)
+
+
+def _token_file(settings: Settings, name: str) -> str:
+    """Where the token of a line is to be put right; "" when it stands in the settings themselves."""
+    return next((line.token_file for line in settings.line if line.name == name), settings.provider.token_file)
 
 
 class Remind:
@@ -71,7 +79,11 @@ class Remind:
             return self._letters.admin(owed.detail["kind"], owed.detail, notice_id=owed.id), owed.recipient
         (fax,) = await self._spool.read(questions.named, owed.fax_id)
         message = await self._spool.message(fax.message_id)
-        return self._to_sender(owed.kind, message, fax), message.envelope.reverse_path
+        held = any(
+            one.line == fax.line and one.kind == "held" for one in await self._spool.read(questions.trouble_list)
+        )
+        waiting = replace(fax, reason=Reason.LINE_HELD) if held and fax.state is State.PREPARED else fax
+        return self._to_sender(owed.kind, message, waiting), message.envelope.reverse_path
 
     def _to_sender(self, kind: str, message: Message, fax: Fax) -> bytes:
         # RFC 3834 section 2: never answer a null reverse-path.
@@ -83,7 +95,7 @@ class Remind:
             return b""  # its outcome is told, or nothing is to be
         if kind == "again":
             return self._letters.again(message, fax)
-        return self._letters.delayed(message, fax, next_at=fax.due_at or fax.received_at)
+        return self._letters.delayed(message, fax, next_at=fax.due_at)
 
     async def _forwarded(self, owed: Notice) -> bytes:
         message = await self._spool.message(owed.message_id)

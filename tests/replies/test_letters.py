@@ -44,6 +44,11 @@ def words(letter):
     return " ".join(text(letter).split())
 
 
+def words_of(letter):
+    """The same of a mail that has no HTML."""
+    return " ".join(sent(letter).get_content().split())
+
+
 def about(message=MESSAGE, **headers):
     return replace(message, headers=replace(message.headers, **headers))
 
@@ -203,36 +208,130 @@ def test_the_language_is_chosen_by_sender_first(pattern):
 # -- what is said
 
 
-def test_all_that_is_known_is_told():
-    """Number, subject, pages, times in the configured zone, duration, attempts, queue id and provider's reference."""
-    fax = replace(DELIVERED, submissions=2, retry_of="7DQ2M4X9KT1B8-9")
-    for said in (
-        words(letters(time_zone="America/Vancouver").outcome(MESSAGE, [fax])),
-        html(letters(time_zone="America/Vancouver").outcome(MESSAGE, [fax])),
-    ):
-        for fact in (
-            *("(647) 495-9659", "Lab results", "all 3 pages", "1 min 19 secs", fax.id, fax.provider_ref, fax.retry_of),
-            *("November 23, 2026, 12:03 p.m. UTC-07:00", "November 23, 2026, 12:05 p.m. UTC-07:00"),
-        ):
+def test_of_a_good_fax_little_is_told():
+    """Number, pages, when it was sent in the configured zone, and a reference to give: nobody needs more."""
+    there = letters(time_zone="America/Vancouver").outcome(MESSAGE, [DELIVERED])
+    for said in (words(there), html(there)):
+        for fact in ("(647) 495-9659", "November 23, 2026, 12:05 p.m. UTC-07:00", DELIVERED.id):
             assert fact in said
+        assert "the fax of 3 pages was sent" in said and "confirm" not in said
+        assert "Attempts" not in said and DELIVERED.provider_ref not in said and "12:03" not in said
+    assert "the fax of 1 page was sent" in words(ENGLISH.outcome(MESSAGE, [replace(DELIVERED, pages=1)]))
+
+
+def test_of_a_failure_all_that_is_known_is_told():
+    """Times, attempts, and the references by which others find it."""
+    fax = replace(FAILED, retry_of="7DQ2M4X9KT1B8-9")
+    for said in (words(ENGLISH.outcome(MESSAGE, [fax])), html(ENGLISH.outcome(MESSAGE, [fax]))):
+        for fact in ("2:03 p.m. UTC-05:00", "2:05 p.m. UTC-05:00", fax.id, fax.provider_ref, fax.retry_of):
+            assert fact in said
+        assert "could not be sent completely" in said and "Some pages may have arrived" in said
     assert re.search(r"Attempts +2\n", text(ENGLISH.outcome(MESSAGE, [fax])))
 
 
 def test_each_part_is_accounted_for():
-    """Faxed, ignored or refused; why; and for the refused what to do."""
+    """Faxed, left out, held back or not faxed; why; and what to do, by the file's name."""
     said = words(goldens.letter("refused", "en"))
     for fact in (
-        *(
-            "the text of the mail (text, 1 kB): not faxed Only attachments",
-            "Lab results.pdf (PDF, 184 kB): in order, 3 pages",
-        ),
-        *(
-            "Consent form.pdf (PDF, 92 kB): refused It is locked",
-            "print it to a new PDF",
-            "Files of this kind cannot be faxed (Word)",
-        ),
+        "Lab results.pdf (PDF, 184 kB): held back Nothing is wrong with this file.",
+        "Consent form.pdf (PDF, 92 kB): not faxed Consent form.pdf is locked with a password",
+        "choose Print > Save as PDF",
+        "Letter.docx (Word document, 18 kB): not faxed",
+        "In Word, choose File > Save As > PDF",
+        "The text of the mail itself is not faxed; only attachments are.",
     ):
         assert fact in said
+    assert said.count("The text of the mail") == 1 and said.index("Letter.docx") < said.index("The text of the mail")
+
+
+KINDS = {
+    "Letter.docx": ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "Word document"),
+    "Old.doc": ("application/msword", "Word document"),
+    "Books.xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "Excel workbook"),
+    "Talk.pptx": ("application/octet-stream", "PowerPoint presentation"),
+    "Note.odt": ("application/vnd.oasis.opendocument.text", "LibreOffice document"),
+    "Note.pages": ("application/zip", "Apple document"),
+    "IMG_1.HEIC": ("image/heic", "iPhone photo"),
+    "Mail.msg": ("application/vnd.ms-outlook", "Outlook message"),
+    "clip.mov": ("video/quicktime", "video"),
+    "voice.m4a": ("audio/mp4", "sound recording"),
+    "docs.zip": ("application/zip", "ZIP file"),
+    "page.html": ("text/html", "web page"),
+    "note.rtf": ("text/rtf", "RTF document"),
+    "thing.dwg": ("image/vnd.dwg", "picture"),
+    "x.bin": ("application/octet-stream", "file"),
+}
+
+
+@pytest.mark.parametrize("language", goldens.LANGUAGES)
+@pytest.mark.parametrize("name", KINDS)
+def test_no_letter_names_a_type_or_a_code(name, language):
+    """What cannot be faxed is called what people call it, by its name, with what to do: never a MIME type, never "it"."""
+    kind, called = KINDS[name]
+    part = Part(name, kind, 9_000, Fate.REFUSED, Reason.UNSUPPORTED, {"kind": kind})
+    fax = replace(samples.REFUSED, reason=Reason.NOTHING_FAXABLE)
+    letter = letters(language=language).outcome(replace(MESSAGE, parts=(part,)), [fax])
+    said = words(letter)
+    assert kind not in said and "application/" not in said and "HTTP" not in said
+    assert language == "fr" or called in said
+    _headline, _, lead = text(letter).partition("\n\n")
+    assert lead.startswith(name)
+
+
+def test_no_letter_names_what_the_provider_s_server_answered():
+    """Neither code nor jargon: too large is said so."""
+    refused = replace(FAILED, reason=Reason.PROVIDER_REFUSED, submitted_at=None)
+    said = words(ENGLISH.outcome(MESSAGE, [replace(refused, detail={"http": 413})]))
+    assert "too large for the fax provider" in said and "413" not in said
+    said = words(ENGLISH.outcome(MESSAGE, [replace(refused, detail={"http": 422})]))
+    assert "The fax provider refused it." in said and "422" not in said
+
+
+def test_a_fax_short_of_an_attachment_is_never_simply_delivered():
+    """[documents] incomplete = "send": subject and first sentence say that it was in part, and what is missing."""
+    for language, subject in (("en", "Faxed in part to (647) 495-9659"), ("fr", "Envoi partiel : (647) 495-9659")):
+        letter = goldens.letter("in-part", language)
+        assert sent(letter)["Subject"].startswith(subject)
+        assert "Letter.docx" in text(letter).split("\n\n")[1]
+    assert "You do not need to do anything" not in words(goldens.letter("in-part", "en"))
+
+
+@pytest.mark.parametrize("language", goldens.LANGUAGES)
+@pytest.mark.parametrize("name", sorted(set(goldens.CASES) - {"summary"}))
+def test_the_number_stands_where_a_phone_shows_it(name, language):
+    """Within the first 35 characters of every subject."""
+    subject = sent(goldens.letter(name, language))["Subject"]
+    assert "(647) 495-9659" in subject[:35]
+
+
+def test_a_link_is_no_file():
+    """Whoever sends a link to a cloud drive is told so."""
+    assert "holds a link, not a file" in words(goldens.letter("link", "en"))
+    assert "no document attached" in words(goldens.letter("nothing", "en"))
+
+
+def test_what_is_being_sent_is_not_said_to_wait():
+    """The provider has it: since when, and its word; no next attempt, and no offer to cancel what cannot be."""
+    letter = goldens.letter("sending", "en")
+    said = words(letter)
+    assert 'has had it since November 23, 2026, 2:03 p.m. UTC-05:00 and says "Sending"' in said
+    assert "next attempt" not in said and "cancel" not in said.lower() and sent(letter)["Reply-To"] is None
+    assert "next attempt" not in words(goldens.letter("held", "en")) + words(goldens.letter("out-of-order", "en"))
+
+
+def test_the_administrator_is_told_what_to_do():
+    """Which line, which file, which command, and when it works again."""
+    held = goldens.letter("line-held", "en")
+    assert sent(held)["Subject"] == "mail2fax: faxes wait, the provider refuses the token of line accounting"
+    for fact in (
+        '[[line]] "accounting" token_file',
+        "/etc/mail2fax/accounting.token",
+        "systemctl restart mail2fax",
+        "mail2fax list",
+        "when the line works again",
+    ):
+        assert fact in words_of(held)
+    assert "mail2fax show" in words_of(goldens.letter("undeliverable", "en"))
 
 
 def test_parts_are_faxed_only_when_the_fax_was():
@@ -414,7 +513,7 @@ def test_machines_read_the_outcome():
     (fax,) = outcome["faxes"]
     assert (fax["state"], fax["reason"], fax["number"]) == ("failed", "provider-failed", "6474959659")
     assert [one["fate"] for one in outcome["parts"]] == ["ignored", "faxed", "ignored"]
-    assert "not sent" in letter.get_body(("plain",)).get_content()
+    assert "could not be sent" in letter.get_body(("plain",)).get_content()
 
 
 def test_no_secret_gets_into_a_reply():

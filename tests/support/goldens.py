@@ -9,7 +9,7 @@ from email import message_from_bytes, policy
 from pathlib import Path
 
 from mail2fax.config import Reply, Settings
-from mail2fax.model import Reason
+from mail2fax.model import Fate, Part, Reason
 from mail2fax.replies import samples
 from mail2fax.replies.letters import Letters
 
@@ -19,10 +19,28 @@ LANGUAGES = ("en", "fr")
 
 _REFUSED = replace(samples.MESSAGE, parts=samples.REFUSED_PARTS)
 _ASKED = frozenset({"SUCCESS", "FAILURE", "DELAY"})
+NOTHING = replace(samples.REFUSED, reason=Reason.NOTHING_FAXABLE, status="5.6.1")
+
+
+def _only(name, kind, reason=Reason.UNSUPPORTED):
+    """A mail with this attachment alone."""
+    return replace(samples.MESSAGE, parts=(samples.PARTS[0], Part(name, kind, 24_310, Fate.REFUSED, reason)))
+
+
 CASES = {
     "delivered": (samples.MESSAGE, [samples.DELIVERED]),
     "failed": (samples.MESSAGE, [samples.FAILED]),
     "refused": (_REFUSED, [samples.REFUSED]),
+    "one-refused": (replace(samples.MESSAGE, parts=samples.HELD_PARTS), [samples.REFUSED]),
+    "word": (_only("Letter.docx", samples.REFUSED_PARTS[3].kind), [NOTHING]),
+    "heic": (_only("IMG_2042.HEIC", "image/heic"), [NOTHING]),
+    "zip": (_only("docs.zip", "application/zip", Reason.NOT_REACHABLE), [NOTHING]),
+    "nothing": (replace(samples.MESSAGE, parts=samples.PARTS[:1]), [NOTHING]),
+    "link": (replace(samples.MESSAGE, parts=samples.PARTS[:1]), [replace(NOTHING, detail={"link": True})]),
+    "in-part": (replace(samples.MESSAGE, parts=(*samples.PARTS, samples.REFUSED_PARTS[3])), [samples.DELIVERED]),
+    "sending": (samples.MESSAGE, [samples.SENDING]),
+    "out-of-order": (samples.MESSAGE, [replace(samples.WAITING, reason=Reason.LINE_HELD)]),
+    "held": (samples.MESSAGE, [replace(samples.WAITING, held_by="kim")]),
     "unknown": (samples.MESSAGE, [samples.UNKNOWN]),
     "cancelled": (samples.MESSAGE, [samples.CANCELLED]),
     "resolved": (samples.MESSAGE, [replace(samples.DELIVERED, reason=Reason.RESOLVED_BY_OPERATOR)]),
@@ -42,7 +60,8 @@ UNDELIVERABLE = {
     "sender": "anna@clinic.example",
     "note": "mail.example:25 answered RCPT with 550 5.1.1 no such user",
 }
-HELD = {"kind": "line-held", "fax": samples.FAILED.id, "line": "accounting", "note": "HTTP 401"}
+HELD = {**samples.ALERTS["line-held"], "fax": samples.FAILED.id, "sender": "anna@clinic.example"}
+ALERTS = {"undeliverable": UNDELIVERABLE, "line-held": HELD, "line-open": {"line": ""}}
 
 
 _MADE = {}
@@ -65,10 +84,11 @@ def body(letter, subtype):
 
 def letter(name, language, cases=CASES, **reply):
     made = letters(language=language, **reply)
-    if name in ("undeliverable", "line-held"):
-        detail = UNDELIVERABLE if name == "undeliverable" else HELD
-        return made.admin(name, detail, notice_id="N1", at=samples.ACCEPTED)
+    if name in ALERTS:
+        return made.admin(name, ALERTS[name], notice_id="N1", at=samples.ACCEPTED)
     message, faxes = cases[name]
+    if name in ("sending", "out-of-order", "held"):
+        return made.delayed(message, faxes[0], next_at=None)
     if name == "delayed":
         return made.delayed(message, faxes[0], next_at=samples.ACCEPTED.replace(minute=19))
     if name in ("again", "passed-on"):
@@ -83,7 +103,7 @@ def goldens():
             made = letter(name, language)
             yield f"{name}.{language}.txt", _header(made) + body(made, "plain")
             yield f"{name}.{language}.html", _unstyled(body(made, "html"))
-        for name in ("undeliverable", "line-held"):
+        for name in ALERTS:
             made = letter(name, language)
             yield f"{name}.{language}.txt", _header(made) + body(made, "plain")
     for name in REPORTS:
