@@ -1,5 +1,12 @@
 """The entry point: `mail2fax` on the command line, and `python -m mail2fax`."""
 
+import signal
+import sys
+
+if "serve" in sys.argv[1:2]:
+    # First of all: `systemctl reload` may come while the rest is loaded, and SIGHUP ends whoever has no handler yet.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
 import gc
 
 from mail2fax.collector import spare_the_collector

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mail2fax import log
+from mail2fax import log, systemd
 from mail2fax.collector import spare_the_collector
 from mail2fax.config import Settings
 from mail2fax.documents.pool import Pool
@@ -168,22 +168,28 @@ async def _purge(spool: Spool) -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Run a node until SIGTERM or SIGINT; SIGHUP reloads certificates and the users file."""
+    """Run a node until SIGTERM or SIGINT; SIGHUP reloads certificates and the users file, at any moment."""
     loop = asyncio.get_running_loop()
     stopping: asyncio.Future[str] = loop.create_future()
+    early = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, early.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _note, stopping, number.name)
     try:
         async with running(settings) as node:
             spare_the_collector()
             loop.add_signal_handler(signal.SIGHUP, node.listener.reload)
+            if early.is_set():  # what was read a moment ago may be old already
+                node.listener.reload()
             ends: set[asyncio.Future[Any]] = {stopping, node.working}
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            async with systemd.told():
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             why = stopping.result() if stopping.done() else "a fault of the worker"
             log.stopping(signal=why, in_flight=node.worker.in_flight, at_most=settings.spool.drain)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(number)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload must not end what is just ending in order
     log.stopped()
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, TextIO
@@ -16,6 +17,8 @@ Observer = Callable[[str, Mapping[str, Any]], None]
 event: Any = structlog.get_logger("mail2fax")
 _observers: list[Observer] = []
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "exception": 40, "critical": 50}
+
+_PRIORITIES = {10: 7, 20: 6, 30: 4, 40: 3, 50: 2}  # of syslog
 
 
 @contextlib.contextmanager
@@ -68,7 +71,22 @@ def _renderer(form: str, out: TextIO) -> Any:
         return structlog.processors.JSONRenderer(ensure_ascii=False)
     if out.isatty():
         return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    return _plain
+    return _journal if _is_journal(out) else _plain
+
+
+def _is_journal(out: TextIO) -> bool:
+    """Whether systemd's journal reads this stream: it names the socket (systemd.exec(5), JOURNAL_STREAM)."""
+    with contextlib.suppress(OSError, ValueError):
+        here = os.fstat(out.fileno())
+        return os.environ.get("JOURNAL_STREAM") == f"{here.st_dev}:{here.st_ino}"
+    return False
+
+
+def _journal(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    """As `_plain`, but the journal keeps the time itself, and reads the priority before each line (sd-daemon(3))."""
+    priority = _PRIORITIES[_LEVELS[event["level"]]]
+    text = _plain(_logger, _method, event).partition(" ")[2]
+    return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
 
 
 def _plain(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:

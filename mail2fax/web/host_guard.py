@@ -23,6 +23,9 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
+# A balancer's own check (HAProxy's, in HTTP/1.0) names no host. A browser always does, so no stranger reads these.
+_FOR_MACHINES = frozenset({"/healthz", "/readyz", "/metrics"})
+
 
 class Guard:
     """Stands before the pages."""
@@ -48,6 +51,8 @@ class Guard:
             allowed = ", ".join(sorted(self._methods))
             return PlainTextResponse(f"This page is only asked by {allowed}.\n", 405, {"Allow": allowed})
         host = Headers(scope=scope).get("host", "")
+        if not host and scope["path"] in _FOR_MACHINES:
+            return None
         if not self._is_ours(_without_port(host)):
             # RFC 9110 section 15.5.20: this server does not answer for that name.
             return PlainTextResponse("Not a name of this page: see [web] hosts in its settings.\n", 421)

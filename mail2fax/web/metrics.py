@@ -53,7 +53,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._accepted = self._counter("mails_accepted", "Mails that were answered with 250")
         self._refused = self._counter("mails_refused", "Answers 4yz and 5yz to clients", "code")
-        self._ended = self._counter("faxes_ended", "Faxes whose outcome became known", "outcome", "reason")
+        self._ended = self._counter("faxes_ended", "Faxes whose outcome became known", "outcome")
+        self._reasons = self._counter("faxes_ended_reasons", "The same by their reasons", "outcome", "reason")
         self._replies = self._counter("replies", "Replies by what became of them", "fate")
         self._postponed = self._counter("replies_postponed", "Attempts at a reply that the mail server did not take")
         self._logins = self._counter("logins_failed", "Wrong passwords, and those not even looked at")
@@ -65,6 +66,7 @@ class Metrics:
         self._request = self._histogram("provider_seconds", "One request to the provider", _SECONDS, "request")
         self._outcome = self._histogram("outcome_seconds", "From the accepted mail to the outcome", _WAITS, "outcome")
         self._reply = self._histogram("reply_seconds", "From the accepted mail to the reply", _WAITS)
+        self._born_at_zero()
         self._counted: Mapping[str, Callable[[Facts], None]] = {
             "accepted": self._note_accepted,
             "accepted for postmaster": lambda _: self._accepted.inc(),
@@ -82,6 +84,15 @@ class Metrics:
             "reply not taken, trying again": lambda _: self._postponed.inc(),
             **dict.fromkeys(_ERRORS, self._note_error),
         }
+
+    def _born_at_zero(self) -> None:
+        """A series that begins with its first event rose from nothing, and no alert on a rise sees that."""
+        for state in FINAL:
+            self._ended.labels(state.value)
+        for fate in ("sent", "suppressed", "undeliverable"):
+            self._replies.labels(fate)
+        for event in _ERRORS:
+            self._errors.labels(event)
 
     def note(self, event: str, facts: Facts) -> None:
         """Count one event of `log`."""
@@ -113,7 +124,8 @@ class Metrics:
         self._request.labels(facts["request"]).observe(facts["seconds"])
 
     def _note_end(self, facts: Facts) -> None:
-        self._ended.labels(facts["event"], facts["reason"]).inc()
+        self._ended.labels(facts["event"]).inc()
+        self._reasons.labels(facts["event"], facts["reason"]).inc()
         self._outcome.labels(facts["event"]).observe(facts["seconds"])
 
     def _note_reply(self, facts: Facts) -> None:

@@ -1,0 +1,91 @@
+"""What a service manager does to a node, and what it is told."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from mail2fax import systemd
+from tests.support.crashsweep import settings
+from tests.support.processes import PROGRAM, ServedBy
+
+
+def _ignores(pid, number):
+    ignored = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn"))
+    return int(ignored.split()[1], 16) >> (number - 1) & 1
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2, 0.6, 1.2])
+async def test_a_reload_during_the_start(tmp_path, faxapi, outbox, seconds):
+    """`systemctl reload` at any moment of the start ends nothing, nor does one during the stop."""
+    async with ServedBy(tmp_path, settings(faxapi, outbox, f"sqlite:///{tmp_path}/spool.db")) as node:
+        await node.launch()
+        while not _ignores(node.pid, signal.SIGHUP):  # before it comes to us the interpreter itself starts
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(seconds)  # the moments are what is tried
+        node.signal(signal.SIGHUP)
+        await node.event("started", timeout=60)
+        node.signal(signal.SIGHUP)
+        await node.event("reloaded")
+        stopping = asyncio.create_task(node.stop())
+        await node.event("stopping")
+        node.signal(signal.SIGHUP)
+        assert await stopping == 0
+
+
+async def test_systemd_is_told(tmp_path, faxapi, outbox):
+    """Ready when mail can be sent, alive as often as asked, stopping at the end."""
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(30)
+        async with ServedBy(tmp_path, settings(faxapi, outbox, f"sqlite:///{tmp_path}/spool.db")) as node:
+            await node.up(NOTIFY_SOCKET=str(path), WATCHDOG_USEC="200000")
+            told = [await asyncio.to_thread(manager.recv, 100) for _ in range(4)]
+            assert told == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+            assert await node.stop() == 0
+        manager.settimeout(0.2)
+        told = set()
+        with contextlib.suppress(TimeoutError):
+            while True:
+                told.add(manager.recv(100))
+        assert told - {b"WATCHDOG=1"} == {b"STOPPING=1"}
+
+
+def test_nobody_listens(tmp_path):
+    """Without systemd, or with one that is gone, telling it is nothing."""
+    systemd.notify("READY=1", {})
+    systemd.notify("READY=1", {"NOTIFY_SOCKET": f"{tmp_path}/nobody"})
+    systemd.notify("READY=1", {"NOTIFY_SOCKET": "nonsense"})
+
+
+async def test_the_journal_has_priorities(tmp_path, faxapi, outbox):
+    """Where the journal reads, each line begins with its priority, and the time is not said twice."""
+    wanted = {**settings(faxapi, outbox, f"sqlite:///{tmp_path}/spool.db"), "log": {"format": "console"}}
+    file = tmp_path / "node.toml"
+    async with ServedBy(tmp_path, wanted) as node:
+        await node.launch()
+        await node.kill()
+    reading, writing = os.pipe()
+    here = os.fstat(writing)
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM,
+        "serve",
+        "--config",
+        str(file),
+        stderr=writing,
+        env={**os.environ, "JOURNAL_STREAM": f"{here.st_dev}:{here.st_ino}"},
+    )
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        first = await asyncio.to_thread(lines.readline)
+        process.terminate()
+        rest = await asyncio.to_thread(lines.read)
+    assert await process.wait() == 0
+    lines = [first, *rest.splitlines()]
+    assert {line[:3] for line in lines} <= {"<6>", "<4>"}, lines
+    assert "<6>[info" in first or "<4>[warning" in first
