@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from mail2fax.config import agreement
 from mail2fax.config.types import (
     Address,
     Allowed,
@@ -391,23 +392,7 @@ class Settings(Section):
         return {name: "" if to == "default" else to for name, to in wanted.items() if to}
 
     @model_validator(mode="after")
-    def _answers_reach_people(self) -> "Settings":
-        local_part, _, domain = self.reply.sender.rpartition("<")[2].rstrip("> ").rpartition("@")
-        if domain.lower() in self.smtp.domains and sum(letter.isdecimal() for letter in local_part) >= 10:
-            raise ValueError("[reply] sender is the address of a fax number: people's answers would be faxed")
-        return self
-
-    @model_validator(mode="after")
-    def _lines(self) -> "Settings":
-        names = [line.name for line in self.line]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f'[[line]] name: "{min(twice)}" is used twice')
-        fallbacks = {self.provider.fallback, *(line.fallback for line in self.line)} - {""}
-        if unknown := fallbacks - {*names, "default"}:
-            raise ValueError(f'fallback: there is no [[line]] named "{min(unknown)}"')
-        for line in self.line:
-            if line.fallback == line.name:
-                raise ValueError(f'[[line]] "{line.name}": it is its own fallback')
-            if not line.senders and line.name not in fallbacks:
-                raise ValueError(f'[[line]] "{line.name}": senders is empty, and no fallback names the line')
+    def _agree(self) -> "Settings":
+        agreement.answers_reach_people(self.reply.sender, self.smtp.domains)
+        agreement.lines(self.line, self.provider.fallback)
         return self

@@ -1,0 +1,44 @@
+"""What has to agree between sections of the settings. Each raises ValueError with the way out."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+DIGITS = 10  # of a fax number
+
+
+class Line(Protocol):
+    """What is looked at of a [[line]]."""
+
+    @property
+    def name(self) -> str:
+        """How others call it."""
+
+    @property
+    def senders(self) -> Sequence[str]:
+        """Patterns of those it serves."""
+
+    @property
+    def fallback(self) -> str:
+        """The line that takes its place; "" for none."""
+
+
+def lines(found: Sequence[Line], fallback: str) -> None:
+    """Names are used once, and each fallback, the provider's too, is another line that there is."""
+    names = [line.name for line in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f'[[line]] name: "{min(twice)}" is used twice')
+    fallbacks = {fallback, *(line.fallback for line in found)} - {""}
+    if unknown := fallbacks - {*names, "default"}:
+        raise ValueError(f'fallback: there is no [[line]] named "{min(unknown)}"')
+    for line in found:
+        if line.fallback == line.name:
+            raise ValueError(f'[[line]] "{line.name}": it is its own fallback')
+        if not line.senders and line.name not in fallbacks:
+            raise ValueError(f'[[line]] "{line.name}": senders is empty, and no fallback names the line')
+
+
+def answers_reach_people(sender: str, domains: Collection[str]) -> None:
+    """Replies come from no number's address: people answer them, and their questions would be faxed."""
+    local_part, _, domain = sender.rpartition("<")[2].rstrip("> ").rpartition("@")
+    if domain.lower() in domains and sum(letter.isdecimal() for letter in local_part) >= DIGITS:
+        raise ValueError("[reply] sender is the address of a fax number: people's answers would be faxed")
