@@ -20,11 +20,14 @@ COPY --from=build /opt/mail2fax /opt/mail2fax
 COPY --from=build --chown=2525:2525 /var/lib/mail2fax /var/lib/mail2fax
 COPY contrib/container.toml /etc/mail2fax/mail2fax.toml
 ENV PATH=/opt/mail2fax/bin:$PATH MAIL2FAX_CONFIG=/etc/mail2fax/mail2fax.toml PYTHONUNBUFFERED=1
+# Here and not in that file: the health check below asks it, whatever settings are mounted. Inside the container's own
+# network; it has no login, so publish the port on loopback at most.
+ENV MAIL2FAX_WEB__LISTEN=0.0.0.0:8080
 # A number instead of a name, so that orchestrators can see that it is not root.
 USER 2525:2525
 WORKDIR /var/lib/mail2fax
 VOLUME /var/lib/mail2fax
-EXPOSE 2525
+EXPOSE 2525 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"]

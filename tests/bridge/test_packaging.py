@@ -224,11 +224,8 @@ def test_the_image_serves(tmp_path):
     assert list(image.below("/opt/mail2fax").rglob("site-packages/mail2fax/templates/reply/delivered.txt"))
     door, web = free_port(), free_port()
     settings = image.below("/etc/mail2fax/mail2fax.toml")
-    text = (
-        settings.read_text("utf-8")
-        .replace("0.0.0.0:2525", f"127.0.0.1:{door}")
-        .replace("127.0.0.1:8080", f"127.0.0.1:{web}")
-    )
+    text = settings.read_text("utf-8").replace("0.0.0.0:2525", f"127.0.0.1:{door}")
+    image.env["MAIL2FAX_WEB__LISTEN"] = image.env["MAIL2FAX_WEB__LISTEN"].replace("0.0.0.0:8080", f"127.0.0.1:{web}")
     settings.write_text(image.placed(text))
     own = {
         name: value for name, value in os.environ.items() if not name.startswith(("MAIL2FAX_", "PYTHON", "VIRTUAL_ENV"))

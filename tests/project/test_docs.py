@@ -1,6 +1,8 @@
 """The documents say what the code does."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -69,12 +71,25 @@ def test_variables_that_are_named_exist(name):
 
 
 def test_the_unit_runs_commands_that_exist():
-    """contrib/mail2fax.service calls commands of mail2fax, as a user of its own."""
+    """contrib/mail2fax.service calls commands of mail2fax, as a user of its own, and stops at what trying mends not."""
     unit = (ROOT / "contrib" / "mail2fax.service").read_text("utf-8")
-    called = re.findall(r"^Exec\w+=/opt/mail2fax/bin/mail2fax (\w+) --config", unit, re.MULTILINE)
-    assert called == ["migrate", "serve"]
+    called = re.findall(r"^Exec\w+=/opt/mail2fax/bin/mail2fax (\w+)$", unit, re.MULTILINE)
+    assert called == ["serve"]
     assert set(called) <= set(_commands())
-    assert re.search(r"^User=mail2fax$", unit, re.MULTILINE)
+    for line in ("User=mail2fax", "Type=notify", "RestartPreventExitStatus=2", "OOMPolicy=continue", "WatchdogSec=60"):
+        assert re.search(f"^{line}$", unit, re.MULTILINE)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+def test_systemd_reads_the_unit(tmp_path):
+    """No key is unknown to systemd, and no value is one that it would ignore."""
+    unit = (ROOT / "contrib" / "mail2fax.service").read_text("utf-8")
+    (tmp_path / "mail2fax.service").write_text(unit.replace("/opt/mail2fax/bin/mail2fax", "/bin/true"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / "mail2fax.service")], capture_output=True, text=True
+    )
+    ours = [line for line in done.stderr.splitlines() if "mail2fax.service" in line]
+    assert (done.returncode, ours) == (0, [])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
