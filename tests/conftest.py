@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.support.faxapi",
     "tests.support.outbox",
     "tests.support.postfix",
+    "tests.support.exim",
     "tests.support.postgres",
     "tests.support.stranger",
     "tests.support.workers",

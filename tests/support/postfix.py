@@ -40,6 +40,9 @@ smtp_connection_cache_on_demand = no
 
 MASTER = """
 127.0.0.1:{port} inet n - n - - smtpd
+127.0.0.1:{verifying_port} inet n - n - - smtpd
+  -o smtpd_recipient_restrictions=reject_unverified_recipient,permit_mynetworks,reject
+  -o unverified_recipient_reject_code=550
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 1 1 qmgr
@@ -68,6 +71,7 @@ class Relay:
     port: int
     fax_port: int  # where mail for fax.local goes
     home_port: int  # where mail for office.example goes
+    verifying_port: int  # as `port`, with recipients verified; 0 when they always are
 
     @property
     def log(self) -> str:
@@ -89,7 +93,7 @@ def postfix() -> Iterator[Relay]:
     with tempfile.TemporaryDirectory(prefix="postfix-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        relay = Relay(folder, free_port(), free_port(), free_port())
+        relay = Relay(folder, *(free_port() for _ in range(4)))
         config = folder / "etc"
         for part in (config, folder / "queue", folder / "data"):
             part.mkdir()
@@ -100,13 +104,14 @@ def postfix() -> Iterator[Relay]:
         command = ["postfix", "-c", str(config)]
         subprocess.run([*command, "start"], check=True, capture_output=True, timeout=30)
         try:
-            _wait_for(relay.port)
+            wait_for(relay.port)
             yield relay
         finally:
             subprocess.run([*command, "stop"], check=False, capture_output=True, timeout=30)
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Until somebody listens there."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
@@ -115,4 +120,4 @@ def _wait_for(port: int) -> None:
             time.sleep(0.05)
         else:
             return
-    pytest.fail("Postfix does not answer")
+    pytest.fail("the relay does not answer")
