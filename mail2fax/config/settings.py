@@ -3,7 +3,6 @@
 docs/configuration.md is generated from this file (`reference` reads the lines); `config` reads the values.
 """
 
-import ssl
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -13,6 +12,7 @@ from mail2fax.config.types import (
     Address,
     Allowed,
     ChosenLanguage,
+    Ciphers,
     Count,
     Denied,
     Domain,
@@ -85,13 +85,21 @@ class Smtp(Section):
     """Load balancers that speak the PROXY protocol; from them it is then required."""
     allowed_senders: list[Pattern] = ["*"]
     """Patterns on the whole reverse-path, upper and lower case alike, such as "*@office.example"."""
+    required_header: str = ""
+    """A header that proves whose mail a shared cloud server brings, such as "X-MS-Exchange-CrossTenant-Id"."""
+    required_header_value: SecretStr = SecretStr("")
+    """The value that it must have. Better: required_header_value_file."""
+    required_header_value_file: File = ""
+    """File that holds the value."""
+    required_header_networks: list[Network] = []
+    """Clients of whom it is asked, unless they log in; empty: all."""
     users_file: File = ""
     """name:hash[:pattern,pattern] lines for AUTH; made by `mail2fax passwd`."""
     tls_certificate: File = ""
     """PEM file with the certificate chain; turns on STARTTLS."""
     tls_key: File = ""
     """PEM file with the private key, if it is not in tls_certificate."""
-    tls_ciphers: str = ""
+    tls_ciphers: Ciphers = ""
     """OpenSSL's list for TLS 1.2, such as "DEFAULT:AES128-SHA" for devices that know no newer ones; "" is Python's."""
     require_tls: bool = False
     """Refuse mail on a connection without TLS (530)."""
@@ -106,16 +114,9 @@ class Smtp(Section):
             raise ValueError("listen_tls needs tls_certificate")
         if self.require_tls and not self.tls_certificate:
             raise ValueError("require_tls needs tls_certificate")
-        if self.tls_ciphers:
-            _known_ciphers(self.tls_ciphers)
+        if self.required_header and not self.required_header_value.get_secret_value():
+            raise ValueError("required_header needs required_header_value, or everybody would have it")
         return self
-
-
-def _known_ciphers(names: str) -> None:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(names)
-    except ssl.SSLError:
-        raise ValueError("tls_ciphers names no cipher suite: see `openssl ciphers -v`") from None
 
 
 class Numbers(Section):

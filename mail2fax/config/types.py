@@ -5,6 +5,7 @@ Those words never repeat the value, it may hold a password: `config` shows a val
 
 import ipaddress
 import re
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -75,6 +76,14 @@ def _optional_mailbox(text: str, *, name: bool) -> str:
     return mailbox(text, name=name) if text else text
 
 
+def _ciphers(names: str) -> str:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(names or "DEFAULT")
+    except ssl.SSLError:
+        raise ValueError("names no cipher suite: see `openssl ciphers -v`") from None
+    return names
+
+
 def pattern(text: str) -> str:
     """The pattern, if it can fit an address; ValueError says how to write one."""
     # "office.example" fits no reverse-path at all: a rule that never fires is an error, not a silent refusal.
@@ -91,6 +100,7 @@ HostPort = Annotated[
     _written(HOST + r":\d{1,5}", "host:port, such as 127.0.0.1:2525 or [::1]:2525"),
 ]
 OptionalHostPort = Annotated[str, _written(rf"({HOST}:\d{{1,5}})?", "host:port, such as 127.0.0.1:8080")]
+Ciphers = Annotated[str, AfterValidator(_ciphers)]
 Network = Annotated[str, _said(ipaddress.ip_network, "192.0.2.0/24 or 192.0.2.7, without bits after the prefix")]
 Mailbox = Annotated[str, AfterValidator(partial(_optional_mailbox, name=True))]
 Address = Annotated[str, AfterValidator(partial(_optional_mailbox, name=False))]

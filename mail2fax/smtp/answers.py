@@ -68,6 +68,7 @@ SPOOL_FULL = "451 4.3.2 too many faxes are waiting, try again later"
 GO_AHEAD = "354 end with <CR LF>.<CR LF>"
 BARE_LINE_END = "550 5.5.2 bare CR or LF in the mail: each line must end in CR LF (RFC 5321 section 2.3.8)"
 LOOP = "554 5.4.6 too many Received lines: a mail loop"
+NO_MARK = "550 5.7.1 the mail lacks the header that [smtp] required_header asks for: send it by your own mail server"
 AUTO_REPLIED = "550 5.7.1 an automatic reply is not faxed"
 
 # -- an answer to one of our replies that is not clearly a wish, by what is in doubt

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from mail2fax.config import Settings
 from mail2fax.rules.policy import Policy
+from mail2fax.rules.required_header import RequiredHeader
 from mail2fax.smtp import proxy_protocol, tls
 from mail2fax.smtp.limits import Capacity, Rates
 from mail2fax.smtp.reply_commands import ReplyCommands
@@ -34,6 +35,7 @@ class Context:
     users: Users
     rates: Rates
     capacity: Capacity
+    required_header: RequiredHeader
     balancers: tuple[proxy_protocol.Network, ...]
     certificate: ssl.SSLContext | None
     answering: ReplyCommands | None
@@ -52,6 +54,7 @@ def open_context(settings: Settings, spool: Spool, policy: Policy, answering: Re
         users=Users(smtp.users_file),
         rates=Rates(smtp),
         capacity=Capacity(smtp, spool),
+        required_header=RequiredHeader(smtp),
         balancers=proxy_protocol.networks(smtp),
         certificate=tls.open_context(smtp),
         answering=answering,

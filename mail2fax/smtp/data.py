@@ -19,7 +19,7 @@ class Reception:
         self.error: Exception | None = None  # why the bytes could not be kept
         self._capacity = capacity
         self._decoder = Decoder(self._take, settings.max_message_size, normalize=settings.bare_newlines == "normalize")
-        self._head = b""
+        self.head = b""  # the mail's header, or the beginning of a long one
         self._in_header = True
         self._kept = 0  # bytes that take up room
         self._overflow = False
@@ -58,7 +58,7 @@ class Reception:
             return answers.NO_ROOM
         if self.error:
             return answers.to_error(self.error)
-        return loops.refusal(self._head)
+        return loops.refusal(self.head)
 
     def _take(self, block: bytes) -> None:
         if self._overflow or self.error:
@@ -78,7 +78,7 @@ class Reception:
 
     def _look_at_head(self, block: bytes) -> None:
         # The header's end may lie across two blocks: searched again in all that was kept, which is little.
-        head = self._head + block[: loops.HEADER_BYTES - len(self._head)]
+        head = self.head + block[: loops.HEADER_BYTES - len(self.head)]
         end = head.find(b"\r\n\r\n")
         self._in_header = end < 0 and len(head) < loops.HEADER_BYTES
-        self._head = head[:end] if end >= 0 else head
+        self.head = head[:end] if end >= 0 else head

@@ -204,7 +204,7 @@ class Session:
             self._say(answers.GO_AHEAD)
             if not await self._connection.receive(reception):
                 log.client_vanished(client=self._connection.client)
-            elif refusal := reception.refusal():
+            elif refusal := reception.refusal() or self._lacks_mark(reception):
                 if reception.error:
                     log.not_accepted(client=self._connection.client, sender=reverse_path, error=reception.error)
                 self._refuse(refusal)
@@ -215,6 +215,11 @@ class Session:
             if not ours:
                 content.discard()
             self._transaction = Transaction()
+
+    def _lacks_mark(self, reception: Reception) -> str | None:
+        if self._login.user or not self._context.required_header.is_missing(self._connection.client, reception.head):
+            return None
+        return answers.NO_MARK
 
     def _envelope(self, mail: Transaction, reverse_path: str) -> Envelope:
         line = self._context.policy.line
