@@ -100,8 +100,9 @@ class HylaFax:
     async def status(self, line: Line, ref: str) -> Progress:
         """How the job stands; see `Provider.status`."""
         async with self._mapped(), self._dialogue(line) as dialogue, asyncio.timeout(self._timeout):
-            if await _state(dialogue, ref) is None:
-                raise Temporary(Reason.PROVIDER_BUSY, note=f"HylaFAX knows no job {_job(ref)} of this fax any more")
+            if not (state := await _state(dialogue, ref)):
+                why = "cannot show it now" if state == "" else "knows no such job of this fax any more"
+                raise Temporary(Reason.PROVIDER_BUSY, note=f"job {_job(ref)}: HylaFAX {why}")
             return progress({name: await dialogue.ask(name) for name in _ASKED})
 
     async def find(self, line: Line, reference: str, number: str, since: datetime, ref: str) -> Trace:  # noqa: ARG002
@@ -272,7 +273,8 @@ async def _state(dialogue: Dialogue, ref: str) -> str | None:
         # A server that was set up anew counts from 1 again: the number may be somebody else's fax.
         return state if not tag or await dialogue.ask("JOBINFO") == tag else None
     except Refused as refused:
-        if "corrupted" in refused.text:
+        # "deleted by another party": it is just moving from the queue of those waiting to that of those that are over.
+        if "corrupted" in refused.text or "another party" in refused.text:
             return ""
         if "does not exist" in refused.text:
             return None
