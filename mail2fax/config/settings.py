@@ -224,8 +224,8 @@ class Documents(Section):
     """Blacken what a fax would lose of greys and colours, nothing, or all: every page as a black and white picture."""
     max_pages: Count = 200
     """Pages of one fax."""
-    convert: list[Literal["images", "text", "office"]] = ["images"]
-    """Attachments that are faxed besides PDFs: scans, plain text files, office files (needs LibreOffice)."""
+    convert: list[Literal["images", "text", "office", "archives"]] = ["images"]
+    """Attachments that are faxed besides PDFs: scans, texts, office files (needs LibreOffice), zips."""
     keep_days: Seconds = 7.0
     """Days that documents and mails are kept after the outcome; then only the history is."""
     history_days: Seconds = 90.0

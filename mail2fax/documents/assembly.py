@@ -46,11 +46,15 @@ def make(task: Task, mail: bytes, *, careful: bool = False, report: Callable[[Ma
     What a mail can be guilty of is in what is returned; what is raised is our own fault, or the disk's.
     """
     try:
-        apart = mime.take_apart(mail)
+        apart = mime.take_apart(mail, _limits(task))
     except Permanent as verdict:
         return Made(reason=verdict.reason, detail=verdict.detail)
     made = _Assembly(task, apart, careful=careful).make(report)
     return replace(made, text=apart.text[:_TEXT])
+
+
+def _limits(task: Task) -> mime.MimeLimits:
+    return mime.MimeLimits(archives="archives" in task.convert)
 
 
 @dataclass(slots=True)
@@ -138,7 +142,7 @@ class _Assembly:
         return [
             self._line(item, line.depth + 1)
             for file in enclosed.files
-            for item in mime.found_inside(line.item.part.name, file.name, file.data)
+            for item in mime.found_inside(line.item.part.name, file.name, file.data, _limits(self._task))
         ]
 
     def _sheets(self, item: Item) -> Sheets:

@@ -24,14 +24,14 @@ def take_apart(content: bytes, limits: MimeLimits = _USUAL) -> Mail:
     """The mail's account. Raises Permanent: MAIL_BOMB when it is over a limit."""
     message = whole(content, limits)
     leaves = list(tree.leaves(message, limits))
-    shown = verdict.shown_in_text(leaves)
-    items = [verdict.judge(leaf, shown) for leaf in leaves]
+    around = verdict.surroundings(leaves)
+    items = [verdict.judge(leaf, around) for leaf in leaves]
     return Mail(headers(message.fields), tuple(_once(leaves, items)), own_text.written(leaves))
 
 
 def found_inside(container: str, name: str, data: bytes, limits: MimeLimits = _USUAL) -> tuple[Item, ...]:
     """The account of a file that a document held, as if it were attached. Raises Permanent: MAIL_BOMB."""
-    return tuple(verdict.judge(leaf, frozenset()) for leaf in tree.leaves_of(name, data, container, limits))
+    return tuple(verdict.judge(leaf, verdict.Surroundings()) for leaf in tree.leaves_of(name, data, container, limits))
 
 
 def _once(leaves: Sequence[Leaf], items: Sequence[Item]) -> Iterator[Item]:

@@ -18,6 +18,7 @@ _SUBJECT, _NAME = 500, 200  # characters kept: enough for a label, too few to fl
 _KEEP_REFERENCES = 20
 _TYPE = re.compile(r"\s*([\w.+-]+/[\w.+-]+)")
 _PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*+"?|[^;]*)', re.DOTALL)
+_NO_SEMICOLON = re.compile(r"([\w.+-]+/[\w.+-]+|attachment|inline)\s+(?=[\w*-]+\s*=)", re.IGNORECASE)
 _CONTINUED = re.compile(r"([^*]+)\*(?:(\d{1,5})(\*)?)?$")
 _WORD = re.compile(r"=\?([\w.:+-]{1,40})(?:\*[\w-]*)?\?([BbQq])\?([^?\s]*(?: [^?\s]*)*)\?=")
 _BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
@@ -64,6 +65,7 @@ def claim(fields: Fields, default: str) -> Claim:
         charset=about.get("charset", ""),
         flowed=about.get("format", "").lower() == "flowed",
         content_id=_text(first(fields, "content-id")).strip(" <>"),
+        original=about.get("x-spam-type", "").lower() == "original",
     )
 
 
@@ -80,7 +82,10 @@ def printable(text: str, length: int = _NAME) -> str:
 
 def parameters(value: bytes) -> tuple[str, dict[str, str]]:
     """A structured field's first word and its parameters, with RFC 2231 put together and RFC 2047 forgiven."""
-    head, _, rest = _text(value).partition(";")
+    text = _text(value)
+    if missing := _NO_SEMICOLON.match(text):
+        text = f"{missing[1]};{text[missing.end() :]}"
+    head, _, rest = text.partition(";")
     found: dict[str, str] = {}
     pieces: dict[str, dict[int, tuple[bool, str]]] = {}
     for match in _PARAMETER.finditer(";" + rest):
@@ -92,7 +97,7 @@ def parameters(value: bytes) -> tuple[str, dict[str, str]]:
             # RFC 2047 section 5 forbids encoded words here; Gmail and Outlook write them.
             found.setdefault(name, _decode_words(text))
     # RFC 2231: the extended form goes before the plain one that stands beside it.
-    return head, found | {name: _join(parts) for name, parts in pieces.items()}
+    return head, found | {name: _decode_words(_join(parts)) for name, parts in pieces.items()}
 
 
 def _type(stated: str, default: str, *, named: bool) -> str:

@@ -22,6 +22,7 @@ class MimeLimits:
     header_bytes: int = 262_144  # of one part; Exchange takes no more for a whole mail
     header_fields: int = 1000  # of one part
     decoded_bytes: int = 134_217_728  # of all parts together
+    archives: bool = False  # whether a zip is opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Claim:
     charset: str = ""
     flowed: bool = False  # RFC 3676
     content_id: str = ""  # without its angle brackets
+    original: bool = False  # the mail that a spam filter wrapped up, whatever type it gave it
 
     @property
     def pdf(self) -> bool:
@@ -43,7 +45,11 @@ class Claim:
     @property
     def message(self) -> bool:
         """Whether type or name promises a mail."""
-        return self.type in {"message/rfc822", "message/global", "message/news"} or self.name.lower().endswith(".eml")
+        return (
+            self.type in {"message/rfc822", "message/global", "message/news"}
+            or self.name.lower().endswith(".eml")
+            or self.original
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,11 +55,18 @@ _ZIPPED = (
     (b"xl/workbook", _OFFICE + "spreadsheetml.sheet"),
     (b"ppt/presentation", _OFFICE + "presentationml.presentation"),
 )
+XPS, IWORK, OUTLOOK = "application/vnd.ms-xpsdocument", "application/vnd.apple.iwork", "application/vnd.ms-outlook"
+_OTHER_ZIPPED = (
+    (b"FixedDocSeq", XPS),
+    (b"FixedDocumentSequence", XPS),
+    (b"Index/Document.iwa", IWORK),
+    (b"index.apxl", IWORK),
+)
 _OPEN_DOCUMENT = re.compile(rb"mimetype(application/vnd\.oasis\.opendocument\.[a-z]{1,20})")
 # Names of the streams in an OLE compound file, UTF-16 as they stand in its directory.
 _STORED = (
     ("EncryptedPackage", "application/vnd.ms-office-encrypted"),
-    ("__substg1.0_", "application/vnd.ms-outlook"),
+    ("__substg1.0_", OUTLOOK),
     ("WordDocument", "application/msword"),
     ("Workbook", "application/vnd.ms-excel"),
     ("PowerPoint Document", "application/vnd.ms-powerpoint"),
@@ -152,7 +159,7 @@ def _closer(name: str, data: bytes) -> str:
             return document[1].decode()
         # File names stand in clear, at the latest in the directory at the end.
         ends = data[:8192] + data[-65_536:]
-        return next((office for inner, office in _ZIPPED if inner in ends), ZIP)
+        return next((found for inner, found in (*_ZIPPED, *_OTHER_ZIPPED) if inner in ends), ZIP)
     if name == OLE:
         return next((office for inner, office in _STORED if inner.encode("utf-16-le") in data), OLE)
     return name

@@ -72,8 +72,8 @@ def _attributes(data: bytes) -> Iterator[tuple[int, memoryview]]:
         level, name, length = struct.unpack_from("<BH2xI", data, at)
         end = at + 9 + length
         if level not in {1, 2} or end > len(data):
-            if data.count(0, at) == len(data) - at:
-                return  # filled up with zeros: nothing is missing
+            if level not in {1, 2} or not data[at:].strip(b"\0"):
+                return  # something behind the stream's end, such as a list's footer: nothing is missing
             raise _BrokenOff
         yield name, memoryview(data)[at + 9 : end]
         at = end + 2  # the checksum: Outlook itself gets it wrong

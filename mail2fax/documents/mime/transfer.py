@@ -28,6 +28,8 @@ _NAMES = {
 }
 _TOKEN = re.compile(rb"[\s\"'(]*([A-Za-z0-9-]+)")
 _LETTERS = re.compile(rb"\s*[A-Za-z0-9+/]{4}")
+_DATA_URL = re.compile(rb"\s*data:[\w.+/;=-]{0,100};base64,", re.IGNORECASE)
+_PLAIN_ALPHABET = bytes.maketrans(b"-_", b"+/")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _PADDING = re.compile(rb"=[=\s]*")
 _WHOLE_LINE = re.compile(rb"(?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2}[A-Za-z0-9+/=]{2}[ \t]*(?:[\r\n]|\Z)")
@@ -36,7 +38,10 @@ _TRAILING = re.compile(rb"[ \t](?<![ \t][ \t])[ \t]*+(?=\r?\n)")  # each run loo
 _LINE = re.compile(rb"[\r\n]*+([^\r\n]++)")
 _MOST_CHUNKS = 1_000_000  # a line each, of a mail of fifty megabytes; what has more of them is no file
 _MOST_FALSE_STARTS = 1000
-_BEGIN = re.compile(rb"^begin [0-7]{3,4} ([^\r\n]{1,255})\r?\n", re.MULTILINE)
+_BEGIN = re.compile(
+    rb"^begin(?P<base64>-base64)?(?P<named>-encoded)? [0-7]{3,4} (?P<name>[^\r\n]{1,255})\r?\n", re.MULTILINE
+)
+_BASE64_END = re.compile(rb"^====[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
 
 
 class Uuencoded(NamedTuple):
@@ -57,7 +62,8 @@ def encoding(value: bytes) -> str:
 def decode(body: Body, name: str) -> bytes:
     """The bytes that were meant."""
     if name == "base64" and b"%PDF-" not in bytes(body[:1024]):  # neither % nor - is base64
-        return base64(body)
+        found = base64(body)
+        return found if sniff.kind(found) else _mislabelled(found) or found  # some encode twice
     if name == "quoted-printable":
         return _mislabelled(binascii.a2b_qp(_TRAILING.sub(b"", body)))
     if name == "uuencode":
@@ -88,9 +94,10 @@ def uuencoded(text: bytes) -> Iterator[Uuencoded]:
     """The uuencoded files in a text, in order. Without its `end` a file counts if its bytes are of a known kind."""
     at = false = 0
     while false < _MOST_FALSE_STARTS and (begin := _BEGIN.search(text, at)):
-        data, at, closed = _uu_lines(text, begin.end())
+        data, at, closed = (_base64_lines if begin["base64"] else _uu_lines)(text, begin.end())
         if data and (closed or sniff.kind(data)):
-            yield Uuencoded(begin[1].strip(), data, begin.start(), at)
+            name = begin["name"].strip()
+            yield Uuencoded(base64(name) if begin["named"] else name, data, begin.start(), at)
         else:
             false += 1
 
@@ -98,9 +105,24 @@ def uuencoded(text: bytes) -> Iterator[Uuencoded]:
 def _mislabelled(body: Body) -> bytes:
     """The body, or what it holds if it is base64 although its header does not say so."""
     head = bytes(body[:2048])
-    if _LETTERS.match(head) and sniff.kind(_quads(head)):
-        return base64(body)
+    if url := _DATA_URL.match(head):  # a web page's way to hold a file
+        return _mislabelled(body[url.end() :])
+    if not _LETTERS.match(head) or head.lstrip().startswith(b"begin"):
+        return bytes(body)
+    once = _quads(head)
+    if sniff.kind(once):
+        return base64(_plain_alphabet(body))
+    if _LETTERS.match(once) and sniff.kind(_quads(once)):
+        return base64(base64(body))
     return bytes(body)
+
+
+def _plain_alphabet(body: Body) -> Body:
+    """RFC 4648 section 5: some encode as for an address, with other signs for the last two of 64."""
+    letters = bytes(body)
+    if (b"-" in letters or b"_" in letters) and not (b"+" in letters or b"/" in letters):
+        return letters.translate(_PLAIN_ALPHABET)
+    return body
 
 
 def _chunk_end(body: Body, at: int) -> int:
@@ -134,6 +156,13 @@ def _uu_lines(text: bytes, at: int) -> tuple[bytes, int, bool]:
             break
         at = line.end()
     return bytes(found), at, False
+
+
+def _base64_lines(text: bytes, at: int) -> tuple[bytes, int, bool]:
+    """The same in the Base64 algorithm of uuencode (POSIX.1-2017): up to its line of four signs of equality."""
+    if end := _BASE64_END.search(text, at):
+        return base64(memoryview(text)[at : end.start()]), end.end(), True
+    return base64(memoryview(text)[at:]), len(text), False
 
 
 def _uu_line(line: bytes) -> bytes:

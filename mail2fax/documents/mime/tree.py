@@ -1,24 +1,23 @@
 """The tree of a mail -> its leaves, in the order in which they stand. Whatever can be opened is opened.
 
-Containers are multiparts, forwarded mails, winmail.dat, signed S/MIME and uuencoded files in a text. Everything else
-is a leaf with its bytes decoded; which leaves are faxed is `judge`'s matter. What is opened is counted first: a bomb
-ends as Permanent(MAIL_BOMB).
+Containers are multiparts, forwarded mails, winmail.dat, Outlook's .msg, signed S/MIME, uuencoded files in a text, and
+zips where the settings say so. Everything else is a leaf with its bytes decoded; which leaves are faxed is `judge`'s
+matter. What is opened is counted first: a bomb ends as Permanent(MAIL_BOMB).
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mail2fax.documents.mime import cms, sniff, tnef, transfer
+from mail2fax.documents.mime import cms, msg, sniff, tnef, transfer, zipped
 from mail2fax.documents.mime.entity import Entity, guess_boundary, message, read, split, whole
-from mail2fax.documents.mime.fields import claim, first, label, printable
+from mail2fax.documents.mime.fields import claim, first, label, parameters, printable
 from mail2fax.documents.mime.parts import Claim, Leaf, MimeLimits
 from mail2fax.model import Permanent, Reason
 
 _SIGNED = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 _CLOSED = {
     "multipart/encrypted": Reason.ENCRYPTED_MAIL,
-    "message/partial": Reason.UNSUPPORTED,
     "message/external-body": Reason.NOT_REACHABLE,
 }
 _SEALED = {
@@ -36,6 +35,8 @@ _STRANDED = re.compile(
     rb"^[ \t]{0,8}(?:JVBERi0[A-Za-z0-9+/]{33,}|%PDF-1\.\d\s[^\0]{0,400}?\d obj\b)",
     re.MULTILINE,
 )
+_YENC = re.compile(rb"^=ybegin [^\r\n]{0,200}?name=([^\r\n]{1,200})", re.MULTILINE)
+_PEM = re.compile(rb"\s*(?:-----BEGIN (?:PKCS7|CMS|PKCS #7 SIGNED DATA)-----|MI[A-Za-z0-9+/]{30})")
 _A_FILE = Claim(type=sniff.BINARY, disposition="attachment")
 
 
@@ -62,6 +63,12 @@ def leaves_of(name: str, data: bytes, inside: str, limits: MimeLimits) -> Iterat
     return dissection.file(replace(_A_FILE, name=printable(name)), dissection.keep(data), _Place(inside=inside))
 
 
+def _hidden_boundary(entity: Entity) -> bytes:
+    """The boundary of parts in what claims to be a text; empty when there are none."""
+    found = guess_boundary(entity)
+    return found if found and entity.buffer.count(b"--" + found, entity.start, entity.end) > 1 else b""
+
+
 class _Dissection:
     """One mail being taken apart, and what it has cost so far."""
 
@@ -75,7 +82,9 @@ class _Dissection:
         self.count(place)
         about = claim(entity.fields, place.default)
         encoding = transfer.encoding(first(entity.fields, "content-transfer-encoding"))
-        if reason := _CLOSED.get(about.type):
+        if about.type == "message/partial":
+            yield from self.partial(entity, about, place)
+        elif reason := _CLOSED.get(about.type):
             yield self.leaf(about, bytes(entity.body), place, reason)
         elif about.type.startswith("multipart/"):
             yield from self.multipart(entity, about, encoding, place)
@@ -83,8 +92,19 @@ class _Dissection:
             # In place: fifty forwards of a large mail are not fifty copies.
             inner = message(entity.buffer, entity.start, entity.end, self.limits)
             yield from self.forwarded(inner, about, place)
+        elif about.type == "text/plain" and not (about.name or encoding) and (boundary := _hidden_boundary(entity)):
+            # A header that was broken off, or names another type: the parts stand plainly in the body.
+            yield from self.sections(entity, boundary, replace(about, type="multipart/mixed"), place)
         else:
             yield from self.body(entity, about, encoding, place)
+
+    def partial(self, entity: Entity, about: Claim, place: _Place) -> Iterator[Leaf]:
+        """A piece of a mail (RFC 2046 section 5.2.2), or all of it if it is the only one."""
+        _, known = parameters(first(entity.fields, "content-type"))
+        if known.get("number", "1") == known.get("total") == "1":
+            yield from self.forwarded(message(entity.buffer, entity.start, entity.end, self.limits), about, place)
+        else:
+            yield self.leaf(about, bytes(entity.body), place, Reason.SPLIT_MAIL, about.type)
 
     def multipart(self, entity: Entity, about: Claim, encoding: str, place: _Place) -> Iterator[Leaf]:
         boundary = entity.boundary
@@ -139,6 +159,10 @@ class _Dissection:
     def file(self, about: Claim, data: bytes, place: _Place) -> Iterator[Leaf]:
         """A leaf's bytes, or the leaves inside if it turns out to be a container."""
         kind = sniff.kind(data)
+        if not kind and (about.type in _SIGNED or about.name.lower().endswith(".p7m")) and _PEM.match(data):
+            # Some sign with a text around the signature, or encode it once more.
+            data = transfer.base64(re.sub(rb"-----[^\r\n-]{1,40}-----", b"", data))
+            kind = sniff.kind(data)
         if (
             kind == sniff.PDF
             and about.type.startswith("text/")
@@ -147,6 +171,10 @@ class _Dissection:
             kind = ""  # a text that talks of PDFs
         if kind == sniff.TNEF:
             yield from self.tnef(about, data, place)
+        elif kind == sniff.OUTLOOK:
+            yield from self.outlook(about, data, place)
+        elif kind in {sniff.ZIP, sniff.IWORK}:
+            yield from self.zipped(about, data, place, kind)
         elif kind == sniff.PKCS7 or (about.type in _SIGNED and data and not kind):
             yield from self.signed(about, data, place)
         elif about.message and not kind and _HEADER.match(data):
@@ -178,6 +206,38 @@ class _Dissection:
             # Only the text again, in Outlook's own form.
             yield self.leaf(about, data, place, Reason.MAIL_TEXT, sniff.TNEF)
 
+    def outlook(self, about: Claim, data: bytes, place: _Place) -> Iterator[Leaf]:
+        below = replace(place, depth=place.depth + 1, inside=about.name or "message.msg")
+        empty = True
+        try:
+            for found in msg.attachments(data):
+                empty = False
+                self.count(below)
+                yield from self.file(replace(_A_FILE, name=printable(found.name)), self.keep(found.data), below)
+        except msg.Unreadable:
+            yield self.leaf(about, b"", place, Reason.DAMAGED, sniff.OUTLOOK)
+            return
+        if empty:
+            yield self.leaf(about, data, place, Reason.MAIL_TEXT, sniff.OUTLOOK)
+
+    def zipped(self, about: Claim, data: bytes, place: _Place, kind: str) -> Iterator[Leaf]:
+        below = replace(place, depth=place.depth + 1, inside=about.name or "zip")
+        if kind == sniff.IWORK and (found := zipped.preview(data, self.limits)):
+            self.count(below)
+            yield self.leaf(
+                replace(_A_FILE, name=about.name), self.keep(found.data), place, kind=sniff.kind(found.data)
+            )
+        elif kind == sniff.ZIP == sniff.by_name(kind, about.name) and self.limits.archives:
+            for found in zipped.files(data, self.limits):
+                self.count(below)
+                inner = replace(_A_FILE, name=printable(found.name))
+                if found.verdict:
+                    yield self.leaf(inner, b"", below, found.verdict, sniff.BINARY)
+                else:
+                    yield from self.file(inner, self.keep(found.data), below)
+        else:
+            yield self.leaf(about, data, place, kind=kind)
+
     def signed(self, about: Claim, data: bytes, place: _Place) -> Iterator[Leaf]:
         found = cms.content(data)
         if isinstance(found, cms.Sealed):
@@ -194,7 +254,7 @@ class _Dissection:
 
     def text(self, about: Claim, data: bytes, place: _Place) -> Iterator[Leaf]:
         """A text, and after it the uuencoded files that it held."""
-        files = list(transfer.uuencoded(data)) if b"begin " in data else []
+        files = list(transfer.uuencoded(data)) if b"begin" in data else []
         at, rest = 0, []
         for file in files:
             rest.append(data[at : file.start])
@@ -202,6 +262,8 @@ class _Dissection:
         yield self.leaf(about, b"".join([*rest, data[at:]]) if files else data, place)
         if not about.name:
             yield from self.stranded(data, at, len(data), place)
+        if yenc := _YENC.search(data):
+            yield self.leaf(replace(_A_FILE, name=label(yenc[1])), b"", place, Reason.NOT_REACHABLE, sniff.BINARY)
         for file in files:
             below = replace(place, depth=place.depth + 1)
             self.count(below)

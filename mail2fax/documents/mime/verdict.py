@@ -5,7 +5,8 @@ the mail's looks or to its post is ignored. All the rest is refused by name, unl
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from mail2fax.documents.mime import sniff
@@ -55,15 +56,25 @@ _PLAIN = frozenset({"text/plain", "text/csv", "text/markdown", "text/tab-separat
 _SHOWN = re.compile(rb"cid:([^\s\"'<>)]{1,250})", re.IGNORECASE)
 # On paper this is less than an inch at the resolution of a fax: a logo or an icon, not a scan.
 _TINY = 200
+_SHORT = 65_536  # bytes of a text that was written into the mail
+_BLANKS = b" \t\r\n\f\0\xa0\xc2"
 
 
-def shown_in_text(leaves: Iterable[Leaf]) -> frozenset[str]:
-    """The content ids of pictures that the mail's HTML shows (RFC 2392)."""
+class Surroundings(NamedTuple):
+    """What the verdict on one leaf needs to know of the others."""
+
+    shown: frozenset[str] = frozenset()  # content ids of the pictures that the mail's HTML shows (RFC 2392)
+    pdf: bool = False  # there is a PDF among them
+
+
+def surroundings(leaves: Sequence[Leaf]) -> Surroundings:
+    """What there is in the mail as a whole."""
     pages = (leaf.data for leaf in leaves if leaf.claim.type == sniff.HTML)
-    return frozenset(unquote(name.decode("latin-1")) for page in pages for name in _SHOWN.findall(page))
+    shown = frozenset(unquote(name.decode("latin-1")) for page in pages for name in _SHOWN.findall(page))
+    return Surroundings(shown, any(leaf.kind == sniff.PDF and not leaf.verdict for leaf in leaves))
 
 
-def judge(leaf: Leaf, shown: frozenset[str]) -> Item:
+def judge(leaf: Leaf, around: Surroundings) -> Item:
     """The verdict on one leaf, with its bytes if something can be made of them."""
     if leaf.verdict:
         return _final(leaf, leaf.verdict, leaf.kind or leaf.claim.type)
@@ -71,17 +82,30 @@ def judge(leaf: Leaf, shown: frozenset[str]) -> Item:
         return Item(_part(leaf, sniff.PDF, Fate.FAXED), leaf.data, "pdf")
     if leaf.claim.type in _BY_KIND:
         return _final(leaf, _BY_KIND[leaf.claim.type], leaf.claim.type)
-    if leaf.mail_text or (leaf.claim.type.startswith("text/") and _CUT_OFF.fullmatch(leaf.claim.name)):
+    if leaf.mail_text or _own_text(leaf, around):
         encrypted = sniff.text_kind(leaf.data) == sniff.ENCRYPTED_TEXT
         return _final(leaf, Reason.ENCRYPTED_MAIL if encrypted else Reason.MAIL_TEXT, leaf.claim.type)
-    return _attachment(leaf, sniff.by_name(leaf.kind, leaf.claim.name) or sniff.text_kind(leaf.data), shown)
+    return _attachment(leaf, sniff.by_name(leaf.kind, leaf.claim.name) or sniff.text_kind(leaf.data), around)
 
 
-def _attachment(leaf: Leaf, kind: str, shown: frozenset[str]) -> Item:
+def _own_text(leaf: Leaf, around: Surroundings) -> bool:
+    """Whether a part that looks like a file is the mail's text, or nothing at all."""
+    claim = leaf.claim
+    text = claim.type.startswith("text/") and not claim.pdf
+    if not leaf.data.strip(_BLANKS):
+        # Exchange's ATT00001.txt behind an attachment, GNU mail's empty message under the type of its attachment.
+        return text or (not claim.name and claim.disposition != "attachment")
+    if text and (not claim.name or _CUT_OFF.fullmatch(claim.name)):
+        return True
+    unlabelled = claim.pdf and not claim.name and claim.disposition != "attachment"
+    return unlabelled and around.pdf and len(leaf.data) < _SHORT and sniff.text_kind(leaf.data) == sniff.TEXT
+
+
+def _attachment(leaf: Leaf, kind: str, around: Surroundings) -> Item:
     """`kind` is what the bytes show; "" when they show nothing."""
     if leaf.claim.pdf and leaf.data:
         return _final(leaf, Reason.NOT_A_PDF, kind or sniff.BINARY, actual=kind or sniff.BINARY)
-    if _picture(leaf, kind) and _decoration(leaf, shown):
+    if _picture(leaf, kind) and _decoration(leaf, kind, around.shown):
         return _final(leaf, Reason.SIGNATURE_IMAGE, kind or leaf.claim.type)
     if not leaf.data:
         return _final(leaf, Reason.EMPTY, leaf.claim.type)
@@ -109,10 +133,14 @@ def _picture(leaf: Leaf, kind: str) -> bool:
     return kind.startswith("image/") or leaf.claim.type.startswith("image/")
 
 
-def _decoration(leaf: Leaf, shown: frozenset[str]) -> bool:
+def _decoration(leaf: Leaf, kind: str, shown: frozenset[str]) -> bool:
+    """Whether a picture belongs to the looks of the mail. A TIFF is a scan: no mail program shows one in a text."""
+    if kind == "image/tiff":
+        return False
     if leaf.claim.content_id and leaf.claim.content_id in shown:
         return True
-    if leaf.related and leaf.claim.disposition != "attachment":
+    # Where HTML stands beside it without showing it, a picture that bears a name was attached.
+    if leaf.related and leaf.claim.disposition != "attachment" and not (leaf.claim.content_id and leaf.claim.name):
         return True
     size = sniff.pixels(leaf.data)
     return size is not None and min(size) < _TINY

@@ -1,7 +1,9 @@
 """Every part of a mail is accounted for: PDFs are found by content, all else is ignored or refused with a reason."""
 
 import base64
+import io
 import time
+import zipfile
 
 import hypothesis.strategies as st
 import pytest
@@ -11,6 +13,7 @@ from mail2fax.documents.mime import MimeLimits, take_apart
 from mail2fax.model import Fate, Permanent, Reason
 from tests.support import mails
 from tests.support.mails import mail, multipart, part, pdf, png, text
+from tests.support.outlook import outlook, outlook_within
 
 ONE, TWO = pdf("One"), pdf("Two", pages=2)
 B64 = mails.encoded(ONE, "base64")
@@ -45,6 +48,26 @@ def only(content: bytes):
     """The one item that is not the mail's text."""
     (item,) = [item for item in take_apart(content).items if item.part.reason is not Reason.MAIL_TEXT]
     return item
+
+
+# -- wrappings
+
+
+def posix(data: bytes, name: bytes, form: bytes = b"-base64") -> bytes:
+    """As `uuencode -m` of POSIX.1-2017 writes it."""
+    return b"begin" + form + b" 644 " + name + b"\n" + base64.encodebytes(data) + b"====\n"
+
+
+def pem(data: bytes) -> bytes:
+    return b"-----BEGIN PKCS7-----\n" + base64.encodebytes(data) + b"-----END PKCS7-----\n"
+
+
+def zipped(*files: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+    return out.getvalue()
 
 
 # -- PDFs are found wherever they are
@@ -101,6 +124,21 @@ WRAPPINGS = {
     "no blank line after the header": multipart(text(), part(ONE).replace(b"\r\n\r\n", b"\r\n", 1)),
     "a stray line in the header": multipart(text(), part(ONE).replace(b"\r\n", b"\r\nstray\r\n", 1)),
     "bare line feeds": multipart(text(), part(ONE)).replace(b"\r\n", b"\n"),
+    "uuencoded by its Base64 algorithm": text("See below\n" + posix(ONE, b"scan.pdf").decode()),
+    "the same with its name encoded": text(posix(ONE, base64.b64encode(b"scan.pdf"), b"-base64-encoded").decode()),
+    "base64 twice": multipart(text(), part(B64, name="scan.pdf")),
+    "base64 twice, called 7bit": multipart(text(), part(base64.encodebytes(B64), encoding="7bit", name="scan.pdf")),
+    "as a web page holds it": multipart(text(), part(b"data:application/pdf;base64," + B64, encoding="7bit", name="scan.pdf")),
+    "the only piece of a split mail": part(mails.office_mail(ONE), "message/partial; id=x; number=1; total=1", encoding="", disposition=""),
+    "what a spam filter wrapped up": multipart(text("Spam"), part(mails.office_mail(ONE), "text/plain; x-spam-type=original", encoding="8bit")),
+    "an S/MIME signature in PEM": part(pem(mails.cms(multipart(text(), part(ONE)))), "application/pkcs7-mime", encoding="7bit", name="smime.p7m"),
+    "one in base64 in base64": part(base64.encodebytes(mails.cms(part(ONE))), "application/pkcs7-mime", name="smime.p7m"),
+    "a header broken by an empty line": multipart(text(), part(ONE)).replace(b"Content-Type: multipart", b"X-Scanner: 1\r\n\r\nContent-Type: multipart", 1),
+    "a second type behind a first": b"Content-Type: text/plain\r\n" + multipart(text(), part(ONE)),
+    "half a type": multipart(text(), part(ONE)).replace(b"multipart/mixed", b"multipart", 1),
+    "no type at all": multipart(text(), part(ONE)).replace(b"Content-Type: multipart/mixed", b"X-Was", 1),
+    "winmail.dat with a footer": part(mails.winmail(("scan.pdf", ONE)) + b"_______\r\nA mailing list of ours\r\n", "application/ms-tnef"),
+    "a document of Apple's with its preview": multipart(text(), part(zipped(("Index/Document.iwa", b"x"), ("QuickLook/Preview.pdf", ONE)), name="a.pages")),
 }  # fmt: skip
 
 
@@ -191,7 +229,7 @@ REFUSED = {
     "S/MIME encrypted": (part(mails.cms(b"?", kind="2a864886f70d010703"), "application/pkcs7-mime", name="smime.p7m"), "application/pkcs7-mime", Reason.ENCRYPTED_MAIL),
     "PGP encrypted": (multipart(part(b"Version: 1", "application/pgp-encrypted"), part(b"-----BEGIN PGP MESSAGE-----"), kind="encrypted"), "multipart/encrypted", Reason.ENCRYPTED_MAIL),
     "PGP in the text": (text("-----BEGIN PGP MESSAGE-----\r\n"), "text/plain", Reason.ENCRYPTED_MAIL),
-    "a fragment": (part(b"x", "message/partial; number=1; total=2"), "message/partial", Reason.UNSUPPORTED),
+    "a fragment": (part(b"x", "message/partial; number=1; total=2"), "message/partial", Reason.SPLIT_MAIL),
     "a link to a file": (part(b"x", "message/external-body; access-type=URL"), "message/external-body", Reason.NOT_REACHABLE),
     "broken base64": (part(b"", name="a.pdf") + b"#### ?? ####", "application/pdf", Reason.UNDECODABLE),
     "broken S/MIME": (part(mails.cms(ONE)[:400], "application/pkcs7-mime", name="smime.p7m"), "application/pkcs7-mime", Reason.DAMAGED),
@@ -493,3 +531,147 @@ def test_a_damaged_mail_is_still_an_account(wrapping, data):
     at = data.draw(st.integers(0, len(content)))
     end = min(len(content), at + data.draw(st.integers(0, 400)))
     accounted(content[:at] + data.draw(st.binary(max_size=8)) + content[end:])
+
+
+def test_the_alphabet_for_addresses_is_read():
+    """RFC 4648 section 5, in a body that says nothing of it."""
+    data = ONE + b"\xff\xfe\xfb" * 9
+    body = base64.urlsafe_b64encode(data)
+    assert b"_" in body
+    assert documents(mail(multipart(text(), part(body, encoding="8bit", name="scan.pdf")))) == [data]
+
+
+LONG = ONE + b"%" + b"x" * 5000 + b"\n"
+
+
+def test_outlook_s_own_files_are_opened():
+    """A mail saved as .msg, and one that is attached to another; a damaged one is told."""
+    one = part(outlook(("scan.pdf", LONG)), "application/vnd.ms-outlook", name="Invoice.msg")
+    within = part(outlook(("first.pdf", LONG), (None, outlook_within(LONG))), name="Fw.msg")
+    (item,) = take_apart(mail(multipart(text(), one))).items[1:]
+    assert (item.data, item.part.name, item.part.detail) == (LONG, "scan.pdf", {"inside": "Invoice.msg"})
+    assert documents(mail(multipart(text(), within))) == [LONG, LONG]
+    broken = outlook(("scan.pdf", LONG))
+    damaged = mail(part(broken[:48] + b"\xff" * 20 + broken[68:], name="Invoice.msg"))
+    assert only(damaged).part.reason is Reason.DAMAGED
+
+
+# -- what looks like a file and is the mail's text, or nothing
+
+TEXTS = {
+    "an empty text": part(b"\r\n", "text/plain", name="notes.txt"),
+    "what Exchange makes of the rest": part(b"Kind regards", "text/plain", name="ATT00001.txt"),
+    "the same in HTML": part(b"<html><p>&nbsp;</html>", "text/html", name="ATT00002.htm"),
+    "a disclaimer": part(b"This mail is confidential.", "text/plain; charset=us-ascii", disposition="attachment"),
+    "GNU mail's empty message": part(b"", "application/pdf", disposition=""),
+    "GNU mail's message": part(b"See the file.\n", "application/pdf", disposition=""),
+}
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_a_part_that_is_the_mail_s_text_is_no_document(case):
+    """It is never a reason to refuse, and no line says "refused"."""
+    items = take_apart(mail(multipart(TEXTS[case], part(ONE, name="a.pdf")))).items
+    assert [item.part.reason for item in items] == [Reason.MAIL_TEXT, None]
+    assert items[1].kind == "pdf"
+
+
+def test_an_empty_pdf_by_name_is_still_told():
+    """Who attached "invoice.pdf" must hear that it came empty; and a text that claims to be a PDF, alone, is none."""
+    assert only(mail(multipart(text(), part(b"", name="invoice.pdf")))).part.reason is Reason.EMPTY
+    assert only(mail(part(b"See the file.", "application/pdf", disposition=""))).part.reason is Reason.NOT_A_PDF
+
+
+def test_a_piece_of_a_split_mail_has_words_of_its_own():
+    """RFC 2046 section 5.2.2: the advice is about the splitting, not about a file."""
+    piece = part(B64, 'message/partial; id="x"; number=2; total=3', encoding="", disposition="")
+    assert only(mail(piece)).part.reason is Reason.SPLIT_MAIL
+
+
+def test_yenc_is_named():
+    """Nobody decodes it here, but a file is not passed over in silence."""
+    body = "see\n=ybegin line=128 size=9 name=scan.pdf\nabcdefghi\n=yend size=9\n"
+    item = only(mail(text(body)))
+    assert (item.part.name, item.part.reason) == ("scan.pdf", Reason.NOT_REACHABLE)
+
+
+SCAN = b"II*\0" + b"\0" * 500
+
+
+def test_a_picture_that_no_html_shows_was_attached():
+    """In multipart/related too; a TIFF is a scan wherever it stands; what the HTML shows stays its decoration."""
+
+    def related(data: bytes, kind: str, page: str) -> list[str]:
+        shown = part(data, kind, name="scan", disposition="inline", headers=["Content-ID: <scan@x>"])
+        return [
+            item.kind for item in take_apart(mail(multipart(text(page, "text/html"), shown, kind="related"))).items
+        ][1:]
+
+    assert related(png(1000, 1400), "image/png", "<p>no picture") == ["image"]
+    assert related(png(1000, 1400), "image/png", '<img src="cid:scan@x">') == [""]
+    assert related(SCAN, "image/tiff", '<img src="cid:scan@x">') == ["image"]
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ('application/pdf name="scan 1.pdf"', "scan 1.pdf"),
+        ("application/pdf; name*0==?UTF-8?Q?Gr=C3=BC; name*1=n.pdf?=", "Grün.pdf"),
+    ],
+)
+def test_names_are_found_in_broken_fields(header, name):
+    """A missing semicolon, an encoded word in pieces."""
+    assert only(mail(multipart(text(), part(ONE, header, disposition="")))).part.name == name
+
+
+# -- archives
+
+OPEN = MimeLimits(archives=True)
+
+
+def test_a_zip_is_opened_where_the_settings_say_so():
+    """Its files are attachments; what file managers leave behind is none; otherwise it is told that it stays closed."""
+    files = zipped(
+        ("in/a.pdf", ONE), ("__MACOSX/._a.pdf", b"x"), ("b.exe", b"MZ\x90"), ("c.zip", zipped(("d.pdf", TWO)))
+    )
+    content = mail(multipart(text(), part(files, "application/zip", name="scans.zip")))
+    assert only(content).part.reason is Reason.NOT_REACHABLE
+    items = take_apart(content, OPEN).items[1:]
+    assert [(item.part.name, item.kind) for item in items] == [("a.pdf", "pdf"), ("b.exe", ""), ("d.pdf", "pdf")]
+    assert items[0].data == ONE
+    assert items[0].part.detail["inside"] == "scans.zip"
+
+
+def test_zips_that_are_bombs_end_in_words():
+    """Too many files, too large when unpacked whatever it says, too deep."""
+    large = zipped(*((f"{n}", bytes(30_000_000)) for n in range(6)))
+    many = zipped(*((str(n), b"") for n in range(1500)))
+    deep = ONE
+    for _ in range(40):
+        deep = zipped(("a.zip", deep), method=zipfile.ZIP_STORED)
+    for bomb in (large, many, deep):
+        with pytest.raises(Permanent) as verdict:
+            take_apart(mail(part(bomb, "application/zip", name="a.zip")), OPEN)
+        assert verdict.value.reason is Reason.MAIL_BOMB
+
+
+def test_locked_and_damaged_zips_are_told():
+    """Each file has its own verdict."""
+    sound = zipped(("a.pdf", ONE * 20))
+    locked = bytearray(sound)
+    for start, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        locked[sound.index(start) + flags] |= 1
+    damaged = sound[:60] + b"\0\0\0\0" + sound[64:]
+    for data, reason in (
+        (bytes(locked), Reason.LOCKED),
+        (damaged, Reason.DAMAGED),
+        (b"PK\3\4" + b"x" * 90, Reason.DAMAGED),
+    ):
+        (item,) = take_apart(mail(part(data, "application/zip", name="a.zip")), OPEN).items
+        assert item.part.reason is reason
+
+
+def test_xps_is_of_a_kind_that_is_not_faxed():
+    """It is no box with a PDF in it: the advice is to save it as one."""
+    item = only(mail(part(zipped(("FixedDocSeq.fdseq", b"<a/>")), "application/octet-stream", name="a.xps")))
+    assert (item.part.reason, item.part.kind) == (Reason.UNSUPPORTED, "application/vnd.ms-xpsdocument")
