@@ -26,6 +26,7 @@ from mail2fax.model import Permanent, Reason
 _MOST_ANSWER = 1 << 23  # bytes; a worker that says more is not ours any more
 _SECOND_SHARE = 0.25  # of the time limits is for the second attempt, which takes the quick way
 _VANISHED = "vanished"
+_OUT_OF_TIME = "out of time"
 _PATIENCE = 5.0  # seconds for the forkserver to end by itself
 _LAYERS: TypeAdapter[dict[str, bool]] = TypeAdapter(dict[str, bool])
 ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
@@ -45,8 +46,12 @@ class _Ending:
 
     @property
     def from_outside(self) -> bool:
-        """Whether somebody else ended it: an operator, the kernel short of memory, the end of the forkserver."""
-        return self.how in {"SIGKILL", "SIGTERM", _VANISHED}
+        """Whether the mail is not to blame: an operator, a lack of memory, the end of the forkserver, a busy machine.
+
+        A document that is too much for a worker reaches its limit of processor time. Who runs out of time before that
+        waited for the processor.
+        """
+        return self.how in {"SIGKILL", "SIGTERM", _VANISHED, _OUT_OF_TIME}
 
 
 class _Forkserver:
@@ -211,7 +216,7 @@ class Pool:
 
         A part on which two workers died, the second one more careful, is refused as TOO_COMPLEX in the account.
         Raises Permanent(TOO_COMPLEX) when they died before they had an account; WorkerError when it is no fault of
-        the mail: our own code failed, or somebody ends the workers.
+        the mail: our own code failed, somebody ends the workers, or the machine is too busy; then later may do.
         """
         settings = self._settings
         async with self._slots:
@@ -220,8 +225,8 @@ class Pool:
             if first.made:
                 return first.made
             log.worker_ended(folder=task.folder.name, how=first.how, trace=first.trace, again=True)
-            rest = settings.wall_seconds * _SECOND_SHARE
-            second, will = await self._attempt(_again(task, limits, first), rest)
+            wall = settings.wall_seconds * (1 if first.from_outside else _SECOND_SHARE)
+            second, will = await self._attempt(_again(task, limits, first), wall)
         if second.made:
             return second.made
         log.worker_ended(folder=task.folder.name, how=second.how, trace=second.trace, again=False)
@@ -233,7 +238,7 @@ class Pool:
 
     async def _attempt(self, order: Order, wall: float) -> tuple[_Ending, Made | None]:
         worker = await self._take()
-        ending = _Ending(how="out of time")
+        ending = _Ending(how=_OUT_OF_TIME)
         try:
             async with asyncio.timeout(wall):
                 ending = await worker.do(order)

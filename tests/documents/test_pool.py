@@ -155,14 +155,16 @@ async def test_workers_that_are_always_killed_are_no_fault_of_the_mail(shop, tas
     os.close(door)
 
 
-async def test_a_hang_ends(task):
-    """A document that never gets done is given up after its time, twice; then the next one is made."""
+async def test_who_only_waits_is_no_fault_of_the_mail(task):
+    """A worker whose time ends though it took little of the processor is tried again, later too: the machine was busy.
+
+    It ends all the same, twice; then the next one is made.
+    """
     shop = Pool(Documents(workers=1, wall_seconds=1.0))
     try:
         begin = time.monotonic()
-        with pytest.raises(Permanent) as caught:
+        with pytest.raises(WorkerError, match="out of time"):
             await shop.make(task())
-        assert caught.value.reason is Reason.TOO_COMPLEX
         assert time.monotonic() - begin < 10
         await until(lambda: len(workers()) == 1)
     finally:
