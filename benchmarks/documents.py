@@ -1,5 +1,6 @@
-"""What it costs to make documents in processes of their own, and what bombs cost.
+"""What documents cost: beside ghostscript, in processes of their own, and what bombs cost.
 
+python -m benchmarks.documents    processor seconds and memory of large files beside ghostscript's pdfwrite
 python -m benchmarks.documents overhead    wait and processor time per document: in process, pool, pebble
 python -m benchmarks.documents corpus FOLDER    every PDF of a folder at the shipped limits: verdict, seconds, memory
 """
@@ -24,6 +25,7 @@ try:
 except ImportError:
     pebble = None
 
+from benchmarks import against_gs
 from mail2fax.config import Documents
 from mail2fax.documents import assembly
 from mail2fax.documents.orders import Task
@@ -153,12 +155,15 @@ async def corpus(folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["overhead", "corpus"])
+    parser.add_argument("what", choices=["files", "overhead", "corpus"], nargs="?", default="files")
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--count", type=int, default=20, help="documents in a round")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="of the files, those whose name holds this")
     asked = parser.parse_args()
-    if asked.what == "overhead":
+    if asked.what == "files":
+        against_gs.main(asked.rounds, asked.only)
+    elif asked.what == "overhead":
         asyncio.run(overhead(asked.count, asked.rounds))
     elif asked.folder:
         asyncio.run(corpus(asked.folder))

@@ -49,6 +49,7 @@ def make(task: Task, mail: bytes, *, careful: bool = False, report: Callable[[Ma
         apart = mime.take_apart(mail, _limits(task))
     except Permanent as verdict:
         return Made(reason=verdict.reason, detail=verdict.detail)
+    del mail  # its parts are copies
     made = _Assembly(task, apart, careful=careful).make(report)
     return replace(made, text=apart.text[:_TEXT])
 
@@ -118,6 +119,7 @@ class _Assembly:
                 raise
             line.part = _refused(item.part, Reason.DAMAGED)
             return []
+        line.item = Item(item.part)  # its bytes are not needed any more
         part = replace(item.part, detail=_origin(item.part))
         if sheets.enclosed.notice and found:
             line.meant = line.of_use = False

@@ -191,12 +191,18 @@ def _serve(door: socket.socket) -> None:
     order = orders.order(first + b"".join(_line(door)))
     _confine(order)
     try:
-        with os.fdopen(descriptors[0], "rb") as source:
-            mail = source.read()
-        made = assembly.make(order.task, mail, careful=order.careful, report=lambda will: answer(Answer(will)))
+        made = assembly.make(
+            order.task, _read(descriptors[0]), careful=order.careful, report=lambda will: answer(Answer(will))
+        )
         answer(Answer(made, final=True))
     except Exception as error:  # noqa: BLE001 -- whatever it is, the server is to log it
         answer(Answer(trace=_trace(error)))
+
+
+def _read(descriptor: int) -> bytes:
+    """The mail. Nobody keeps it: when it was taken apart, its memory is free for the documents."""
+    with os.fdopen(descriptor, "rb") as source:
+        return source.read()
 
 
 def _line(door: socket.socket) -> Iterator[bytes]:
