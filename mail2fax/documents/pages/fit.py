@@ -277,11 +277,18 @@ def _compare(
                 if seen.blank and (index in unreadable or page.undrawn_picture()):
                     raise refusal(Reason.DAMAGED, page=index + 1)
                 if index in unreadable or (seen.lost and not hollow):
-                    pictures[index] = raster.stand_in(page, sheet.page)
+                    pictures[index] = _stand_in(source.data, index, sheet)
                 blank.append(seen.blank)
     if source.repaired and all(blank):  # what it drew was lost, and nobody could say how much
         raise refusal(Reason.DAMAGED)
     return pictures, _blank_note(blank)
+
+
+def _stand_in(data: bytes, index: int, sheet: _Sheet) -> Image.Image:
+    """A picture of a page as it was, from a document of its own: here its pictures are as large as they are."""
+    with Document(data, forms=True) as whole, whole.page(index) as page:
+        flattening.choose(whole.form, page.raw)
+        return raster.stand_in(page, sheet.page)
 
 
 def _original(before: Document, index: int) -> Page:

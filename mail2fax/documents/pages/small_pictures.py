@@ -144,14 +144,8 @@ def _small_fax(thing: Any) -> Image.Image | None:
 
 
 def _replace(page: Any, thing: Any, small: Image.Image) -> None:
-    dots = small.tobytes()
-    bitmap = pdfium.FPDFBitmap_CreateEx(
-        small.width,
-        small.height,
-        pdfium.FPDFBitmap_Gray,
-        (ctypes.c_ubyte * len(dots)).from_buffer_copy(dots),
-        small.width,
-    )
+    dots = (ctypes.c_ubyte * (small.width * small.height)).from_buffer_copy(small.tobytes())  # PDFium does not copy it
+    bitmap = pdfium.FPDFBitmap_CreateEx(small.width, small.height, pdfium.FPDFBitmap_Gray, dots, small.width)
     pages: Any = (pdfium.FPDF_PAGE * 1)(page)
     pdfium.FPDFImageObj_SetBitmap(pages, 1, thing, bitmap)
     pdfium.FPDFBitmap_Destroy(bitmap)
