@@ -19,6 +19,8 @@ from mail2fax.documents.pages.raster import FAX_HEIGHT, FAX_WIDTH
 
 _ACROSS, _DOWN = FAX_WIDTH / letter.WIDTH, FAX_HEIGHT / letter.HEIGHT  # dots a point
 _LEAST = 4  # dots each way; what is smaller is no picture
+_PART = 6  # dots; a picture that is clipped by as much is drawn
+_PAINTS = frozenset({"/Decode", "/SMask", "/Mask", "/Matte"})  # what changes how a picture is painted
 _NOTHING = 2e-5  # share of black dots: dust on a blank sheet
 _SLANT = 1e-3  # of its size: as much may an upright picture be turned
 
@@ -32,14 +34,16 @@ def make(pdf: pikepdf.Pdf, mark: Mark, height: float) -> set[str]:
     left, top, right, bottom = _dots(mark.box, height)
     if right - left < _LEAST or bottom - top < _LEAST:
         return set()
-    grey = _drawn(mark, (left, top, right, bottom), height)
+    dots = (left, top, right, bottom)
+    grey = _plain_jpeg(mark, dots, height) or _drawn(mark, dots, height)
     said = {"screened"}
     if pictures.is_paper(grey):
         black, uneven = pictures.strokes(grey)
         said = {"cleaned", "photographed"} if uneven else {"cleaned"}
-        mark.empty = black.histogram()[0] < _NOTHING * black.width * black.height
     else:
         black = pictures.screened(grey)
+    mark.ink = black.histogram()[0] / (black.width * black.height)
+    mark.empty = mark.ink < _NOTHING
     stream = raster.group4(pdf, black)
     if _lets_through(mark):
         del stream.ColorSpace
@@ -74,6 +78,21 @@ def _drawn(mark: Mark, dots: tuple[int, int, int, int], height: float) -> Image.
     new.save(out, compress_streams=False, stream_decode_level=pikepdf.StreamDecodeLevel.none)
     with Document(out.getvalue()) as document, document.page(0) as drawn:
         return drawn.dots(wide, high, pdfium.FPDF_GRAYSCALE)
+
+
+def _plain_jpeg(mark: Mark, dots: tuple[int, int, int, int], height: float) -> Image.Image | None:
+    """The same of an upright JPEG in grey or RGB, as nearly every scan is: its colours need not be decoded."""
+    picture: Any = mark.picture
+    a, b, c, d, e, f = mark.placed
+    left, top, right, bottom = dots
+    known = {"/DCTDecode": {"/DeviceGray", "/DeviceRGB"}}.get(str(picture.get("/Filter")), set())
+    upright = a > 0 and d > 0 and abs(b) < _SLANT * a and abs(c) < _SLANT * d
+    whole = abs(e * _ACROSS - left) + abs((e + a) * _ACROSS - right) + abs((height - f) * _DOWN - bottom) < _PART
+    if not (upright and whole and str(picture.get("/ColorSpace")) in known) or _PAINTS & set(picture.keys()):
+        return None
+    jpeg = Image.open(io.BytesIO(picture.read_raw_bytes()), formats=["JPEG"])
+    jpeg.draft("L", (right - left, bottom - top))
+    return jpeg.convert("L").resize((right - left, bottom - top), Image.Resampling.BILINEAR)
 
 
 def _lets_through(mark: Mark) -> bool:

@@ -70,6 +70,7 @@ class Mark:
     sheer: bool = False  # painted with an alpha below 1
     placed: Matrix = (1, 0, 0, 1, 0, 0)  # the user space; of a picture, from its unit square to the page
     picture: Any = None  # pikepdf.Stream
+    ink: float = 0.0  # of a picture that was made black and white: the share of black dots
     empty: bool = False  # a picture in which there is nothing to see
     made: Any = None  # its picture in black and white, and where that stands
     fill_ink: Ink = Ink.AS_IT_IS

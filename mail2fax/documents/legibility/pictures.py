@@ -7,13 +7,14 @@ dots. Which of both it is, its tiles tell: letters are thin and stand on even pa
 Only Pillow's own filters, on whole pictures: some milliseconds each for a page.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 _TILE = 96  # dots; some 12 mm
-_MOST_TILES = 80  # looked at
+_MOST_TILES = 50  # looked at
 _NEAR = 0.12  # of the paper's brightness: as much may even paper differ
 _DARK = 0.78  # of the paper's brightness: what is darker is ink
 _EVEN, _FLAT = 0.5, 0.9  # least share of paper in a tile with letters, and in an empty one
@@ -72,10 +73,11 @@ def _kind(tile: Image.Image) -> str:
 
 def _brightest_peak(counts: list[int], total: int) -> int:
     """The grey that the brighter half of a tile gathers around."""
-    smooth = [sum(counts[max(0, grey - 6) : grey + 7]) for grey in range(256)]
-    best = max(range(256), key=smooth.__getitem__)
-    brighter = [grey for grey in range(min(255, best + 20), 256) if smooth[grey] > total * 0.25]
-    return max(brighter, key=smooth.__getitem__) if brighter else best
+    up_to = list(itertools.accumulate(counts, initial=0))
+    near = [up_to[min(256, grey + 7)] - up_to[max(0, grey - 6)] for grey in range(256)]
+    best = max(range(256), key=near.__getitem__)
+    brighter = [grey for grey in range(min(255, best + 20), 256) if near[grey] > total * 0.25]
+    return max(brighter, key=near.__getitem__) if brighter else best
 
 
 def _thin(tile: Image.Image, below: int, ink: float) -> bool:
@@ -96,8 +98,15 @@ def strokes(grey: Image.Image) -> tuple[Image.Image, bool]:
     limit = [round(max(0.0, min(bright * _INK, bright - _NOISE * grain))) for bright in range(256)]
     limits = paper.point(limit).resize(grey.size, Image.Resampling.BILINEAR)
     if grain > _SENSOR:
-        grey = grey.filter(ImageFilter.BoxBlur(0.6))
-    return _doubled(ImageChops.subtract(grey, limits).point([0] + [255] * 255, "1")), _uneven(paper)
+        grey = _smoothed(grey)
+    black = ImageChops.subtract(grey, limits).point([0] + [255] * 255)
+    return _doubled(black).point(range(256), "1"), _uneven(paper)
+
+
+def _smoothed(grey: Image.Image) -> Image.Image:
+    """Each dot the mean of two by two: a quarter of a filter's time."""
+    across = Image.blend(grey, ImageChops.offset(grey, 1, 0), 0.5)
+    return Image.blend(across, ImageChops.offset(across, 0, 1), 0.5)
 
 
 def _uneven(paper: Image.Image) -> bool:
@@ -134,9 +143,9 @@ def _paper(blocks: Image.Image, flat: Image.Image) -> Image.Image:
 
 def _doubled(black: Image.Image) -> Image.Image:
     """The same with no line of a single row: a machine that leaves out every other row would leave it out."""
-    above, below = ImageChops.offset(black, 0, 1), ImageChops.offset(black, 0, -1)
-    single = ImageChops.logical_and(ImageChops.logical_and(above, below), ImageChops.invert(black))
-    return ImageChops.logical_and(black, ImageChops.invert(ImageChops.offset(single, 0, 1)))
+    around = ImageChops.darker(ImageChops.offset(black, 0, 1), ImageChops.offset(black, 0, -1))
+    single = ImageChops.subtract(around, black)  # light above and below, dark itself
+    return ImageChops.subtract(black, ImageChops.offset(single, 0, 1))
 
 
 def screened(grey: Image.Image) -> Image.Image:

@@ -6,6 +6,7 @@ What cannot be read here, or comes out unlike itself, is faxed as it is.
 """
 
 import io
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -15,20 +16,19 @@ from pikepdf import Name
 from PIL import Image
 
 from mail2fax.documents.legibility import content, grid, inks, proof, told
-from mail2fax.documents.legibility.content import TooMuch
 from mail2fax.documents.legibility.marks import Drawing, Kind, Mark
 from mail2fax.documents.legibility.rewrite import Writer
 from mail2fax.documents.pages import fit, raster
 from mail2fax.documents.pages.fit import Sheets
-from mail2fax.documents.pages.pdfium import Document, EngineError
+from mail2fax.documents.pages.pdfium import Document
 
 Pages = Literal["auto", "as-is", "mono"]
-_UNREADABLE = (TooMuch, EngineError, pikepdf.PdfError, AttributeError, ValueError, RecursionError)
 
 
 def make_ready(sheets: Sheets, pages: Pages) -> Sheets:
     """The same fax pages, legible at the far end; what was done, and what stays illegible, is among the notes."""
-    with pikepdf.open(io.BytesIO(sheets.data)) as pdf:
+    with pikepdf.open(io.BytesIO(sheets.data)) as pdf, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a stream ends too early
         work = _Work(pdf, pages)
         for index in range(sheets.pages):
             work.page(index)
@@ -65,14 +65,17 @@ class _Work:
             drawing = self._reader.page(page, size)
             marks = list(drawing.all())
             done = set() if self._as_it_is else self._made_ready(page, drawing, marks, size[1])
-        except _UNREADABLE:
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 -- whatever a parser says of hostile bytes: the page is faxed as it is
             return
         self.words[index] = done | told.of(marks, as_it_is=self._as_it_is)
         if told.may_be_black(marks, size):
             self._dark.append(index)
         if page.obj.Resources.XObject.Fax0.objgen != drawn.objgen:
             self.replaced[index] = drawn
-            self._pictures[index] = [mark for mark in marks if mark.made]
+            if not all(mark.made for mark in marks):  # else there is nothing to compare but pictures
+                self._pictures[index] = [mark for mark in marks if mark.made]
 
     def _made_ready(self, page: pikepdf.Page, drawing: Drawing, marks: Sequence[Mark], height: float) -> set[str]:
         """What was done to a page: "darkened", "cleaned" (scans), "screened" (photographs); nothing when it is fine."""
@@ -87,7 +90,7 @@ class _Work:
     def proved(self, before: bytes) -> bytes:
         """The document with its new pages, but those that look like another page than before."""
         after = fit.saved(self._pdf)
-        wrong = proof.unlike(before, after, self._pictures)
+        wrong = proof.unlike(before, after, self._pictures) if self._pictures else []
         for index in wrong:
             self._pdf.pages[index].obj.Resources.XObject.Fax0 = self.replaced[index]
             self.words[index] -= {"darkened", "cleaned", "screened"}

@@ -40,7 +40,7 @@ def may_be_black(marks: Sequence[Mark], size: tuple[float, float]) -> bool:
 
 def _dark(mark: Mark) -> bool:
     if mark.kind in {Kind.PICTURE, Kind.STENCIL}:
-        return not mark.empty
+        return not mark.made or mark.ink >= _LARGE
     return mark.kind is not Kind.TEXT and mark.fill is not None and mark.fill.light < WHITE / 2
 
 
