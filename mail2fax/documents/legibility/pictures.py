@@ -20,6 +20,9 @@ _DARK = 0.78  # of the paper's brightness: what is darker is ink
 _EVEN, _FLAT = 0.5, 0.9  # least share of paper in a tile with letters, and in an empty one
 _LEAST_INK, _MOST_INK = 0.004, 0.4  # share of ink in a tile with letters
 _THIN = 0.3  # largest share of its ink that is the inside of something thick
+_NIGHT = 0.4  # of the brightest ground: where most is as dark, paper it is not;
+_DUSK = 180  # of 255: the least that counts as the brightest
+_WHITE, _SHEET = 235, 900_000  # of 255, and dots: a picture without strokes is paper if it is so bright or so large
 
 _BLOCK = 16  # dots: the paper's brightness is known once a block
 _WIDEST = 4  # blocks on each side: ink less wide than nine blocks (18 mm) does not count as paper
@@ -41,13 +44,14 @@ _LEVELS = 16
 
 
 def is_paper(grey: Image.Image) -> bool:
-    """Whether it shows something written or drawn on paper, rather than a scene."""
-    letters = other = 0
-    for tile in _tiles(grey):
-        kind = _kind(tile)
-        letters += kind == "letters"
-        other += kind == "other"
-    return letters > other or not other
+    """Whether it shows something written or drawn on paper, rather than a scene, or words on a dark ground."""
+    kinds = [_kind(tile) for tile in _tiles(grey)]
+    letters, other = (sum(kind == wanted for kind, _ in kinds) for wanted in ("letters", "other"))
+    grounds = [ground for kind, ground in kinds if kind != "other"]
+    brightest = max(grounds, default=0)
+    dark = sum(ground < _NIGHT * max(brightest, _DUSK) for ground in grounds)
+    empty = not (letters or other) and (brightest >= _WHITE or grey.width * grey.height >= _SHEET)
+    return (letters > other or empty) and dark * 2 <= len(grounds)
 
 
 def _tiles(grey: Image.Image) -> Iterator[Image.Image]:
@@ -59,7 +63,8 @@ def _tiles(grey: Image.Image) -> Iterator[Image.Image]:
         yield grey.crop((left, top, min(left + _TILE, grey.width), min(top + _TILE, grey.height)))
 
 
-def _kind(tile: Image.Image) -> str:
+def _kind(tile: Image.Image) -> tuple[str, int]:
+    """What is on a tile ("letters", "flat", "other"), and how bright its ground is."""
     counts = tile.histogram()
     total = sum(counts)
     paper = _brightest_peak(counts, total)
@@ -67,8 +72,8 @@ def _kind(tile: Image.Image) -> str:
     even = sum(counts[max(0, paper - reach) : paper + reach + 1]) / total
     ink = sum(counts[: round(paper * _DARK)]) / total
     if even >= _EVEN and _LEAST_INK <= ink <= _MOST_INK:
-        return "letters" if _thin(tile, round(paper * _DARK), ink) else "other"
-    return "flat" if even >= _FLAT else "other"
+        return "letters" if _thin(tile, round(paper * _DARK), ink) else "other", paper
+    return "flat" if even >= _FLAT else "other", paper
 
 
 def _brightest_peak(counts: list[int], total: int) -> int:

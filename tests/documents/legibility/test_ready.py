@@ -288,6 +288,20 @@ def test_light_that_falls_off_leaves_no_shadow():
     assert set(sheets.notes) == {"cleaned", "photographed"}
 
 
+def test_white_words_on_a_dark_picture_stay_white_on_black():
+    """A poster is no sheet of paper: its ground does not become white."""
+    poster = ImageChops.invert(written()).point(lambda grey: 40 + grey * 200 // 255)
+    found = dots(pictured(poster)).convert("L")
+    assert sum(found.histogram()[:128]) > 0.8 * 1728 * 2156
+    assert found.crop((140, 128, 670, 142)).histogram()[255] > 0.5 * 530 * 6
+
+
+def test_a_grey_bar_that_is_a_picture_stays_to_be_seen():
+    """It is no empty sheet."""
+    found = dots(pictured(Image.new("L", (500, 20), 150), (400, 0, 0, 16, 100, 500))).convert("L")
+    assert found.crop((300, 760, 1400, 790)).histogram()[0] > 0.2 * 1100 * 30
+
+
 def test_a_photograph_keeps_its_tones():
     """A scene becomes dots, as dark on the whole as it was; no line of it is cut."""
     scene = Image.radial_gradient("L").resize((900, 600)).convert("L")
