@@ -11,7 +11,7 @@ from mail2fax.documents.legibility.geometry import Point
 from mail2fax.documents.legibility.marks import WHITE, Ink, Kind, Mark
 from mail2fax.documents.pages import letter
 
-_PAPER = 0.9  # what is lighter, and carries nothing, is paper
+_PAPER = 0.93  # what is lighter, and carries nothing, is paper
 _LIGHT, _MEDIUM, _DENSE = 0.72, 0.5, 0.22  # the least light of each pattern; below is black
 _HIDDEN = 0.985  # text as light as paper, on paper: it was not meant to be seen
 _SAME = 0.04  # text that differs less from what is under it was not meant to be seen either
@@ -177,7 +177,7 @@ def _line(mark: Mark, ground: Mark | None) -> Ink:
         return Ink.WHITE
     if mark.width >= _BAND:
         ink = tint(light)
-        return ink if ink is not Ink.WHITE or light >= _PAPER + 0.05 else Ink.LIGHT
+        return ink if ink is not Ink.WHITE or light >= _PAPER + 0.03 else Ink.LIGHT
     if ground and ground.fill and ground.fill_ink in {Ink.BLACK, Ink.DENSE} and not mark.fill:
         return Ink.WHITE if light > ground.fill.light else Ink.BLACK
     return Ink.BLACK
