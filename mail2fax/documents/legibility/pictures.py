@@ -15,6 +15,7 @@ from PIL import Image, ImageChops, ImageFilter, ImageOps
 
 _TILE = 96  # dots; some 12 mm
 _MOST_TILES = 50  # looked at
+_WIDE = 6  # greys to each side that count as one
 _NEAR = 0.12  # of the paper's brightness: as much may even paper differ
 _DARK = 0.78  # of the paper's brightness: what is darker is ink
 _EVEN, _FLAT = 0.5, 0.9  # least share of paper in a tile with letters, and in an empty one
@@ -78,8 +79,8 @@ def _kind(tile: Image.Image) -> tuple[str, int]:
 
 def _brightest_peak(counts: list[int], total: int) -> int:
     """The grey that the brighter half of a tile gathers around."""
-    up_to = list(itertools.accumulate(counts, initial=0))
-    near = [up_to[min(256, grey + 7)] - up_to[max(0, grey - 6)] for grey in range(256)]
+    up_to = list(itertools.accumulate([0] * _WIDE + counts + [0] * _WIDE, initial=0))
+    near = [end - begin for begin, end in zip(up_to, up_to[2 * _WIDE + 1 :], strict=False)]  # of so many greys around
     best = max(range(256), key=near.__getitem__)
     brighter = [grey for grey in range(min(255, best + 20), 256) if near[grey] > total * 0.25]
     return max(brighter, key=near.__getitem__) if brighter else best
