@@ -75,7 +75,12 @@ SUMMARY = (
 )
 ALERTS = {
     "undeliverable": {"fax": FAILED.id, "sender": FAILED.sender, "note": "mail.example:25 answered RCPT with 550 no"},
-    "line-held": {"line": "accounting", "token_file": "/etc/mail2fax/accounting.token", "note": "HTTP 401"},
+    "line-held": {
+        "line": "accounting",
+        "token_file": "/etc/mail2fax/accounting.token",
+        "token_refused": True,
+        "note": "HTTP 401",
+    },
     "line-open": {"line": ""},
 }
 

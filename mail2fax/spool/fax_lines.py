@@ -119,16 +119,16 @@ def look_again(connection: Connection) -> None:
     connection.execute(update(troubles).where(troubles.c.closed_until > now()).values(closed_until=now()))
 
 
-def calm(connection: Connection, line: str) -> bool:
-    """The provider took a fax of this line: it is open again. Whether it was in trouble."""
-    kind = connection.scalar(_CALM, {"calm": line})
+def calm(connection: Connection, line: str) -> str:
+    """The provider took a fax of this line: it is open again. The kind of trouble it was in; "" when in none."""
+    kind: str = connection.scalar(_CALM, {"calm": line}) or ""
     if kind == "held":
         # They waited for the token, not for the provider: their time for giving up begins now.
         waited = and_(in_states(State.PREPARED), faxes.c.line == line)
         connection.execute(update(faxes).where(waited).values(prepared_at=now()))
-    return kind is not None
+    return kind
 
 
-def taken(connection: Connection, fax: Fax, move: Move) -> tuple[Fax, bool]:
-    """Move a fax that the provider took, and open its line. Whether that was in trouble."""
+def taken(connection: Connection, fax: Fax, move: Move) -> tuple[Fax, str]:
+    """Move a fax that the provider took, and open its line. The kind of trouble that was in, as `calm` has it."""
     return moves.advance(connection, fax, move), calm(connection, fax.line)

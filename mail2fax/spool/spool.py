@@ -314,8 +314,8 @@ class Spool:
 
     # -- fax lines
 
-    async def taken(self, fax: Fax, ref: str, due_in: float) -> tuple[Fax, bool]:
-        """The provider has the fax, under this reference. Whether its line was in trouble, and is open again."""
+    async def taken(self, fax: Fax, ref: str, due_in: float) -> tuple[Fax, str]:
+        """The provider has the fax, under this reference. The trouble that its line was in, and is no more; or ""."""
         move = Move(State.SUBMITTED, self.node, {"provider_ref": ref}, {"ref": ref}, due_in)
         submitted, calmed = await self.database.surely(lambda: self.change(fax_lines.taken, fax, move))
         self.database.wake(Work.POLL, due_in)
@@ -329,8 +329,8 @@ class Spool:
         backoff = Backoff(retry.first, retry.longest)
         return await self.database.surely(lambda: self.change(fax_lines.trouble, line, kind, pause, backoff, note))
 
-    async def calm(self, line: str) -> bool:
-        """Open a line again. Whether it was in trouble."""
+    async def calm(self, line: str) -> str:
+        """Open a line again. The kind of trouble it was in; "" when in none."""
         calmed = await self.change(fax_lines.calm, line)
         if calmed:
             # Other nodes look by themselves in a moment.

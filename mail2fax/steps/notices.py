@@ -1,9 +1,11 @@
 """Mails that are owed besides outcomes: to the sender, to postmaster, and to an administrator who alone can mend it."""
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from email.utils import format_datetime, parseaddr
+from typing import Any
 
 from mail2fax import log
 from mail2fax.config import Settings
@@ -13,14 +15,17 @@ from mail2fax.smarthost.smarthost import Smarthost
 from mail2fax.spool import Spool, questions
 from mail2fax.steps.offering import Offering
 
+_TOKEN = re.compile(r"^HTTP 40[137]\b|\btoken\b")  # what a provider says that refuses one
+
 
 async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "") -> None:
     """Owe [reply] admin a word, if there is an admin to be told: once a fax and kind, or once for `once`."""
     admin = parseaddr(spool.settings.reply.admin)[1]
     if admin:
-        detail = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line, "note": note}
+        detail: dict[str, Any] = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line, "note": note}
         if kind == "line-held":
             detail["token_file"] = _token_file(spool.settings, fax.line)
+            detail["token_refused"] = bool(_TOKEN.search(note))
         about = {"fax_id": fax.id, "message_id": fax.message_id, "detail": detail}
         await spool.owe(once or f"{fax.id}-{kind[:8]}", "admin", admin, about)
 

@@ -77,18 +77,23 @@ class Submit:
         fax = attempt.fax
         # Here, and then on disk: two records of a reference that is told only once.
         log.submitted(fax=fax.id, number=fax.number, ref=ref, line=fax.line)
-        _, calmed = await self._spool.taken(fax, ref, self._settings.poll.first)
-        if calmed:
-            log.line_open(line=fax.line)
+        _, trouble = await self._spool.taken(fax, ref, self._settings.poll.first)
+        await self._opened(fax, trouble)
         for other in await self._spool.read(questions.others_of_ref, ref, fax.id):
             log.same_ref(fax=fax.id, ref=ref, other=other)
+
+    async def _opened(self, fax: Fax, trouble: str) -> None:
+        """Say that a line works again: to whoever reads the log, and to the administrator who was told of it."""
+        if trouble:
+            log.line_open(line=fax.line)
+        if trouble == "held":
+            await alert(self._spool, "line-open", fax, "", once=f"{fax.line[:24]}-open-{_hour(fax)}")
 
     async def _judge(self, fax: Fax, verdict: Verdict) -> None:
         """The provider's answer, or its silence, turned into the fax's next state."""
         if isinstance(verdict, Permanent):
             await self._end(fax, State.FAILED, verdict)
-            if await self._spool.calm(fax.line):
-                log.line_open(line=fax.line)
+            await self._opened(fax, await self._spool.calm(fax.line))
         elif isinstance(verdict, Unclear) and fax.state is State.SUBMITTING:
             await self._doubt(fax, verdict)
             await self._shut(fax, "unreachable", verdict)
@@ -132,8 +137,7 @@ class Submit:
             failures = await self._spool.trouble(fax.line, kind, verdict.retry_after, verdict.note)
             log.line_shut(line=fax.line, kind=kind, note=verdict.note, failures=failures)
             if kind == "held" and failures == 1:
-                hour = fax.now.timestamp() // 3600 if fax.now else 0
-                await alert(self._spool, "line-held", fax, verdict.note, once=f"{fax.line[:24]}-held-{hour:.0f}")
+                await alert(self._spool, "line-held", fax, verdict.note, once=f"{fax.line[:24]}-held-{_hour(fax)}")
 
     async def _end(self, fax: Fax, state: State, verdict: Verdict) -> None:
         outcome = Outcome(state, verdict.status, verdict.reason, verdict.detail)
@@ -172,6 +176,10 @@ class _Attempt:
             written = replace(self.fax, state=State.SUBMITTING)
             with contextlib.suppress(LeaseLost):
                 await self._spool.advance(written, State.PREPARED, event={"note": "cut short before its end"})
+
+
+def _hour(fax: Fax) -> int:
+    return int(fax.now.timestamp() // 3600) if fax.now else 0
 
 
 async def _to_its_end(writing: Coroutine[Any, Any, None]) -> None:

@@ -121,7 +121,7 @@ def test_no_machine_answers_a_reply():
         assert reply["Auto-Submitted"] == "auto-replied" and reply["X-Auto-Response-Suppress"] == "All"
         assert reply["From"] == "Fax <fax@fax.local>" and reply["To"] == "anna@clinic.example"
         assert DELIVERED.number not in reply["From"] + str(reply["Reply-To"])
-    assert sent(ENGLISH.admin("line-held", {}))["Auto-Submitted"] == "auto-generated"
+    assert sent(ENGLISH.admin("line-held", {"token_refused": True}))["Auto-Submitted"] == "auto-generated"
 
 
 @pytest.mark.parametrize(
@@ -331,6 +331,9 @@ def test_the_administrator_is_told_what_to_do():
         "when the line works again",
     ):
         assert fact in words_of(held)
+    broke = ENGLISH.admin("line-held", {"line": "", "note": "HTTP 402: no credit", "token_refused": False})
+    assert sent(broke)["Subject"] == "mail2fax: faxes wait, line default is out of order"
+    assert "HTTP 402: no credit" in words_of(broke) and "token" not in words_of(broke)
     assert "mail2fax show" in words_of(goldens.letter("undeliverable", "en"))
 
 

@@ -219,7 +219,7 @@ def test_a_broken_word_to_the_administrator_is_told_too(tmp_path, said, template
     """The alert is sent in the shipped words, and `check` names the file."""
     (tmp_path / template).write_text("{{ nothing }}")
     made = letters(tmp_path)
-    assert goldens.sent(made.admin("line-held", {"line": "a"}))["Subject"] == (
+    assert goldens.sent(made.admin("line-held", {"line": "a", "token_refused": True}))["Subject"] == (
         "mail2fax: faxes wait, the provider refuses the token of line a"
     )
     assert "template broken" in said()

@@ -1,0 +1,182 @@
+"""Answers, from outside: whatever is answered, by whom, how often and at what moment, nothing is faxed that nobody wished.
+
+A real node between a fake fax API and a recording mail server; a small model counts the wishes. The promise: a document
+reaches a number twice only after a wish that names it, and never a number that nobody wished.
+"""
+
+import asyncio
+import smtplib
+from collections import Counter
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.policy import SMTP
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from mail2fax.model import FINAL
+from tests.support.faxapi import LOST
+from tests.support.samples import mail, pdf
+
+OWNER, STRANGER = "anna@office.example", "eve@office.example"
+FIRST, OTHER = "6474959659", "4165550101"
+# What a text asks for by itself: "same" number by a bare answer, "named" by a word, OTHER's number, or nothing.
+TEXTS = {
+    "": "same",
+    "again, please": "same",
+    "SEND": "named",
+    "Renvoyer": "named",
+    "Hi,\n\n416-555-0101": OTHER,
+    "Wrong number, sorry!\n(416) 555-0101": OTHER,
+    "I phoned them, they have it. Thank you!": None,
+    "Thanks! Will call them.": None,
+    "Wrong number, sorry!": None,
+    "416-555-0101 or 416-555-0199": None,
+    "call me at 416 555 0101": None,
+    "I received your mail, but I won't be back until Monday.": None,
+}
+MARKS = ("", "Precedence: bulk", "Auto-Submitted: auto-replied", "X-Loop: anna@office.example")
+ENDINGS = {"Success": "delivered", "Failed": "failed", "lost": "unknown"}
+
+
+@dataclass
+class Wishes:
+    """What may have been faxed: how often at the most, by number; and how often a bare answer may count."""
+
+    most: Counter = field(default_factory=lambda: Counter({FIRST: 1}))
+    addresses: dict[str, str] = field(default_factory=dict)  # Reply-To of each reply: the fax it is about
+
+
+def answers(running, faxapi, outbox, loop):
+    """The machine, for this node."""
+
+    def wait(awaitable):
+        return asyncio.run_coroutine_threadsafe(awaitable, loop).result(60)
+
+    class Answers(RuleBasedStateMachine):
+        @initialize(ending=st.sampled_from(["Failed", "lost"]))
+        def a_mail_is_faxed(self, ending):
+            self.begun, self.read = len(faxapi.posts), len(outbox.mails)
+            self.wishes = Wishes()
+            self.repeats = []
+            self.next_ends(ending)
+            self.queue_id = wait(running.send(mail(pdf(), subject=f"Mail {self.begun}"), f"{FIRST}@fax.local"))
+            self.all_end()
+
+        def next_ends(self, ending):
+            """How the provider ends what comes next."""
+            faxapi.words = [ending if ending in ("Success", "Failed") else "Success"]
+            if ending == "lost":
+                faxapi.on_post(LOST)
+
+        def all_end(self):
+            """Wait until nothing of this mail is under way, and take up the addresses of its replies."""
+            wait(_over(running, self.queue_id))
+            for one in outbox.mails[self.read :]:
+                if one.message["Reply-To"]:
+                    self.wishes.addresses[str(one.message["Reply-To"])] = str(one.message["Reply-To"])
+
+        @precondition(lambda self: self.wishes.addresses)
+        @rule(
+            data=st.data(),
+            text=st.sampled_from(sorted(TEXTS)),
+            mark=st.sampled_from(MARKS),
+            sender=st.sampled_from([OWNER, OWNER, STRANGER]),
+            ending=st.sampled_from(sorted(ENDINGS)),
+            hurry=st.booleans(),
+        )
+        def somebody_answers(self, data, text, mark, sender, ending, hurry):
+            address = data.draw(st.sampled_from(sorted(self.wishes.addresses)))
+            fax = self.fax_of(address)
+            written = _answer(text, mark)
+            self.next_ends(ending)
+            code, said = _say(running, address, written, sender)
+            if code == 250 and "nothing was faxed" not in said:
+                self.carried_out(fax, text, mark, sender)
+                self.repeats.append((address, written, said))
+            else:
+                faxapi._post_replies.clear()
+            if not hurry:
+                self.all_end()
+
+        def carried_out(self, fax, text, mark, sender):
+            """An answer was obeyed: it must have been a wish, and from here on it counts."""
+            wish = TEXTS[text]
+            assert not mark and sender == OWNER and wish
+            assert wish != "same" or (fax.state == "failed" and not fax.retry_of), (text, fax)
+            self.wishes.most[wish if wish == OTHER else fax.number] += 1
+
+        @precondition(lambda self: self.repeats)
+        @rule(data=st.data())
+        def a_client_lost_our_250(self, data):
+            address, written, said = data.draw(st.sampled_from(self.repeats))
+            code, again = _say(running, address, written, OWNER)
+            assert code == 550 or again == said  # by then it may have arrived: still no fax more
+
+        def fax_of(self, address):
+            name = address.partition("+")[2].partition(".")[0].upper()
+            return next(fax for fax in wait(running.faxes(self.queue_id)) if fax.id == name)
+
+        @invariant()
+        def no_number_is_faxed_unasked(self):
+            if hasattr(self, "wishes"):
+                sent = Counter(post.number for post in faxapi.posts[self.begun :])
+                assert sent <= self.wishes.most, (sent, self.wishes.most)
+
+        def teardown(self):
+            if hasattr(self, "queue_id"):
+                self.all_end()
+                self.no_number_is_faxed_unasked()
+
+    return Answers
+
+
+async def _over(running, queue_id):
+    async with asyncio.timeout(40):
+        while not all(fax.state in FINAL and fax.replied_at for fax in await running.faxes(queue_id)):
+            await asyncio.sleep(0.05)
+
+
+def _answer(text: str, mark: str) -> bytes:
+    made = EmailMessage(policy=SMTP)
+    made["From"], made["Subject"] = OWNER, "Re: your fax"
+    made.set_content(f"{text}\n\nOn Monday Fax wrote:\n> Your fax to (647) 495-9659\n")
+    return (f"{mark}\r\n" if mark else "").encode() + made.as_bytes()
+
+
+def _say(running, address: str, content: bytes, sender: str) -> tuple[int, str]:
+    with smtplib.SMTP(*running.address, timeout=30) as client:
+        client.ehlo("client.example")
+        client.mail(sender)
+        code, text = client.rcpt(address)
+        if code == 250:
+            try:
+                code, text = client.data(content)
+            except smtplib.SMTPDataError as refused:  # before a byte of it
+                code, text = refused.smtp_code, refused.smtp_error
+        return code, text.decode()
+
+
+@pytest.mark.timeout(300)
+async def test_nothing_is_faxed_that_nobody_wished(bridge, faxapi, outbox):
+    """The property, over random answers by anybody at any moment."""
+    running = await bridge(reply={"max_per_hour": 0})
+    machine = answers(running, faxapi, outbox, asyncio.get_running_loop())
+    quick = settings(
+        max_examples=6,
+        stateful_step_count=8,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],  # a node with a history cannot be asked twice in the same way
+        suppress_health_check=list(HealthCheck),
+    )
+    await asyncio.to_thread(run_state_machine_as_test, machine, settings=quick)
