@@ -94,7 +94,8 @@ def _own_text(leaf: Leaf, around: Surroundings) -> bool:
     text = claim.type.startswith("text/") and not claim.pdf
     if not leaf.data.strip(_BLANKS):
         # Exchange's ATT00001.txt behind an attachment, GNU mail's empty message under the type of its attachment.
-        return text or (not claim.name and claim.disposition != "attachment")
+        blank = bool(leaf.data) or not claim.name  # a file of no bytes at all was lost on its way
+        return (text and blank) or (not claim.name and claim.disposition != "attachment")
     if text and (not claim.name or _CUT_OFF.fullmatch(claim.name)):
         return True
     unlabelled = claim.pdf and not claim.name and claim.disposition != "attachment"

@@ -76,7 +76,7 @@ def test_the_order_is_the_portfolio_s(make):
 def test_other_files_of_a_portfolio_are_judged_as_attachments(make):
     """A picture is a page, a program is named as refused, a mail is opened; a locked PDF holds the fax up."""
     mail = pdfs.mail((pdfs.text("within"), PDF, "inner.pdf"))
-    made = make(carrying({"1.eml": mail, "2.exe": b"MZ\x90\0" * 9, "3.pdf": pdfs.text("last")}))
+    made = make(carrying({"1.eml": mail, "2.exe": b"MZ\x90\0" * 9, "3.pdf": pdfs.text("last")}), incomplete="send")
     assert texts(made) == ["within", "last"]
     assert ("2.exe", Fate.REFUSED, Reason.UNSUPPORTED) in lines(made)
     bad = make(carrying({"a.pdf": pdfs.text("a"), "b.pdf": b"%PDF-1.7 broken"}))
