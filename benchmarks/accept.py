@@ -4,6 +4,7 @@
     python -m benchmarks.accept --all                 every size at 1, 4, 16 and 50 connections
     python -m benchmarks.accept --size 10000 --connections 16 --rounds 5
     python -m benchmarks.accept --slow-disk 5         with 5 ms added to every fsync, of all of them
+    python -m benchmarks.accept --against ../parent   another checkout, with its own .venv, instead of aiosmtpd
 
 The servers run side by side and are measured in turns (A B A B), so that whatever else the machine does meets all;
 figures are medians, ratios are medians of the rounds' own ratios.
@@ -18,6 +19,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from benchmarks import peers, processes
 from benchmarks.mails import KB, MB
@@ -28,7 +30,7 @@ SIZES = {10 * KB: "10 KB", 100 * KB: "100 KB", MB: "1 MB", 10 * MB: "10 MB"}
 CONNECTIONS = (1, 4, 16, 50)
 GOALS = {10 * KB: 2.5, 100 * KB: 1.3, MB: 1.4, 10 * MB: 1.7}
 _PATIENCE = 50 * MB  # in flight at once
-US, PEER, BASE = "mail2fax", "Postfix", "aiosmtpd"
+US, PEER, BASE, OTHER = "mail2fax", "Postfix", "aiosmtpd", "the other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ def run(cells: Sequence[Cell], count: int, seconds: float, starters: Sequence[St
 
 def _run(cells: Sequence[Cell], count: int, seconds: float, servers: Sequence[Peer]) -> list[tuple]:
     summary, details = [], []
+    base = OTHER if any(one.name == OTHER for one in servers) else BASE
     for cell in cells:
         # The baseline takes two mails of 10 MB a second: half a minute for one figure.
         asked = [one for one in servers if one.name != BASE or cell.size * cell.connections <= _PATIENCE]
@@ -153,9 +156,8 @@ def _run(cells: Sequence[Cell], count: int, seconds: float, servers: Sequence[Pe
         for name, figures in found.items():
             details.append((cell.name, cell.connections, name, *_medians(figures)))
         rates = {name: median(one.rate for one in figures) for name, figures in found.items()}
-        ours, theirs, base = (rates.get(name, "-") for name in (US, PEER, BASE))
-        ratios = ratio(found, "rate", PEER), ratio(found, "rate", BASE), ratio(found, "cpu", PEER)
-        summary.append((cell.name, cell.connections, ours, theirs, base, *ratios))
+        ratios = ratio(found, "rate", PEER), ratio(found, "rate", base), ratio(found, "cpu", PEER)
+        summary.append((cell.name, cell.connections, *(rates.get(name, "-") for name in (US, PEER, base)), *ratios))
         print(
             f"  {cell.name} x {cell.connections}: " + ", ".join(f"{n} {r:,.0f}/s" for n, r in rates.items()), flush=True
         )
@@ -164,9 +166,9 @@ def _run(cells: Sequence[Cell], count: int, seconds: float, servers: Sequence[Pe
         "connections",
         "mail2fax/s",
         "Postfix/s",
-        "aiosmtpd/s",
+        f"{base}/s",
         "x Postfix",
-        "x aiosmtpd",
+        f"x {base}",
         "CPU / Postfix's",
     )
     show(f"Durable acceptance, median of {count} rounds of {seconds:g} s", head, summary)
@@ -182,14 +184,16 @@ def _medians(figures: Sequence[Figures]) -> tuple:
     return (of("rate"), of("speed") / MB, of("p50") * 1000, of("p99") * 1000, of("cpu") * 1000, of("memory") / MB)
 
 
-def starters(*, baseline: bool = True, **env: str) -> list[Starter]:
+def starters(*, baseline: bool = True, postfix: bool = True, against: Path | None = None, **env: str) -> list[Starter]:
     """The servers there are."""
     found: list[Callable[..., contextlib.AbstractContextManager[Peer]]] = [peers.mail2fax]
-    if why := peers.why_no_postfix():
-        print(why)
+    if not postfix or (why := peers.why_no_postfix()):
+        print("Postfix is left out" if not postfix else why)
     else:
         found.append(peers.postfix)
-    if baseline:
+    if against:
+        found.append(partial(peers.other, against))
+    elif baseline:
         found.append(peers.stock)
     return [partial(one, **env) for one in found]
 
@@ -205,6 +209,8 @@ def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seconds", type=float, default=0.5)
     options.add_argument("--no-baseline", action="store_true", help="without aiosmtpd")
+    options.add_argument("--no-postfix", action="store_true")
+    options.add_argument("--against", type=Path, metavar="FOLDER", help="a checkout of another build, with its .venv")
     options.add_argument("--slow-disk", type=float, default=0.0, help="milliseconds added to every fsync")
     wanted = options.parse_args()
     if wanted.size or wanted.connections:
@@ -214,7 +220,8 @@ def main() -> None:
         cells = all_cells() if wanted.all else default_cells()
     print(machine())
     with peers.slow_disk(wanted.slow_disk) as env:
-        run(cells, wanted.rounds, wanted.seconds, starters(baseline=not wanted.no_baseline, **env))
+        asked = {"baseline": not wanted.no_baseline, "postfix": not wanted.no_postfix, "against": wanted.against}
+        run(cells, wanted.rounds, wanted.seconds, starters(**asked, **env))
 
 
 if __name__ == "__main__":

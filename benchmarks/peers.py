@@ -85,12 +85,19 @@ def folder() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def started(module: str, place: str, *words: str, **env: str) -> Iterator[tuple[subprocess.Popen, list[str]]]:
-    """A program of this package that is given a folder, and whose first line says its addresses."""
+def started(
+    module: str, place: str, *words: str, checkout: Path | None = None, **env: str
+) -> Iterator[tuple[subprocess.Popen, list[str]]]:
+    """A program of this package that is given a folder, and whose first line says its addresses.
+
+    Of another `checkout`, if one is named: with the Python of its own .venv.
+    """
+    python = checkout / ".venv" / "bin" / "python" if checkout else sys.executable
     with (Path(place) / f"{module}.log").open("wb") as errors:
         # In a session of its own, as Postfix puts itself: Linux shares the processors out by session (autogroup).
         process = subprocess.Popen(
-            [sys.executable, "-m", module, place, *words],
+            [python, "-m", module, place, *words],
+            cwd=checkout,
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
@@ -111,15 +118,20 @@ def started(module: str, place: str, *words: str, **env: str) -> Iterator[tuple[
 
 
 @contextlib.contextmanager
-def program(name: str, module: str, **env: str) -> Iterator[Peer]:
+def program(name: str, module: str, *, checkout: Path | None = None, **env: str) -> Iterator[Peer]:
     """A server of this package, in a folder of its own."""
-    with folder() as place, started(module, place, **env) as (process, (address, *_)):
+    with folder() as place, started(module, place, checkout=checkout, **env) as (process, (address, *_)):
         yield Peer(name, int(address.rpartition(":")[2]), process.pid)
 
 
 def mail2fax(**env: str) -> contextlib.AbstractContextManager[Peer]:
     """The front door of mail2fax."""
     return program("mail2fax", "benchmarks.door", **env)
+
+
+def other(checkout: Path, **env: str) -> contextlib.AbstractContextManager[Peer]:
+    """The front door of another build of mail2fax."""
+    return program("the other", "benchmarks.door", checkout=checkout.absolute(), **env)
 
 
 def stock(**env: str) -> contextlib.AbstractContextManager[Peer]:

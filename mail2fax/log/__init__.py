@@ -31,6 +31,7 @@ from mail2fax.log.events import (
     progress,
     provider_answered,
     purged,
+    recovered,
     redialed,
     refused,
     reloaded,
@@ -53,7 +54,6 @@ from mail2fax.log.events import (
     turned_away,
     unsafe,
     users_file_readable,
-    withdrawn,
     worker_ended,
 )
 from mail2fax.log.secrets import hide, redact
@@ -93,6 +93,7 @@ __all__ = [
     "progress",
     "provider_answered",
     "purged",
+    "recovered",
     "redact",
     "redialed",
     "refused",
@@ -116,6 +117,5 @@ __all__ = [
     "turned_away",
     "unsafe",
     "users_file_readable",
-    "withdrawn",
     "worker_ended",
 ]

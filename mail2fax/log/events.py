@@ -159,19 +159,19 @@ def drained(*, fax: str) -> None:
     setup.event.info("put back", fax=fax)
 
 
-def withdrawn(*, mail: str) -> None:
-    """A mail did not get on disk: its client heard of no 250, and will send it again."""
-    setup.event.warning("withdrawn: not on disk, and promised to nobody", mail=mail)
+def recovered(*, mail: str) -> None:
+    """A start found an accepted mail in its log that a power cut or a kill had left without a row."""
+    setup.event.warning("recovered from the log", mail=mail)
 
 
 def unsafe(*, file: str, error: BaseException) -> None:
-    """What a crash left cannot be brought on disk: it is worked on, and its repeats are deferred."""
-    setup.event.error("not safe: the disk does not take it", file=file, error=str(error))
+    """A recovered mail cannot be brought to the disk once more: it is worked on all the same."""
+    setup.event.error("recovered mail cannot be synced", file=file, error=str(error))
 
 
 def not_overwritten(*, segment: str, error: BaseException) -> None:
-    """A deleted mail's bytes stay until the file that it shares with others goes."""
-    setup.event.error("not overwritten", segment=segment, error=str(error))
+    """A deleted mail's bytes stay until the log that it shares with others goes."""
+    setup.event.error("deleted mail could not be zeroed", segment=segment, error=str(error))
 
 
 def purged(*, contents: int, histories: int) -> None:

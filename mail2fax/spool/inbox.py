@@ -1,30 +1,49 @@
-"""The way in: a mail's row and its content go to the disk at once, and only when both are there is a client told 250.
+"""The way in: the log first, the rows second, and then the 250.
 
-What did not get there is withdrawn (`withdrawal`). As long as a mail is not safe, no repeat of it is told that it is
-known: it is put again until the mail is safe, or gone.
+A mail is appended to a log with its envelope, and synced; only then are its rows written, in a transaction that nobody
+waits for the disk to keep. Should a power cut take them, the next start finds the mail in the log and puts it in once
+more, under the same id. What happens to a fax later is synced, and with it everything written before: whatever was done
+about a fax, it has its row. On PostgreSQL content and rows are one transaction, and nothing is beside it.
 """
 
 import asyncio
-import contextlib
+import threading
+import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from mail2fax import log
 from mail2fax.model import Envelope, Receipt
-from mail2fax.spool import intake, withdrawal
-from mail2fax.spool.contents import Contents
+from mail2fax.spool import intake
+from mail2fax.spool.contents import Contents, Kept, lookup
 from mail2fax.spool.contents.folder import FolderContents
 from mail2fax.spool.contents.incoming import Incoming
+from mail2fax.spool.contents.records import Record
+from mail2fax.spool.contents.replay import candidates, find
+from mail2fax.spool.database.batches import Answer, Batches, together
 from mail2fax.spool.database.database import Database
-from mail2fax.spool.database.fsync import NotOnDisk
-from mail2fax.spool.database.unavailable import SpoolUnavailable
+from mail2fax.spool.database.unavailable import mapped
 from mail2fax.spool.database.wakeup import announce
 from mail2fax.spool.intake import Arrival
 from mail2fax.spool.work import Work
 
-# How often, and after how many seconds each, a repeat is put again whose original is on its way to the disk.
-_LOOKS, _MOMENT = 200, 0.05
+_THREADS = 2  # while the rows of one batch are written, the next one is synced
+_AT_ONCE = 200  # mails in one transaction, at a start
+
+
+class _Mail(NamedTuple):
+    """One that all has come of."""
+
+    received_at: float | None
+    envelope: Envelope
+    content: Incoming
+
+    def record(self) -> Record:
+        """To be asked in a thread, if the content is small: its digest takes a while."""
+        content = self.content
+        return Record(content.name, self.received_at, self.envelope, content.size, content.sha256)
 
 
 class Inbox:
@@ -34,76 +53,75 @@ class Inbox:
         self._database = database
         self._contents = contents
         self._node = node
-        self._put = self._put_all  # one object, so that the writer sees what goes together
-        self._unsafe: set[str] = set()  # mails whose rows are written, and whose contents may not be on disk yet
-        self._failed: dict[str, Incoming] = {}  # those that could not be brought there, and have to be withdrawn
-
-    async def recover(self, contents: FolderContents) -> None:
-        """Make safe what the last node had on its way to the disk, or take it back."""
-        mails = await self._database.read(withdrawal.uncertain)
-        broken, refused = await asyncio.to_thread(withdrawal.rewrite_all, mails, contents.folder)
-        self._unsafe.update(mail.id for mail in refused)
-        lost = {mail.id: mail for mail in broken if not mail.tried}
-        for name in await self._database.change(withdrawal.withdraw, lost):
-            log.withdrawn(mail=name)
-            if place := lost[name].place:
-                contents.blank(place, lost[name].size)
+        # A server has a clock of its own, which all nodes go by.
+        self._clock = time.time if isinstance(contents, FolderContents) else lambda: None
+        self._batches: Batches[_Mail, Sequence[Arrival]]
+        self._batches = Batches("inbox", _THREADS, threading.Lock(), self._logged, self._written)
 
     async def accept(self, envelope: Envelope, content: Incoming) -> Receipt:
         """Back when the mail is on disk. Raises OSError, or SpoolUnavailable, with nothing left of it."""
-        arrival = Arrival(content.name, envelope, content)
         await content.finish()
+        mail = _Mail(self._clock(), envelope, content)
+        await self._contents.settle(content, mail.record() if content.large else None)
         try:
-            receipt = await self._safe(arrival)
+            with mapped():
+                receipt: Receipt = await self._batches.do(mail)
         except Exception:
+            content.discard()
             self._contents.done(content)
             raise
-        if receipt.queue_id != arrival.id:
+        if receipt.queue_id != content.name:
             content.discard()
         self._contents.done(content)
         return receipt
 
-    async def _safe(self, arrival: Arrival) -> Receipt:
-        """Its row and its content are on disk, or it is withdrawn."""
-        await self._withdraw()
-        try:
-            receipt = await self._written(arrival)
-            await self._contents.safe(arrival.content)
-        except NotOnDisk:
-            if self._contents.beside_row(arrival.content):
-                self._failed[arrival.id] = arrival.content
-                with contextlib.suppress(OSError, SpoolUnavailable):  # the next mail tries again, before its own
-                    await self._withdraw()
-            raise
-        except Exception:
-            if self._contents.beside_row(arrival.content):  # it was not committed
-                await self._contents.give_up(arrival.content)
-                self._unsafe.discard(arrival.id)
-            raise
-        self._unsafe.discard(arrival.id)
-        return receipt
+    async def recover(self, contents: FolderContents) -> None:
+        """Put in what is on disk and has no row."""
+        marks = await self._database.read(lookup.marks)
+        known = await self._database.read(lookup.with_rows, candidates(contents.folder))
+        replay = await asyncio.to_thread(find, contents.folder, contents.segments, marks, known)
+        for begin in range(0, len(replay.mails), _AT_ONCE):
+            some = replay.mails[begin : begin + _AT_ONCE]
+            arrivals = [Arrival(found.record, None, Kept(None, *(found.place or ()))) for found in some]
+            for arrival, receipt in zip(arrivals, await self._database.change(self._put, arrivals), strict=True):
+                if receipt.queue_id == arrival.id:
+                    log.recovered(mail=arrival.id)
+                else:
+                    contents.drop(arrival.id, arrival.kept, arrival.record.size)
+        await self._database.change(lookup.set_marks, replay.read_to)
 
-    async def _written(self, arrival: Arrival) -> Receipt:
-        for _ in range(_LOOKS):
-            receipt = await self._database.change_together(self._put, arrival)
-            if receipt:
-                return receipt
-            await asyncio.sleep(_MOMENT)
-        raise OSError("the mail that this one is a duplicate of does not get on disk")
+    def close(self) -> None:
+        """Finish what was begun, then end the threads."""
+        self._batches.close()
 
-    async def _withdraw(self) -> None:
-        """Take back what is not on disk, before it is taken for an earlier copy of what comes next."""
-        if failed := dict(self._failed):
-            gone = await self._database.change(withdrawal.withdraw, failed)
-            for name, content in failed.items():
-                if self._failed.pop(name, None) and name in gone:
-                    log.withdrawn(mail=name)
-                    await self._contents.give_up(content)
-                self._unsafe.discard(name)
+    def _logged(self, mails: Sequence[_Mail]) -> Sequence[Arrival]:
+        """In a thread: small mails to the log, where large ones would be in files by now. Raises OSError."""
+        told = [(mail.record(), mail.content) for mail in mails]
+        small = [(record, content.inline) for record, content in told if content.inline is not None]
+        kept = iter(self._contents.append(small))
+        return [Arrival(record, one, Kept() if one.inline is None else next(kept)) for record, one in told]
 
-    def _put_all(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Receipt | None]:
-        receipts = intake.put(connection, self._contents, self._node, arrivals, self._unsafe)
-        written = (arrival for arrival, receipt in zip(arrivals, receipts, strict=True) if receipt)
-        self._unsafe.update(arrival.id for arrival in written if self._contents.beside_row(arrival.content))
+    def _written(self, arrivals: Sequence[Arrival]) -> Sequence[Answer]:
+        """In the same thread, while the next one is at its log: the rows."""
+        answers = together(self._database.journal, arrivals, self._with_mark)
+        self._take_back(arrivals, answers)
+        return answers
+
+    def _with_mark(self, connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Answer]:
+        receipts = self._put(connection, arrivals)
+        self._contents.mark(connection)
         announce(connection, Work.PREPARE)
-        return receipts
+        return [Answer(receipt) for receipt in receipts]
+
+    def _put(self, connection: Connection, arrivals: Sequence[Arrival]) -> list[Receipt]:
+        return intake.put(connection, self._contents, self._node, arrivals)
+
+    def _take_back(self, arrivals: Sequence[Arrival], answers: Sequence[Answer]) -> None:
+        """Leave nothing in the log of what got no row: the database refused it, or it is known."""
+        if all(answer.error for answer in answers):
+            if any(arrival.kept.place for arrival in arrivals):  # else what was appended last is of an earlier batch
+                self._contents.cut_off()
+            return
+        for arrival, (receipt, error) in zip(arrivals, answers, strict=True):
+            if error or receipt.queue_id != arrival.id:
+                self._contents.take_back(arrival.kept, arrival.record.size)

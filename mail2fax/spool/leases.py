@@ -77,11 +77,10 @@ def renew(connection: Connection, table: Table, leases: Collection[str], seconds
     connection.execute(update(table).where(table.c.lease.in_(leases)).values(due_at=now() + seconds))
 
 
-def free_all(connection: Connection, table: Table) -> int:
-    """Make every leased row due: for the one node of an SQLite spool, whose predecessor is dead. How many."""
-    free = update(table).where(table.c.lease != "").values(lease="")
-    if table is not faxes:
-        return connection.execute(free.values(due_at=now())).rowcount
+def free_all(connection: Connection) -> None:
+    """Make every leased row due: for the one node of an SQLite spool, whose predecessor is dead."""
+    connection.execute(update(notices).where(notices.c.lease != "").values(lease="", due_at=now()))
+    free = update(faxes).where(faxes.c.lease != "").values(lease="")
     waits = faxes.c.state.in_([state.value for state in WAITING])
-    held = connection.execute(free.where(waits, faxes.c.held_by != "").values(due_at=None)).rowcount
-    return held + connection.execute(free.values(due_at=now(), held_by="")).rowcount
+    connection.execute(free.where(waits, faxes.c.held_by != "").values(due_at=None))
+    connection.execute(free.values(due_at=now(), held_by=""))

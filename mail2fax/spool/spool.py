@@ -20,9 +20,10 @@ from mail2fax.config import Settings
 from mail2fax.model import Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
 from mail2fax.rules.backoff import Backoff
 from mail2fax.spool import fax_lines, filing, intake, leases, moves, notices, operator, purge, questions
-from mail2fax.spool.contents import CHUNK, Contents, lookup
+from mail2fax.spool.contents import CHUNK, Contents, Kept, lookup
 from mail2fax.spool.contents.folder import FolderContents
 from mail2fax.spool.contents.incoming import Incoming
+from mail2fax.spool.contents.records import Record
 from mail2fax.spool.database import rows
 from mail2fax.spool.database import schema as tables
 from mail2fax.spool.database.database import Database
@@ -63,7 +64,7 @@ class Spool:
         self.database.journal.distrust()
         await self.change(fax_lines.look_again)
         if isinstance(self.contents, FolderContents):
-            await self.change(_free_all)
+            await self.change(leases.free_all)
             await self._inbox.recover(self.contents)
             await self._sweep()
             self.database.keep_wal_short()
@@ -72,6 +73,7 @@ class Spool:
 
     def close(self) -> None:
         """Write what was asked for, then end the threads."""
+        self._inbox.close()
         self.database.close()
         self.contents.close()
 
@@ -115,8 +117,9 @@ class Spool:
 
     async def forward(self, envelope: Envelope, content: Incoming, recipient: str) -> str:
         """Accept a mail that is only to be passed on to a person. Its queue id."""
-        arrival = Arrival(content.name, envelope, content)
         await self.contents.settle(content)
+        record = Record(content.name, None, envelope, content.size, content.sha256)
+        arrival = Arrival(record, content, Kept(content.inline))
         try:
             await self.hand_on(Work.NOTICE, intake.forward, self.contents, arrival, recipient)
         finally:
@@ -255,13 +258,15 @@ class Spool:
 
     @contextlib.asynccontextmanager
     async def _open(self, table: Table, name: str) -> AsyncIterator[Path]:
-        content = await self.read(lookup.content, self.contents, table, name)
-        if content is None:
-            async with self.contents.open(name) as path:
+        data, size = await self.read(lookup.content, self.contents, table, name)
+        if data is None:
+            if await asyncio.to_thread(self.contents.has_trailer, name, size):
+                await self.change(_nothing)  # a record stands there until its mail's row is on disk by itself
+            async with self.contents.open(name, size) as path:
                 yield path
             return
         with tempfile.NamedTemporaryFile(dir=self.contents.folder, prefix=WORK_PREFIX) as file:
-            file.write(content)
+            file.write(data)
             file.flush()
             yield Path(file.name)
 
@@ -373,6 +378,7 @@ class Spool:
         known = self.contents.in_use()  # asked first: what is begun after this is young
         known |= await self.read(lookup.kept_beside)
         await asyncio.to_thread(self.contents.sweep, known)
+        await self.change(lookup.forget_marks, self.contents.folder)
 
     async def _all(
         self, operation: Callable[Concatenate[Connection, P], int], *args: P.args, **kwargs: P.kwargs
@@ -388,9 +394,8 @@ class Spool:
         return bytes.fromhex(await self.change(_shared, name, secrets.token_hex(32)))
 
 
-def _free_all(connection: Connection) -> None:
-    for table in (faxes, tables.notices):
-        leases.free_all(connection, table)
+def _nothing(_: Connection) -> None:
+    """Its commit brings those before it to the disk."""
 
 
 def _shared(connection: Connection, name: str, fresh: str) -> str:

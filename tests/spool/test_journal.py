@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from mail2fax.config import Settings
 from mail2fax.model import LeaseLost
-from mail2fax.spool import open_spool, questions
+from mail2fax.spool import Work, open_spool, questions
 from mail2fax.spool.database import checkpoint, journal
 from tests.support import spooling
 from tests.support.spooling import put
@@ -47,31 +47,35 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
+async def step(spool):
+    """Something that has to be on disk when it is told of. What it tells."""
+    return await spool.claim(Work.PREPARE, 1)
+
+
 async def test_no_promise_before_the_disk(spool, disk):
-    """The rows are there for all to see, the client is told nothing yet; and the next mail is written meanwhile."""
+    """The claim is there for all to see, and its owner told nothing yet; and the next one is written meanwhile."""
     gate, begun = disk
-    first = asyncio.create_task(put(spool, content=b"first"))
+    for content in (b"first", b"second"):
+        await put(spool, content=content)
+    first = asyncio.create_task(step(spool))
     await asyncio.to_thread(begun.wait, 10)
-    second = asyncio.create_task(put(spool, content=b"second"))
+    second = asyncio.create_task(step(spool))
 
     async def both_are_written():
-        return await spool.waiting() == 2
+        return all(fax.lease for fax in await spool.read(questions.fax_list, questions.Wanted()))
 
     await until(both_are_written)
     assert not first.done()
     assert not second.done()
     gate.set()
-    one, other = await asyncio.gather(first, second)
-    assert {fax.message_id for fax in await spool.read(questions.fax_list, questions.Wanted())} == {
-        one.queue_id,
-        other.queue_id,
-    }
+    claimed = [found for found, _ in await asyncio.gather(first, second)]
+    assert len({fax.id for faxes in claimed for fax in faxes}) == 2
 
 
 async def test_a_disk_that_fails(spool, tmp_path, monkeypatch):
-    """Who waited hears of it. Before anything else is promised all of the log is written anew, into the database."""
+    """Who waited hears of it. Before anything else is written all of the WAL is written anew, into the database."""
     await put(spool, content=b"before")
-    log = tmp_path / "spool.db-wal"
+    wal = tmp_path / "spool.db-wal"
 
     def broken(_descriptor):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -79,14 +83,12 @@ async def test_a_disk_that_fails(spool, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(journal, "sync_data", broken)
         with pytest.raises(OSError, match="Input/output"):
-            await put(spool, content=b"during")
-    size = log.stat().st_size
+            await step(spool)
+    size = wal.stat().st_size
     after = await put(spool, content=b"after")
-    assert log.stat().st_size < size, "the log did not begin anew"
-    # Sent again, since its client heard of no 250: it is known, and not faxed twice.
-    assert (await put(spool, content=b"during")).duplicates
-    assert (await spool.read(questions.named, after.queue_id))[0].message_id == after.queue_id
-    assert await spool.waiting() == 3
+    assert wal.stat().st_size < size, "the WAL did not begin anew"
+    ((fax,), _) = await step(spool)
+    assert fax.message_id == after.queue_id
 
 
 _KILLED = """
@@ -110,18 +112,27 @@ async def test_no_log_of_an_earlier_process_is_trusted(tmp_path):
         assert b"was killed" in file.read_bytes()
 
 
-async def test_a_log_that_cannot_be_written_anew_promises_nothing(spool, tmp_path):
-    """As long as somebody else keeps it from being copied, mails are deferred."""
+async def test_somebody_who_reads_in_a_wal_that_failed(spool, tmp_path, monkeypatch):
+    """It cannot be copied and begun anew: then its very bytes are written once more, where they are."""
     await put(spool, content=b"before")
-    spool.database.journal._failed = True
+    spool.database.journal.distrust()
     reader = sqlite3.connect(tmp_path / "spool.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM faxes").fetchone()
-    spool.database.journal._connection.connection.cursor().execute("PRAGMA busy_timeout=100")
-    with pytest.raises(OSError, match="once more"):
-        await put(spool, content=b"during")
+    wal = tmp_path / "spool.db-wal"
+    before, written, real = wal.read_bytes(), bytearray(), os.pwrite
+
+    def note(file, data, at):
+        if os.path.samestat(os.fstat(file), wal.stat()):
+            written.extend(data)
+        return real(file, data, at)
+
+    monkeypatch.setattr(os, "pwrite", note)
+    await put(spool, content=b"during")
+    assert bytes(written) == before
+    assert reader.execute("SELECT count(*) FROM faxes").fetchone() == (1,)
     reader.close()
-    await put(spool, content=b"after")
+    assert await spool.waiting() == 2
 
 
 async def test_the_log_begins_anew_under_load(spool, tmp_path, monkeypatch):
@@ -144,7 +155,9 @@ async def test_what_was_deleted_is_not_in_the_log(spool, tmp_path):
     """Nor in the database: purging takes the bytes of a mail away, not only its row's mention of them."""
     await spooling.replied(spool, content=b"a diagnosis")
     files = [tmp_path / "spool.db", tmp_path / "spool.db-wal"]
+    files += (tmp_path / "spool.db.contents").glob("log-*")
     assert any(b"a diagnosis" in path.read_bytes() for path in files)
+    assert any(spooling.SENDER.encode() in path.read_bytes() for path in files[2:])
     await spool.change(lambda connection: connection.execute(text("UPDATE faxes SET finished_at = 1")))
     assert await spool.purge() == (1, 0)
 
@@ -152,11 +165,12 @@ async def test_what_was_deleted_is_not_in_the_log(spool, tmp_path):
         return not any(b"a diagnosis" in path.read_bytes() for path in files)
 
     await until(it_is_gone)
+    assert not any(spooling.SENDER.encode() in path.read_bytes() for path in files[2:])
 
 
 async def test_somebody_who_reads_in_the_log_keeps_nobody_waiting(spool, tmp_path):
     """What was deleted goes when they are done: a backup may take its time."""
-    await put(spool, content=b"a diagnosis")
+    await put(spool)
     reader = sqlite3.connect(tmp_path / "spool.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM faxes").fetchone()
@@ -165,13 +179,13 @@ async def test_somebody_who_reads_in_the_log_keeps_nobody_waiting(spool, tmp_pat
     async with asyncio.timeout(5):
         for n in range(checkpoint._COMMITS):
             await put(spool, content=b"%d" % n)
-    log = tmp_path / "spool.db-wal"
-    assert log.stat().st_size
+    wal = tmp_path / "spool.db-wal"
+    size = wal.stat().st_size
     reader.close()
 
     async def it_is_cut_off():
         await put(spool, content=os.urandom(8))
-        return b"a diagnosis" not in log.read_bytes()
+        return wal.stat().st_size < size
 
     await until(it_is_cut_off)
 

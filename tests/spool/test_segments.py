@@ -8,11 +8,14 @@ from sqlalchemy import select, text
 
 from mail2fax.config import Settings
 from mail2fax.spool import open_spool, purge
-from mail2fax.spool.contents import segments
+from mail2fax.spool.contents import records, segments
+from mail2fax.spool.contents.records import Record
 from mail2fax.spool.contents.segments import Place, Segments
 from mail2fax.spool.database.schema import messages
 from tests.support import spooling
 from tests.support.spooling import put
+
+KEY = bytes(range(32))
 
 
 @pytest.fixture
@@ -41,15 +44,20 @@ async def content(spool, message_id):
         return path.read_bytes()
 
 
+def told(data, n=0):
+    """A record of a mail with these bytes."""
+    return Record(f"MAIL{n}", 1.5, spooling.envelope(), len(data), "0" * 64), data
+
+
 async def test_every_thread_has_its_own(tmp_path):
     """What one appends lies where it said, whatever others append at the same time."""
-    room = Segments(tmp_path)
+    room = Segments(tmp_path, KEY)
     places = {}
 
     def append(letter):
         for n in range(50):
             data = (letter + str(n)).encode() * (n + 1)
-            places[room.mine().append(data)] = data
+            places[room.mine().append(KEY, [told(data)])[0]] = data
 
     threads = [threading.Thread(target=append, args=(letter,)) for letter in "abc"]
     for thread in threads:
@@ -64,13 +72,9 @@ async def test_every_thread_has_its_own(tmp_path):
 async def test_the_next_begins_when_one_is_full(tmp_path, monkeypatch):
     """And what came before can still be read."""
     monkeypatch.setattr(segments, "_LONGEST", 100_000)
-    room = Segments(tmp_path)
-    places = []
-    for letter in "abcde":
-        segment = room.mine()
-        places.append(segment.append(mail(letter)))
-        segment.sync()
-    assert [place.start for place in places] == [0, 50_000, 0, 50_000, 0]
+    room = Segments(tmp_path, KEY)
+    places = [room.mine().append(KEY, [told(mail(letter))])[0] for letter in "abcde"]
+    assert len({place.segment for place in places}) == 3
     assert len(room.in_use()) == 1
     assert [room.read(place, 50_000) for place in places] == [mail(letter) for letter in "abcde"]
 
@@ -85,38 +89,48 @@ async def test_its_name_is_on_disk_with_it(tmp_path, monkeypatch):
             raise failures.pop()
 
     monkeypatch.setattr(segments, "sync_folder", sync_folder)
-    room = Segments(tmp_path)
+    room = Segments(tmp_path, KEY)
     first = room.mine()
-    first.append(mail("a"))
     with pytest.raises(OSError, match="Input/output"):
-        first.sync()
+        first.append(KEY, [told(mail("a"))])
+    assert not (tmp_path / first.name).exists()
     second = room.mine()
     assert second is not first
     for letter in "bc":
-        second.append(mail(letter))
-        second.sync()
+        second.append(KEY, [told(mail(letter))])
     assert room.mine() is second
     assert synced == [tmp_path, tmp_path]
 
 
-async def test_a_write_that_fails_leaves_no_gap(tmp_path, monkeypatch):
-    """Half a mail on a full disk is written over by the next one."""
-    room, real = Segments(tmp_path), os.pwrite
-    segment = room.mine()
-    segment.append(mail("a"))
+async def test_a_short_write_is_carried_on(tmp_path, monkeypatch):
+    """The kernel may take a part; on a full disk it then takes no more, and nothing of it stays."""
+    room, real = Segments(tmp_path, KEY), os.pwritev
+    log = room.mine()
+    log.append(KEY, [told(mail("a"))])
+    end = log.end
+    monkeypatch.setattr(os, "pwritev", lambda file, pieces, at: real(file, [b"".join(pieces)[:20_000]], at))
+    (place,) = log.append(KEY, [told(mail("b"))])
+    assert room.read(place, 50_000) == mail("b")
 
     def full(file, data, at):
-        if at >= 60_000:
-            raise OSError(28, "No space left on device")
-        return real(file, data[:10_000], at)
+        raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", full)
-        with pytest.raises(OSError, match="No space"):
-            segment.append(mail("b"))
-    after = segment.append(mail("c"))
-    assert after == Place(segment.name, 50_000)
-    assert room.read(after, 50_000) == mail("c")
+    middle = log.end
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="No space"):
+        log.append(KEY, [told(mail("c"))])
+    assert (tmp_path / log.name).stat().st_size == middle > end
+    assert log.over
+
+
+async def test_a_segment_of_an_older_spool(tmp_path):
+    """Contents alone: they are read and zeroed, and those beside them stay, whatever they say."""
+    head, tail = records.pack(KEY, "segment-1:0", told(b"x" * 100)[0])
+    (tmp_path / "segment-1").write_bytes(head + b"a" * 100 + tail + b"b" * 100)
+    room, start = Segments(tmp_path, KEY), len(head)
+    assert room.read(Place("segment-1", start), 100) == b"a" * 100
+    room.blank(Place("segment-1", start), 100)
+    assert (tmp_path / "segment-1").read_bytes() == head + bytes(100) + tail + b"b" * 100
 
 
 async def test_what_is_deleted_is_overwritten(spool, tmp_path):
@@ -131,15 +145,16 @@ async def test_what_is_deleted_is_overwritten(spool, tmp_path):
 
     assert await spool.change(older, faxes[1]) == 1
     kept = b"".join(path.read_bytes() for path in set(shared))
-    assert b"b" not in kept
-    assert (kept.count(b"a"), kept.count(b"c"), kept.count(b"\0")) == (50_000, 50_000, 50_000)
+    assert faxes[1].message_id.encode() not in kept, "its envelope is there"
+    assert (kept.count(b"a" * 50_000), kept.count(b"b" * 50), kept.count(b"c" * 50_000)) == (1, 0, 1)
+    assert all(fax.message_id.encode() in kept for fax in (faxes[0], faxes[2]))
     assert await content(spool, faxes[0].message_id) == mail("a")
     with pytest.raises(FileNotFoundError):
         await content(spool, faxes[1].message_id)
     for path in set(shared):
         os.utime(path, (1, 1))
     await spool.purge()
-    assert all(path.exists() for path in shared), "a segment in use was removed"
+    assert all(path.exists() for path in shared), "a log in use was removed"
     later = await put(spool, content=mail("d"))
     assert await content(spool, later.queue_id) == mail("d")
 
@@ -158,25 +173,6 @@ async def test_a_tool_beside_the_node_removes_nothing(tmp_path):
             await tool.purge()
         later = [await put(spool, content=mail(letter)) for letter in "bcdefghi"]
         assert [await content(spool, one.queue_id) for one in later] == [mail(letter) for letter in "bcdefghi"]
-
-
-async def test_one_failure_is_everybodys(tmp_path, monkeypatch):
-    """The kernel tells a descriptor once of what it could not write; but what was on disk before stays there."""
-    failures = [None, OSError(5, "Input/output error"), None]
-    monkeypatch.setattr(segments, "sync_data", lambda _: (failure := failures.pop(0)) and _raise(failure))
-    segment = Segments(tmp_path).mine()
-    segment.append(mail("a"))
-    segment.sync()
-    segment.sync()  # nothing was appended since
-    segment.append(mail("b"))
-    for _ in range(2):
-        with pytest.raises(OSError, match="Input/output"):
-            segment.sync()
-    assert failures == [None]
-
-
-def _raise(error):
-    raise error
 
 
 async def test_a_segment_goes_with_its_last_mail(tmp_path):

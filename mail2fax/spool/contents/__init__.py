@@ -1,15 +1,12 @@
-"""Where the bytes of mails and documents are kept: small ones in their row, others beside the database.
+"""Where the bytes of mails and documents are kept, once they are too many for a row.
 
-On SQLite large contents are files in a folder beside it, and mails in between are appended to `segments` there; on
-PostgreSQL they are rows of `chunks`, since nodes share nothing else.
+On SQLite a mail is appended to a log (`segments`) in a folder beside the database, and what is large is a file there.
+On PostgreSQL large contents are rows of `chunks`, since nodes share nothing else.
 
-A document is safe on disk (`settle`) before the row that names it is committed. A mail's bytes and its row go to the
-disk at the same time (`accept`), and both must be there (`safe`) before anything is promised; `withdrawal` says what
-becomes of a row whose bytes did not get there. A file without a row was never promised to anybody and is swept away.
-
-A document's life: `begin`, written, `settle`, `insert` in its row's transaction, `done`, `open`, and one day `remove`.
-A mail's: `begin`, written, `finish`ed, `accept` in its row's transaction, `safe` or else `give_up`, `done`, `open` or
-`read`, and one day `remove` or `blank`.
+The life of a content: `begin`, written, `settle`d on disk, or `append`ed to a log; then `insert` in the transaction of
+the row that names it; `done`; `open` or `read`; one day `remove` or `blank`. A row exists only if its content is on
+disk: what is derived is written after what it is derived from. A content without a row was never promised to anybody;
+of a mail it may be put in by the next start (`replay`), everything else is swept away.
 """
 
 import contextlib
@@ -20,6 +17,7 @@ from typing import NamedTuple, Protocol
 from sqlalchemy import Connection
 
 from mail2fax.spool.contents.incoming import Incoming
+from mail2fax.spool.contents.records import Record
 from mail2fax.spool.contents.segments import Place
 
 CHUNK = 1024 * 1024
@@ -27,7 +25,7 @@ PENS = 2  # threads that hash and write: they compute, and more of them than pro
 
 
 class Kept(NamedTuple):
-    """What a mail's row holds of its content: the bytes, or their place in a segment, or neither."""
+    """What a mail's row holds of its content: the bytes, or their place in a log, or neither."""
 
     content: bytes | None = None
     segment: str | None = None
@@ -35,50 +33,53 @@ class Kept(NamedTuple):
 
     @property
     def place(self) -> Place | None:
-        """Where it begins, if it is in a segment."""
+        """Where it begins, if it is in a log."""
         return None if self.segment is None or self.start is None else Place(self.segment, self.start)
 
 
 class Contents(Protocol):
-    """A place for large contents."""
+    """A place for contents."""
 
     folder: Path
 
     def begin(self, name: str) -> Incoming:
         """A place for the bytes of a new content."""
 
-    async def settle(self, incoming: Incoming) -> None:
-        """Make a large content safe before its row is committed. Raises OSError."""
+    async def settle(self, incoming: Incoming, record: Record | None = None) -> None:
+        """Make a large content safe, with the record of a mail, before its row is committed. Raises OSError."""
+
+    def append(self, mails: Sequence[tuple[Record, bytes]]) -> list[Kept]:
+        """Make small mails safe. To be called by the thread that commits their rows next. Raises OSError."""
+
+    def mark(self, connection: Connection) -> None:
+        """Write, in the transaction of their rows, how far this thread's mails have theirs."""
+
+    def take_back(self, mail: Kept, size: int) -> None:
+        """Forget a mail that got no row."""
+
+    def cut_off(self) -> None:
+        """Forget all mails of this thread's last `append`: none got a row."""
 
     def insert(self, connection: Connection, incoming: Incoming) -> None:
         """Whatever belongs into the transaction of a row whose content is settled."""
 
-    def accept(self, connection: Connection, mails: Sequence[Incoming]) -> list[Kept]:
-        """Whatever belongs into the transaction of mails that are finished. Raises OSError."""
-
-    def beside_row(self, incoming: Incoming) -> bool:
-        """Whether a mail's content is not in its row: either may be on disk first, until it is `safe`."""
-
-    async def safe(self, incoming: Incoming) -> None:
-        """Back when an accepted mail's content is on disk. Raises NotOnDisk."""
-
-    async def give_up(self, incoming: Incoming) -> None:
-        """Forget the content of a mail that was not accepted in the end, and has no row."""
-
     def done(self, incoming: Incoming) -> None:
         """What is no longer needed goes."""
 
-    def open(self, name: str) -> contextlib.AbstractAsyncContextManager[Path]:
+    def open(self, name: str, size: int) -> contextlib.AbstractAsyncContextManager[Path]:
         """The content as a file, for as long as the context lasts. Raises FileNotFoundError."""
 
+    def has_trailer(self, name: str, size: int) -> bool:
+        """Whether a record stands at the end of its file still."""
+
     def read(self, place: Place, size: int) -> bytes:
-        """A mail's bytes out of a segment. Raises FileNotFoundError."""
+        """A mail's bytes out of a log. Raises FileNotFoundError."""
 
     def remove(self, connection: Connection, name: str) -> None:
         """Forget a content."""
 
     def blank(self, place: Place, size: int) -> None:
-        """Forget a mail's bytes in a segment."""
+        """Forget a mail in a log, with its envelope."""
 
     def free_bytes(self) -> int | None:
         """Free disk space where mails are kept; None where that is the database server's business."""

@@ -1,9 +1,11 @@
-"""Contents of an SQLite spool: files in a folder beside the database, and segments that mails share."""
+"""Contents of an SQLite spool: files in a folder beside the database, and logs that mails share."""
 
+import asyncio
 import contextlib
+import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,11 +14,11 @@ from sqlalchemy import Connection
 from mail2fax import log
 from mail2fax.spool.contents import PENS, Kept
 from mail2fax.spool.contents.incoming import Incoming
-from mail2fax.spool.contents.segments import Place, Segment, Segments
-from mail2fax.spool.contents.syncing import Syncing
+from mail2fax.spool.contents.lookup import set_mark
+from mail2fax.spool.contents.records import Record, pack
+from mail2fax.spool.contents.segments import Place, Segments
 from mail2fax.spool.database.fsync import NotOnDisk, sync_folder
 
-_ROW = 16 * 1024  # bytes of a mail that go into its row on SQLite: one sync is faster than two at once
 _DISK_THREADS = 16  # syncs at once
 _SWEEP_AGE = 3600  # seconds: a command line tool may be writing a younger file right now
 
@@ -24,10 +26,11 @@ _SWEEP_AGE = 3600  # seconds: a command line tool may be writing a younger file 
 class FolderContents:
     """Files in a folder beside an SQLite database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key: bytes) -> None:
+        """`key` seals the records of this spool's mails."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
-        self._segments = Segments(folder)
+        self.segments = Segments(folder, key)
         # Threads of its own that wait for the disk: no step of any fax stands behind a mail of many megabytes.
         self._disk = ThreadPoolExecutor(_DISK_THREADS, "disk")
         self._pens = ThreadPoolExecutor(PENS, "pen")
@@ -36,92 +39,92 @@ class FolderContents:
         """A file in the folder, once the content is large."""
         return Incoming(self.folder, name, self._pens)
 
-    async def settle(self, incoming: Incoming) -> None:
-        """Fsync the file and the folder that names it."""
+    async def settle(self, incoming: Incoming, record: Record | None = None) -> None:
+        """Fsync the file, with the record as its trailer, and the folder that names it: both at once."""
         await incoming.finish()
-        if incoming.large:
-            self._sync([incoming], incoming.sync, self._sync_folder)
-            try:
-                await self.safe(incoming)
-            except NotOnDisk:
+        if not incoming.large:
+            return
+        trailer = b"".join(reversed(pack(self.segments.key, incoming.name, record))) if record else b""
+        loop = asyncio.get_running_loop()
+        syncing = asyncio.gather(
+            loop.run_in_executor(self._disk, incoming.sync, trailer),
+            loop.run_in_executor(self._disk, sync_folder, self.folder),
+            return_exceptions=True,
+        )
+        try:
+            results = await asyncio.shield(syncing)
+        except asyncio.CancelledError:
+            syncing.add_done_callback(lambda _: incoming.discard())  # not while a thread is writing to it
+            raise
+        for failure in results:
+            if isinstance(failure, BaseException):
                 incoming.discard()  # no row will name it, and a disk that is full needs the room
-                raise
+                raise NotOnDisk.because(failure) from failure
+
+    def append(self, mails: Sequence[tuple[Record, bytes]]) -> list[Kept]:
+        """To this thread's log, with one write and one sync."""
+        return [Kept(None, *place) for place in self.segments.mine().append(self.segments.key, mails)] if mails else []
+
+    def mark(self, connection: Connection) -> None:
+        """The end of this thread's log."""
+        mine = self.segments.current
+        if mine and mine.end:
+            set_mark(connection, mine.name, mine.end)
+
+    def take_back(self, mail: Kept, size: int) -> None:
+        """Write zeros over it. Its head stays: others lie behind."""
+        if mail.place:
+            self._blank(mail.place, size, whole=False)
+
+    def cut_off(self) -> None:
+        """End this thread's log where it ended before."""
+        if mine := self.segments.current:
+            mine.cut_off()
+
+    def drop(self, name: str, mail: Kept, size: int) -> None:
+        """Forget a mail that a start found and that is known."""
+        self.take_back(mail, size)
+        if not mail.place:
+            (self.folder / name).unlink(missing_ok=True)
 
     def insert(self, connection: Connection, incoming: Incoming) -> None:
         """Nothing: the file is there."""
-
-    def accept(self, connection: Connection, mails: Sequence[Incoming]) -> list[Kept]:  # noqa: ARG002 -- Contents'
-        """Small ones into the row; what is beside it begins its way to the disk, each segment once."""
-        appended: dict[Segment, list[Incoming]] = {}
-        for incoming in mails:
-            if incoming.large:
-                self._sync([incoming], incoming.sync, self._sync_folder)
-            elif self.beside_row(incoming):
-                appended.setdefault(self._append(incoming), []).append(incoming)
-        for segment, theirs in appended.items():
-            self._sync(theirs, segment.sync)
-        return [Kept(None, *(one.place or ())) if self.beside_row(one) else Kept(one.inline) for one in mails]
-
-    def _append(self, incoming: Incoming) -> Segment:
-        assert incoming.inline is not None
-        if incoming.place:
-            self.blank(incoming.place, incoming.size)  # its first transaction failed, and it is tried again
-        segment = self._segments.mine()
-        incoming.place = segment.append(incoming.inline)
-        return segment
-
-    def _sync(self, theirs: Iterable[Incoming], *syncs: Callable[[], None]) -> None:
-        syncing = [Syncing(self._disk, sync) for sync in syncs]
-        for incoming in theirs:
-            incoming.syncing += syncing
-
-    def _sync_folder(self) -> None:
-        sync_folder(self.folder)
-
-    def beside_row(self, incoming: Incoming) -> bool:
-        """What is in the row is on disk with it."""
-        return incoming.size > _ROW
-
-    async def safe(self, incoming: Incoming) -> None:
-        """All that was begun for it."""
-        for failure in [await sync.ended() for sync in incoming.syncing]:
-            if failure:
-                raise NotOnDisk.because(failure) from failure
-
-    async def give_up(self, incoming: Incoming) -> None:
-        """Overwrite it, or remove its file, once nobody is syncing it any more."""
-        with contextlib.suppress(NotOnDisk):
-            await self.safe(incoming)
-        if incoming.place:
-            self.blank(incoming.place, incoming.size)
-        incoming.discard()
 
     def done(self, incoming: Incoming) -> None:
         """The file is the content."""
         incoming.close()
 
     @contextlib.asynccontextmanager
-    async def open(self, name: str) -> AsyncIterator[Path]:
-        """The file itself."""
-        path = self.folder / name
-        if not path.exists():
+    async def open(self, name: str, size: int) -> AsyncIterator[Path]:
+        """The file itself, without its trailer."""
+        if self.has_trailer(name, size):
+            os.truncate(self.folder / name, size)
+        yield self.folder / name
+
+    def has_trailer(self, name: str, size: int) -> bool:
+        """Whether it is longer than its content. Raises FileNotFoundError, also if it is shorter."""
+        there = (self.folder / name).stat().st_size
+        if there < size:
             raise FileNotFoundError(name)
-        yield path
+        return there > size
 
     def read(self, place: Place, size: int) -> bytes:
         """Of a segment in the folder."""
-        return self._segments.read(place, size)
+        return self.segments.read(place, size)
 
     def remove(self, connection: Connection, name: str) -> None:  # noqa: ARG002 -- Contents' signature
         """Unlink. After a crash before the commit the row has no content: it was to be forgotten anyway."""
         (self.folder / name).unlink(missing_ok=True)
 
     def blank(self, place: Place, size: int) -> None:
-        """As `remove`: the bytes go at once, their room with the segment. So do they where the disk writes no more."""
+        """As `remove`: the bytes go at once, their room with the log."""
+        self._blank(place, size, whole=True)
+
+    def _blank(self, place: Place, size: int, *, whole: bool) -> None:
         try:
-            self._segments.blank(place, size)
+            self.segments.blank(place, size, whole=whole)
         except OSError as error:
-            log.not_overwritten(segment=place.segment, error=error)
+            log.not_overwritten(segment=place.segment, error=error)  # bytes stay where the disk writes no more
 
     def close(self) -> None:
         """End its threads."""
@@ -134,7 +137,7 @@ class FolderContents:
 
     def in_use(self) -> set[str]:
         """Files that may yet be written, whether a row names them or not."""
-        return {segment.name for segment in self._segments.in_use()}
+        return {segment.name for segment in self.segments.in_use()}
 
     def sweep(self, known: set[str]) -> int:
         """Remove what no row names: mails that were never acknowledged, and the workplaces of the dead. How many."""

@@ -10,11 +10,7 @@ import os
 from concurrent.futures import Executor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-if TYPE_CHECKING:
-    from mail2fax.spool.contents.segments import Place
-    from mail2fax.spool.contents.syncing import Syncing
+from typing import Any, BinaryIO
 
 INLINE = 128 * 1024  # bytes up to which a content stays in memory until it is whole, and needs no file of its own
 _PIECE = 256 * 1024  # bytes that a thread is given at once: a hand-over costs as much as hashing a tenth of them
@@ -38,8 +34,6 @@ class Incoming:
         self._failure: BaseException | None = None
         self._complete = False
         self._discarded = False
-        self.place: Place | None = None  # in a segment, once it is there
-        self.syncing: list[Syncing] = []  # what has to end before it is safe
 
     def write(self, data: bytes) -> None:
         """Take the next bytes. Raises OSError when those before could not be written, as on a full disk."""
@@ -97,9 +91,10 @@ class Incoming:
         if self._failure:
             raise self._failure
 
-    def sync(self) -> None:
-        """Back when the file is on disk. For any thread, once it is finished. Raises OSError."""
+    def sync(self, trailer: bytes = b"") -> None:
+        """Back when the file, finished before, is on disk, with a trailer. For any thread. Raises OSError."""
         assert self._file is not None
+        self._write(trailer)
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -140,6 +135,10 @@ class Incoming:
         assert self._file is not None
         data = b"".join(pieces)  # one call each for all of it: between two calls the loop takes its turn
         self._hash.update(data)
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        assert self._file is not None
         view = memoryview(data)
         while view:  # an unbuffered write may be short
             view = view[self._file.write(view) :]

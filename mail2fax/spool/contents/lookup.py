@@ -1,33 +1,83 @@
-"""Which row names which content. Functions of a connection; nothing here writes."""
+"""Which row names which content, and how far the mails of each log have rows. Functions of a connection."""
 
-from sqlalchemy import Connection, Table, bindparam, null, select, union_all
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Table, bindparam, delete, null, select, union_all
 
 from mail2fax.spool.contents import Contents, Kept
-from mail2fax.spool.database.schema import documents, messages
+from mail2fax.spool.database.schema import documents, logs, messages
+
+_AT_ONCE = 500  # names in one question
 
 
 def kept_beside(connection: Connection) -> set[str]:
-    """Names of what is kept beside the rows: files, segments, owners of chunks."""
+    """Names of what is kept beside the rows: files, logs, owners of chunks."""
     outside = [select(table.c.id).where(table.c.content.is_(None)) for table in (messages, documents)]
     segments = select(messages.c.segment).where(messages.c.content.is_(None)).distinct()
     return set(connection.scalars(union_all(*outside, segments)))
 
 
-_NOWHERE = (null(), null(), null())
+class Content(NamedTuple):
+    """A mail's or document's bytes; without `data` they have a file or chunks of their own."""
+
+    data: bytes | None
+    size: int
+
+
+_NOWHERE = (null(), null())
 _CONTENT = {
-    table.name: select(table.c.content, *place).where(table.c.id == bindparam("name"))
+    table.name: select(table.c.content, *place, table.c.size, table.c.sha256).where(table.c.id == bindparam("name"))
     for table, place in (
-        (messages, (messages.c.segment, messages.c.start, messages.c.size)),
-        (documents, _NOWHERE),  # a document is never in a segment
+        (messages, (messages.c.segment, messages.c.start)),
+        (documents, _NOWHERE),  # a document is never in a log
     )
 }
 
 
-def content(connection: Connection, contents: Contents, table: Table, name: str) -> bytes | None:
-    """A mail's or document's bytes; None if they have a file or chunks of their own. Raises FileNotFoundError."""
+def content(connection: Connection, contents: Contents, table: Table, name: str) -> Content:
+    """What a row holds of its content. Raises FileNotFoundError, also for what the disk has lost."""
     row = connection.execute(_CONTENT[table.name], {"name": name}).one_or_none()
     if row is None:
         raise FileNotFoundError(name)
-    *kept, size = row
+    *kept, size, sha256 = row
     place = Kept(*kept).place
-    return contents.read(place, size) if place else row.content
+    if place is None:
+        return Content(row.content, size)
+    data = contents.read(place, size)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise FileNotFoundError(name)
+    return Content(data, size)
+
+
+def with_rows(connection: Connection, names: Sequence[str]) -> set[str]:
+    """Those of these mails that have a row, were it of one whose content is deleted."""
+    some = [names[begin : begin + _AT_ONCE] for begin in range(0, len(names), _AT_ONCE)]
+    return {name for them in some for name in connection.scalars(select(messages.c.id).where(messages.c.id.in_(them)))}
+
+
+def marks(connection: Connection) -> dict[str, int]:
+    """How far each log has its mails in rows: bytes from its beginning."""
+    return {row.name: row.mark for row in connection.execute(select(logs))}
+
+
+_MARK = "INSERT INTO logs (name, mark) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET mark = max(mark, excluded.mark)"
+
+
+def set_mark(connection: Connection, name: str, mark: int) -> None:
+    """All mails before this byte have rows, or need none."""
+    connection.exec_driver_sql(_MARK, (name, mark))  # as it is: it is part of every mail's transaction
+
+
+def set_marks(connection: Connection, read_to: Mapping[str, int]) -> None:
+    """As `set_mark`, of many logs."""
+    for name, mark in read_to.items():
+        set_mark(connection, name, mark)
+
+
+def forget_marks(connection: Connection, folder: Path) -> None:
+    """Of logs that are no more in the folder."""
+    gone = [name for name in marks(connection) if not (folder / name).exists()]
+    connection.execute(delete(logs).where(logs.c.name.in_(gone)))

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, delete, insert, select
 
 from mail2fax.spool.contents import CHUNK, PENS, Kept
 from mail2fax.spool.contents.incoming import Incoming
+from mail2fax.spool.contents.records import Record
 from mail2fax.spool.contents.segments import Place
 from mail2fax.spool.database.schema import chunks
 from mail2fax.spool.database.unavailable import mapped
@@ -31,7 +32,7 @@ class TableContents:
         """A file of this node, once the content is large, until it is in the database."""
         return Incoming(self.folder, name, self._pens)
 
-    async def settle(self, incoming: Incoming) -> None:
+    async def settle(self, incoming: Incoming, record: Record | None = None) -> None:  # noqa: ARG002 -- Contents'
         """Have the file whole; the row's own commit makes it safe."""
         await incoming.finish()
 
@@ -41,29 +42,25 @@ class TableContents:
             for n, data in enumerate(_pieces(incoming.path)):
                 connection.execute(insert(chunks), {"owner": incoming.name, "n": n, "data": data})
 
-    def accept(self, connection: Connection, mails: Sequence[Incoming]) -> list[Kept]:
-        """Into the transaction, whatever their size."""
-        for incoming in mails:
-            self.insert(connection, incoming)
-        return [Kept(incoming.inline) for incoming in mails]
+    def append(self, mails: Sequence[tuple[Record, bytes]]) -> list[Kept]:
+        """Into their rows: the commit makes them safe."""
+        return [Kept(content) for _, content in mails]
 
-    def beside_row(self, incoming: Incoming) -> bool:  # noqa: ARG002 -- Contents' signature
-        """It is in the row's own transaction."""
-        return False
+    def mark(self, connection: Connection) -> None:
+        """There are no logs."""
 
-    async def safe(self, incoming: Incoming) -> None:
-        """It is."""
+    def take_back(self, mail: Kept, size: int) -> None:
+        """It went with its transaction."""
 
-    async def give_up(self, incoming: Incoming) -> None:
-        """The copy on this node's disk goes."""
-        incoming.discard()
+    def cut_off(self) -> None:
+        """They went with their transaction."""
 
     def done(self, incoming: Incoming) -> None:
         """The copy on this node's disk goes."""
         incoming.discard()
 
     @contextlib.asynccontextmanager
-    async def open(self, name: str) -> AsyncIterator[Path]:
+    async def open(self, name: str, size: int) -> AsyncIterator[Path]:  # noqa: ARG002 -- Contents' signature
         """A copy, gone at the end of the context."""
         with tempfile.NamedTemporaryFile(dir=self.folder) as file:
             await asyncio.to_thread(self._fetch, name, file)
@@ -82,8 +79,12 @@ class TableContents:
             raise FileNotFoundError(name)
         file.flush()
 
+    def has_trailer(self, name: str, size: int) -> bool:  # noqa: ARG002 -- Contents' signature
+        """A record is not needed."""
+        return False
+
     def read(self, place: Place, size: int) -> bytes:  # noqa: ARG002 -- Contents' signature
-        """There are no segments."""
+        """There are no logs."""
         raise FileNotFoundError(place.segment)
 
     def remove(self, connection: Connection, name: str) -> None:
@@ -91,7 +92,7 @@ class TableContents:
         connection.execute(delete(chunks).where(chunks.c.owner == name))
 
     def blank(self, place: Place, size: int) -> None:
-        """There are no segments."""
+        """There are no logs."""
 
     def free_bytes(self) -> None:
         """The server's business."""

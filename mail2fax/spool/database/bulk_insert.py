@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Insert, bindparam
+from sqlalchemy import Connection, Double, Insert, bindparam, func
 from sqlalchemy.exc import DBAPIError
 
 from mail2fax.spool.database.schema import now
@@ -21,10 +21,16 @@ _AT_ONCE = (32, 16, 8, 4, 2, 1)  # rows of one statement
 class BulkInsert:
     """Compiles each statement once and hands it to the driver itself."""
 
-    def __init__(self, make: Callable[[Connection], Insert], stamped: Sequence[str], *columns: str) -> None:
-        """`columns` in the order of the table and of the rows; `stamped` are those that hold the present moment."""
+    def __init__(
+        self, make: Callable[[Connection], Insert], stamped: Sequence[str], *columns: str, moment: str = ""
+    ) -> None:
+        """`columns` in the order of the table and of the rows.
+
+        `stamped` are further ones, which hold the present moment; in `moment`, one of the columns, None stands for it.
+        """
         self._make = make
         self._stamped = stamped
+        self._moment = moment
         self._columns = columns
         self._compiled: dict[tuple[str, int], str] = {}  # by the database's dialect, and the number of rows
 
@@ -54,8 +60,13 @@ class BulkInsert:
         moments = {name: now() for name in self._stamped}
         names = [[f"{name}_{n}" for name in self._columns] for n in range(count)]
         rows: list[dict[str, Any]] = [
-            dict(zip(self._columns, map(bindparam, row), strict=True)) | moments for row in names
+            dict(zip(self._columns, map(self._value, self._columns, row), strict=True)) | moments for row in names
         ]
         compiled = self._make(connection).values(rows).compile(connection)
         assert compiled.positiontup == list(chain.from_iterable(names))
         return str(compiled)
+
+    def _value(self, column: str, name: str) -> Any:
+        if column == self._moment:
+            return func.coalesce(bindparam(name, type_=Double()), now())
+        return bindparam(name)

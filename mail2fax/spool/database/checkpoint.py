@@ -12,11 +12,10 @@ import threading
 from sqlalchemy import Engine, PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError
 
-from mail2fax.spool.database.journal import Turn
+from mail2fax.spool.database.journal import Turn, truncated
 
 _COMMITS = 32  # between two checkpoints: each costs two fsyncs
 _LONG = 4_000  # pages after which the WAL is to begin anew
-_READERS = 100  # milliseconds that readers have to be done, while nobody writes
 _PAUSE = 0.5  # seconds until a checkpoint that failed, as on a full disk, is tried again
 
 
@@ -81,12 +80,7 @@ class Checkpoints:
     def _emptied(self, connection: PoolProxiedConnection) -> bool:
         """Cut the WAL off, unless somebody reads in it: the next checkpoint tries again."""
         with self._turn, contextlib.closing(connection.cursor()) as cursor:
-            patience = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
-            cursor.execute(f"PRAGMA busy_timeout={_READERS}")
-            try:
-                return not cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            finally:
-                cursor.execute(f"PRAGMA busy_timeout={patience}")
+            return truncated(cursor)
 
 
 def _copy(connection: PoolProxiedConnection) -> int:

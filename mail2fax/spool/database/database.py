@@ -16,14 +16,13 @@ from mail2fax.spool.database.engine import sqlite_path
 from mail2fax.spool.database.journal import FileJournal, Journal, ServerJournal
 from mail2fax.spool.database.unavailable import SpoolUnavailable, mapped
 from mail2fax.spool.database.wakeup import Listener, Wakeups, announce
-from mail2fax.spool.database.writer import Bulk, Writer
+from mail2fax.spool.database.writer import Writer
 
 _READERS = 3  # connections that read; the pool has more for those that write
 _WRITERS = 3  # threads: while one waits for the disk, the next one writes
 _AWAY = 0.5  # seconds until a database that is away is asked again
 
 T = TypeVar("T")
-Item = TypeVar("Item")
 P = ParamSpec("P")
 
 
@@ -45,8 +44,9 @@ class Database:
 
     def keep_wal_short(self) -> None:
         """Have SQLite's WAL copied beside the writing."""
-        self._checkpoints = Checkpoints(self.engine, self.journal.turn)
-        self._writer.after_commit = self._checkpoints.note
+        if isinstance(self.journal, FileJournal):
+            self._checkpoints = Checkpoints(self.engine, self.journal.turn)
+            self.journal.after_commit = self._checkpoints.note
 
     def empty_wal(self) -> None:
         """Have nothing stay in SQLite's WAL of what was deleted."""
@@ -72,11 +72,6 @@ class Database:
         """Run a function of a connection in the writer's next transaction; back once it is on disk."""
         with mapped():
             return await self._writer.do(lambda connection: operation(connection, *args, **kwargs))
-
-    async def change_together(self, bulk: Bulk[Item, T], item: Item) -> T:
-        """As `change`, but whatever waits for the same bulk operation by then is written by one call of it."""
-        with mapped():
-            return await self._writer.do_with_others(bulk, item)
 
     async def hand_on(
         self, work: str, operation: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs

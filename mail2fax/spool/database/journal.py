@@ -12,14 +12,20 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 
 from mail2fax.spool.database.fsync import NotOnDisk, sync_data, sync_folder
+from mail2fax.spool.database.unavailable import SpoolUnavailable
+
+_READERS = 100  # milliseconds that readers of the WAL have to be done, while nobody writes
+_PIECE = 1024 * 1024  # bytes of the WAL that are held at once
 
 Turn = contextlib.AbstractContextManager[object]
 
@@ -36,7 +42,7 @@ class Journal(Protocol):
         """Held by the thread that writes, for as long as it does."""
 
     def transaction(self) -> contextlib.AbstractContextManager[Connection]:
-        """A transaction, committed at the end of the context. To be used in one's turn."""
+        """A transaction in the thread's turn, committed at the end of the context."""
 
     def sync(self) -> None:
         """Back when every transaction that has ended is on disk. Raises NotOnDisk."""
@@ -87,6 +93,8 @@ class FileJournal:
         self._threads = threads
         self._descriptors: SimpleQueue[int] = SimpleQueue()
         self._failed = False
+        self._refused = 0.0  # when somebody waited in vain for the write lock, which a tool holds
+        self.after_commit: Callable[[], object] = _nothing  # called by the thread that committed, in its turn
 
     def distrust(self) -> None:
         """Have all of the WAL written once more before anything is promised."""
@@ -94,13 +102,25 @@ class FileJournal:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """On the one connection."""
-        connection = self._connection = self._connection or self._connect()
-        if self._failed:
-            self._rewrite(connection)
-        connection.connection.rollback()  # should a COMMIT have failed and left its transaction open
-        with connection.begin():
-            yield connection
+        """On the one connection. Raises SpoolUnavailable at once for all who waited while nobody could write."""
+        asked = time.monotonic()
+        with self.turn:
+            if self._refused > asked:
+                raise SpoolUnavailable("database is locked", passing=True)
+            connection = self._connection = self._connection or self._connect()
+            if self._failed:
+                self._rewrite(connection)
+            connection.connection.rollback()  # should a COMMIT have failed and left its transaction open
+            with self._begun(connection):
+                yield connection
+            self.after_commit()
+
+    def _begun(self, connection: Connection) -> contextlib.AbstractContextManager[object]:
+        try:
+            return connection.begin()  # takes the write lock, or waits for it
+        except OperationalError:
+            self._refused = time.monotonic()
+            raise
 
     def sync(self) -> None:
         """Back when every transaction that has ended is on disk."""
@@ -132,15 +152,38 @@ class FileJournal:
         return connection
 
     def _rewrite(self, connection: Connection) -> None:
-        """After a failed sync the kernel takes for written what is not: have all of it written once more, elsewhere.
+        """After a failed sync the kernel takes for written what is not: have all of it written once more: elsewhere.
 
-        TRUNCATE copies the WAL into the database, syncs that, and begins the WAL anew.
+        TRUNCATE copies the WAL into the database, syncs that, and begins the WAL anew. Somebody who reads in it, a
+        backup or a shell, stands in the way of that, perhaps for ever: then it is written where it is.
         """
         with _told(), contextlib.closing(connection.connection.cursor()) as cursor:
-            busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise OSError(f"{self._path} could not be written once more: a backup or a shell reads in it, let it end")
+            if not truncated(cursor):
+                cursor.execute("BEGIN IMMEDIATE")  # nobody appends to it, or begins it anew
+                try:
+                    _write_once_more(self._path)
+                finally:
+                    cursor.execute("ROLLBACK")
         self._failed = False
+
+
+def truncated(cursor: Any) -> bool:
+    """Copy the WAL into the database and cut it off. False if somebody reads in it, and goes on for some moments."""
+    patience = cursor.execute("PRAGMA busy_timeout").fetchone()[0]
+    cursor.execute(f"PRAGMA busy_timeout={_READERS}")
+    try:
+        return not cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={patience}")
+
+
+def _write_once_more(path: Path) -> None:
+    """The very same bytes, so that no reader sees a difference, and then to the disk. Raises OSError."""
+    at = 0
+    with path.open("r+b", buffering=0) as file:
+        while data := os.pread(file.fileno(), _PIECE, at):
+            at += os.pwrite(file.fileno(), data, at)
+        sync_data(file.fileno())
 
 
 @contextlib.contextmanager
@@ -150,3 +193,7 @@ def _told() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise OSError(f"the database's WAL: {error}") from error
+
+
+def _nothing() -> None:
+    pass

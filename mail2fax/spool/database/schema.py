@@ -83,12 +83,12 @@ messages = Table(
     Column("envid", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
-    Column("content", LargeBinary),  # if it is small; else a file, chunks or a place in a segment; NULL once purged
+    Column("content", LargeBinary),  # on PostgreSQL, if it is small; NULL once purged
     Column("headers", Text),  # JSON, once prepared
     Column("parts", Text),  # JSON, once prepared
     Column("refused", Text),  # JSON {reason, status, detail}: why no document could be made of it
     Column("purged_at", Moment),  # when its content and documents were deleted
-    Column("segment", String(32)),  # the file beside an SQLite database in which its content is, and
+    Column("segment", String(32)),  # the log beside an SQLite database in which its content is, and
     Column("start", BigInteger),  # the byte at which it begins there
     Index("messages_received", "received_at"),
 )
@@ -228,6 +228,14 @@ turned_away = Table(
     Column("recipient", Text, nullable=False),
     Column("answer", Text, nullable=False),
     Index("turned_away_at", "at"),
+)
+
+# How far each log beside an SQLite database has its mails in `messages`: what lies behind is looked at by a start.
+logs = Table(
+    "logs",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("mark", BigInteger, nullable=False),
 )
 
 # Values that all nodes share, such as the key that signs resend addresses.
