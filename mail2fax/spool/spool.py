@@ -261,7 +261,7 @@ class Spool:
         data, size = await self.read(lookup.content, self.contents, table, name)
         if data is None:
             if await asyncio.to_thread(self.contents.has_trailer, name, size):
-                await self.change(_nothing)  # a record stands there until its mail's row is on disk by itself
+                await self.change(lambda _: None)  # a record stands there until its mail's row is on disk by itself
             async with self.contents.open(name, size) as path:
                 yield path
             return
@@ -392,10 +392,6 @@ class Spool:
     async def secret(self, name: str) -> bytes:
         """A random key that all nodes of this spool share, made at its first use."""
         return bytes.fromhex(await self.change(_shared, name, secrets.token_hex(32)))
-
-
-def _nothing(_: Connection) -> None:
-    """Its commit brings those before it to the disk."""
 
 
 def _shared(connection: Connection, name: str, fresh: str) -> str:
