@@ -274,13 +274,11 @@ def _compare(
                     small.put(page.raw)
                     small.put(made.raw)
                 seen = raster.compare(raster.sketch(page, sheet.page), raster.sketch(made, sheet.geometry))
-                if seen.blank and (index in unreadable or page.undrawn_picture()):
+                if seen.blank and (index in unreadable or page.undrawn_picture(pale=source.repaired)):
                     raise refusal(Reason.DAMAGED, page=index + 1)
                 if index in unreadable or (seen.lost and not hollow):
                     pictures[index] = _stand_in(source.data, index, sheet)
                 blank.append(seen.blank)
-    if source.repaired and all(blank):  # what it drew was lost, and nobody could say how much
-        raise refusal(Reason.DAMAGED)
     return pictures, _blank_note(blank)
 
 

@@ -78,8 +78,8 @@ class Page:
             pdfium.FORM_OnBeforeClosePage(self.raw, self._form)
         pdfium.FPDF_ClosePage(self.raw)
 
-    def undrawn_picture(self) -> bool:
-        """Whether there is a picture on it, also within forms, that cannot be decoded."""
+    def undrawn_picture(self, *, pale: bool = False) -> bool:
+        """Whether there is a picture on it, also within forms, that cannot be decoded; pale: or any at all."""
         things = [pdfium.FPDFPage_GetObject(self.raw, at) for at in range(pdfium.FPDFPage_CountObjects(self.raw))]
         for _ in range(_MOST_OBJECTS):
             if not things:
@@ -91,7 +91,7 @@ class Page:
                 things += [pdfium.FPDFFormObj_GetObject(thing, at) for at in inner]
             elif kind == pdfium.FPDF_PAGEOBJ_IMAGE:
                 bitmap = pdfium.FPDFImageObj_GetBitmap(thing)
-                if not bitmap:
+                if pale or not bitmap:
                     return True
                 pdfium.FPDFBitmap_Destroy(bitmap)
         return False
