@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from mail2fax.steps.pipeline import Builder
 
 _DELAY_LOOK = 15.0  # seconds between two looks for faxes that wait long
+_CLOCK_LOOK = 5.0  # seconds for which a clock that was set may hold faxes up
 _PURGE_LOOK = 3600.0
 _REFUSALS_LOOK = 2.0  # seconds until a refusal can be looked up
+_OWN_DESCRIPTORS = 150  # besides those of clients: workers, the database, the provider, replies, the page
 _TOLD_AT_ONCE = 100
 
 
@@ -46,10 +49,10 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Node]:
+async def running(settings: Settings, *, adopt: bool = False) -> AsyncIterator[Node]:
     """Start a node, and put it down at the end of the context: 421 to open sessions, steps finished or put back."""
     async with contextlib.AsyncExitStack() as stack:
-        spool = await stack.enter_async_context(open_spool(settings, serving=True))
+        spool = await stack.enter_async_context(open_spool(settings, serving=True, adopt=adopt))
         health = Health()  # the page is up before the door opens, and until the last step is put down
         page = await stack.enter_async_context(_page(settings, spool, health))
         secret = await spool.secret("resend")
@@ -126,6 +129,7 @@ async def _chores(spool: Spool, settings: Settings, letters: "Letters") -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(_try_templates(letters))
         group.create_task(_keep_refusals(spool))
+        group.create_task(_regularly(_CLOCK_LOOK, spool.mind_the_clock))
         group.create_task(_regularly(_PURGE_LOOK, partial(_purge, spool)))
         if settings.reply.delay_notice:
             look = min(_DELAY_LOOK, settings.reply.delay_notice / 4)
@@ -167,8 +171,12 @@ async def _purge(spool: Spool) -> None:
         log.purged(contents=contents, histories=histories)
 
 
-async def serve(settings: Settings) -> None:
-    """Run a node until SIGTERM or SIGINT; SIGHUP reloads certificates and the users file, at any moment."""
+async def serve(settings: Settings, *, adopt: bool = False) -> None:
+    """Run a node until SIGTERM or SIGINT; SIGHUP reloads certificates and the users file, at any moment.
+
+    `adopt`: go on with what waits in a copied spool.
+    """
+    _allow_descriptors(settings.smtp.max_connections + _OWN_DESCRIPTORS)
     loop = asyncio.get_running_loop()
     stopping: asyncio.Future[str] = loop.create_future()
     early = asyncio.Event()
@@ -176,7 +184,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _note, stopping, number.name)
     try:
-        async with running(settings) as node:
+        async with running(settings, adopt=adopt) as node:
             spare_the_collector()
             loop.add_signal_handler(signal.SIGHUP, node.listener.reload)
             if early.is_set():  # what was read a moment ago may be old already
@@ -191,6 +199,17 @@ async def serve(settings: Settings) -> None:
             loop.remove_signal_handler(number)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload must not end what is just ending in order
     log.stopped()
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Raise the limit on open files as far as we may; say so if that is too little for every client."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(hard, max(wanted, soft))
+    if soft != resource.RLIM_INFINITY and most > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        log.few_descriptors(limit=soft, wanted=wanted)
 
 
 def _note(stopping: "asyncio.Future[str]", name: str) -> None:

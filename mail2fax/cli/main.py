@@ -81,11 +81,16 @@ def _magic_numbers() -> str:
 
 
 @app.command()
-def serve(config_file: ConfigFile = None) -> None:
+def serve(
+    config_file: ConfigFile = None,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Go on with a copied or restored spool; its original must be at rest.")
+    ] = False,
+) -> None:
     """Accept mail, fax it, reply: run until SIGTERM. SIGHUP reloads certificates and the users file."""
     from mail2fax import node  # noqa: PLC0415 -- the small commands start faster without it
 
-    asyncio.run(node.serve(load(config_file)))
+    asyncio.run(node.serve(load(config_file), adopt=adopt))
 
 
 @app.command()

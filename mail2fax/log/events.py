@@ -21,6 +21,29 @@ def stopped() -> None:
     setup.event.info("stopped")
 
 
+def few_descriptors(*, limit: int, wanted: int) -> None:
+    """Fewer files may be open than [smtp] max_connections would take: clients wait when they run out."""
+    setup.event.warning(
+        "few open files allowed: raise LimitNOFILE or lower [smtp] max_connections", limit=limit, wanted=wanted
+    )
+
+
+def copied(*, held: int) -> None:
+    """The spool came from elsewhere: what waits in it may be faxed by whoever has the original."""
+    say = "a copied or restored spool: what waits is held. Is the original at rest? `mail2fax serve --adopt`"
+    setup.event.error(say, held=held)
+
+
+def adopted(*, released: int) -> None:
+    """Somebody has said that this copy is to go on."""
+    setup.event.warning("the spool was adopted: what was held for being a copy goes on", released=released)
+
+
+def clock_stepped(*, seconds: float) -> None:
+    """The database's clock was set, by so many seconds; what waits by it was moved along."""
+    setup.event.warning("the clock was set: what waits was moved along", seconds=round(seconds, 1))
+
+
 def confined(*, by: list[str], missing: list[str], root: bool) -> None:
     """What keeps a document that takes over its worker from the rest of the machine; `check` says what is missing."""
     say = setup.event.warning if missing else setup.event.info

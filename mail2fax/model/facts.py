@@ -119,8 +119,8 @@ class Fax:
 
     @property
     def age(self) -> float:
-        """Seconds since it was received, when this row was read."""
-        return (self.now - self.received_at).total_seconds() if self.now else 0.0
+        """Seconds since it was received, when this row was read; never less than none, whatever the clock did."""
+        return max(0.0, (self.now - self.received_at).total_seconds()) if self.now else 0.0
 
 
 ERROR = "error"  # the event of a step that ended in an error of our own

@@ -29,7 +29,7 @@ NEXT: Mapping[State, frozenset[State]] = MappingProxyType(
         State.SUBMITTED: frozenset({State.DELIVERED, State.FAILED, State.UNKNOWN, State.CANCELLED, State.PREPARED}),
         State.DELIVERED: frozenset(),
         State.FAILED: frozenset(),
-        # Only a person's word, `mail2fax resolve`, moves an unknown fax.
+        # A person's word, `mail2fax resolve`; or the provider's own, that could be written down only now.
         State.UNKNOWN: frozenset({State.DELIVERED, State.FAILED, State.SUBMITTED}),
         State.CANCELLED: frozenset(),
     }

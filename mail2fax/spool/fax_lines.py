@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, Double, RowMapping, and_, bindparam, delete, func, or_, select, update
 
-from mail2fax.model import Fax, State
+from mail2fax.model import Fax, LeaseLost, State
 from mail2fax.rules.backoff import Backoff
 from mail2fax.spool import moves
 from mail2fax.spool.database.schema import faxes, now, troubles
@@ -130,5 +130,12 @@ def calm(connection: Connection, line: str) -> str:
 
 
 def taken(connection: Connection, fax: Fax, move: Move) -> tuple[Fax, str]:
-    """Move a fax that the provider took, and open its line. The kind of trouble that was in, as `calm` has it."""
-    return moves.advance(connection, fax, move), calm(connection, fax.line)
+    """Move a fax that the provider took, and open its line. The kind of trouble that was in, as `calm` has it.
+
+    A proof goes before a doubt: if somebody ended this very submission as interrupted meanwhile, that is undone.
+    """
+    try:
+        submitted = moves.advance(connection, fax, move)
+    except LeaseLost:
+        submitted = moves.undoubted(connection, fax, move)
+    return submitted, calm(connection, fax.line)

@@ -5,14 +5,14 @@ acting on the fax by now.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Double, RowMapping, and_, bindparam, case, insert, null, select, update
+from sqlalchemy import Connection, Double, RowMapping, and_, bindparam, case, insert, null, or_, select, update
 
-from mail2fax.model import FINAL, NEXT, WAITING, Fax, LeaseLost, State
+from mail2fax.model import FINAL, NEXT, WAITING, Fax, LeaseLost, Reason, State
 from mail2fax.spool.database import rows
 from mail2fax.spool.database.schema import events, faxes, now
 from mail2fax.spool.database.sql import CLOCK
@@ -49,6 +49,24 @@ def advance(connection: Connection, fax: Fax, move: Move) -> Fax:
     values = {"state": move.state.value, "attempts": _attempts(fax, move.state)}
     values |= _times(fax, move) | plain_columns(move.columns) | _turn(move)
     return _changed(connection, fax, move, values, move.state.value)
+
+
+def undoubted(connection: Connection, fax: Fax, move: Move) -> Fax:
+    """Move a doubtful fax on by a proof that the provider has it; if its sender was told of the doubt, he hears again.
+
+    Only if somebody found this very submission without whoever waited for its answer. Raises LeaseLost.
+    """
+    unknown = and_(faxes.c.state == State.UNKNOWN.value, faxes.c.reason == Reason.INTERRUPTED.value)
+    doubt = or_(unknown, faxes.c.state == State.SUBMITTING.value)
+    same = (faxes.c.id == fax.id, faxes.c.submissions == fax.submissions, faxes.c.provider_ref == "")
+    query = select(faxes.c.lease, faxes.c.state).where(*same, doubt).with_for_update()
+    found = connection.execute(query).one_or_none()
+    if found is None:
+        raise LeaseLost(fax.id)
+    forgotten = {"status": "", "reason": None, "detail": None, "finished_at": None, "replied_at": None, "reply": ""}
+    values = {"state": move.state.value, "attempts": 0} | _times(fax, move) | plain_columns(move.columns) | _turn(move)
+    doubtful = replace(fax, state=State(found.state), lease=found.lease)
+    return _changed(connection, doubtful, move, forgotten | values, move.state.value)
 
 
 def stay(connection: Connection, fax: Fax, move: Move, what: str) -> Fax:

@@ -23,8 +23,12 @@ from mail2fax.spool.spool import Spool
 
 
 @contextlib.asynccontextmanager
-async def open_spool(settings: Settings, *, serving: bool = False, node: str = "") -> AsyncIterator[Spool]:
+async def open_spool(
+    settings: Settings, *, serving: bool = False, node: str = "", adopt: bool = False
+) -> AsyncIterator[Spool]:
     """Open the spool and bring its schema up to date; to serve, be the only one on an SQLite file.
+
+    `adopt`: serve what waits in a copied spool, too.
 
     Raises Busy when another node serves it, and SpoolUnavailable when the database cannot be reached.
     """
@@ -36,7 +40,7 @@ async def open_spool(settings: Settings, *, serving: bool = False, node: str = "
         spool = Spool(settings, Database(engine, settings.spool.lease), _open_contents(engine), node or _this_process())
         stack.callback(spool.close)
         if serving:
-            await spool.take_over()
+            await spool.take_over(adopt=adopt)
         yield spool
 
 

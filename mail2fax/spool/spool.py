@@ -13,13 +13,14 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table
 
 from mail2fax import log
 from mail2fax.config import Settings
 from mail2fax.model import Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
 from mail2fax.rules.backoff import Backoff
-from mail2fax.spool import fax_lines, filing, intake, leases, moves, notices, operator, purge, questions
+from mail2fax.spool import copies, fax_lines, filing, intake, leases, moves, notices, operator, purge, questions
+from mail2fax.spool.clock import Clock
 from mail2fax.spool.contents import CHUNK, Contents, Kept, lookup
 from mail2fax.spool.contents.folder import FolderContents
 from mail2fax.spool.contents.incoming import Incoming
@@ -28,8 +29,7 @@ from mail2fax.spool.database import rows
 from mail2fax.spool.database import schema as tables
 from mail2fax.spool.database.database import Database
 from mail2fax.spool.database.ids import new_id
-from mail2fax.spool.database.schema import documents, faxes, messages, shared
-from mail2fax.spool.database.sql import unless_known
+from mail2fax.spool.database.schema import documents, faxes, messages
 from mail2fax.spool.filing import Account, Filed
 from mail2fax.spool.inbox import Inbox
 from mail2fax.spool.intake import Arrival
@@ -55,17 +55,20 @@ class Spool:
         self._inbox = Inbox(database, contents, node)
         self._fallbacks = settings.fallbacks
         self._serving = False
+        self._clock = Clock(settings.spool.lease)
         # Unique among processes, also among those of one container that all have pid 1.
         self._leases = (f"{node}:{secrets.token_hex(4)}:{n}" for n in itertools.count())
 
-    async def take_over(self) -> None:
-        """Begin to serve: hear other nodes, or pick up what the last node of this SQLite file left."""
+    async def take_over(self, *, adopt: bool = False) -> None:
+        """Begin to serve: hear other nodes, or pick up what the last node of this SQLite file left (see `copies`)."""
         self._serving = True
         self.database.journal.distrust()
         await self.change(fax_lines.look_again)
+        await self.mind_the_clock()
         if isinstance(self.contents, FolderContents):
             await self.change(leases.free_all)
             await self._inbox.recover(self.contents)
+            await copies.settle_in(self.database, adopt=adopt)
             await self._sweep()
             self.database.keep_wal_short()
         else:
@@ -322,7 +325,7 @@ class Spool:
     async def taken(self, fax: Fax, ref: str, due_in: float) -> tuple[Fax, str]:
         """The provider has the fax, under this reference. The trouble that its line was in, and is no more; or ""."""
         move = Move(State.SUBMITTED, self.node, {"provider_ref": ref}, {"ref": ref}, due_in)
-        submitted, calmed = await self.database.surely(lambda: self.change(fax_lines.taken, fax, move))
+        submitted, calmed = await self.database.surely(lambda: self.change(fax_lines.taken, fax, move), proof=True)
         self.database.wake(Work.POLL, due_in)
         if calmed:
             self.database.wake(Work.SUBMIT)
@@ -343,6 +346,14 @@ class Spool:
         return calmed
 
     # -- everything else
+
+    async def try_writing(self) -> None:
+        """Find out whether a mail could be accepted now. Raises SpoolUnavailable."""
+        await self.change(intake.tried)
+
+    async def mind_the_clock(self) -> float:
+        """Set right what a step of the database's clock has made wait. Seconds that it jumped; 0 when it did not."""
+        return await self._clock.look(self.database)
 
     async def message(self, message_id: str) -> Message:
         """One mail, without its content."""
@@ -391,10 +402,4 @@ class Spool:
 
     async def secret(self, name: str) -> bytes:
         """A random key that all nodes of this spool share, made at its first use."""
-        return bytes.fromhex(await self.change(_shared, name, secrets.token_hex(32)))
-
-
-def _shared(connection: Connection, name: str, fresh: str) -> str:
-    connection.execute(unless_known(connection, shared), {"name": name, "value": fresh})
-    value: str = connection.scalars(select(shared.c.value).where(shared.c.name == name)).one()
-    return value
+        return bytes.fromhex(await self.change(intake.shared_value, name, secrets.token_hex(32)))

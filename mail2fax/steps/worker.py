@@ -186,6 +186,7 @@ class Worker:
         tasks = [task for step in self._steps for task in step.running]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=seconds)
+            self._spool.database.end_soon()
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

@@ -7,7 +7,7 @@ nothing else from going on, and no page says what a fax was about.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -106,12 +106,13 @@ class Pages:
         return JSONResponse({"ready": not problems, "reasons": problems}, 503 if problems else 200)
 
     async def _problems(self) -> list[str]:
-        return [*self._condition.problems, *([] if await self._database_answers() else ["database does not answer"])]
+        return [*self._condition.problems, *([] if await self._database_writes() else ["database takes no writes"])]
 
-    async def _database_answers(self) -> bool:
+    async def _database_writes(self) -> bool:
+        """What a client would hear: found out by writing, for a database that only reads answers every question."""
         try:
-            await self._ask(overview.clock)
-        except (TimeoutError, SpoolUnavailable):
+            await self._within(self._spool.try_writing())
+        except (TimeoutError, SpoolUnavailable, OSError):
             return False
         return True
 
@@ -120,8 +121,9 @@ class Pages:
         standing = None
         with contextlib.suppress(TimeoutError, SpoolUnavailable):
             standing = await self._ask(overview.standing)
-        ready = standing is not None and not self._condition.problems
-        text = self._metrics.exposition(standing, ready=ready, free_bytes=self._spool.free_bytes())
+        up = standing is not None and await self._database_writes()
+        ready = up and not self._condition.problems
+        text = self._metrics.exposition(standing, up=up, ready=ready, free_bytes=self._spool.free_bytes())
         return Response(text, media_type=metrics.CONTENT_TYPE)
 
     # -- for people
@@ -179,9 +181,16 @@ class Pages:
 
     async def _ask(self, question: Callable[Concatenate[Any, P], T], *arguments: P.args, **options: P.kwargs) -> T:
         """Ask the database. Raises TimeoutError; the question then keeps its place until it is really over."""
+        return await self._within(self._spool.read(question, *arguments, **options))
+
+    async def _within(self, asking: Coroutine[Any, Any, T]) -> T:
         async with asyncio.timeout(_PATIENCE):
-            await self._asking.acquire()
-            task = asyncio.create_task(self._spool.read(question, *arguments, **options))
+            try:
+                await self._asking.acquire()
+            except asyncio.CancelledError:
+                asking.close()
+                raise
+            task = asyncio.create_task(asking)
             task.add_done_callback(self._asked)
             return await asyncio.shield(task)
 

@@ -99,10 +99,10 @@ class Metrics:
         if count := self._counted.get(event):
             count(facts)
 
-    def exposition(self, standing: Standing | None, *, ready: bool, free_bytes: int | None) -> bytes:
+    def exposition(self, standing: Standing | None, *, up: bool, ready: bool, free_bytes: int | None) -> bytes:
         """All metrics as text. `standing`: None when the database did not answer."""
         now = CollectorRegistry()
-        now.register(_Gauges(standing, ready=ready, free_bytes=free_bytes))
+        now.register(_Gauges(standing, up=up, ready=ready, free_bytes=free_bytes))
         return generate_latest(self.registry) + generate_latest(now)
 
     def _counter(self, name: str, what: str, *labels: str) -> Counter:
@@ -139,15 +139,16 @@ class Metrics:
 class _Gauges(Collector):
     """How things stand at one scrape."""
 
-    def __init__(self, standing: Standing | None, *, ready: bool, free_bytes: int | None) -> None:
+    def __init__(self, standing: Standing | None, *, up: bool, ready: bool, free_bytes: int | None) -> None:
         self._standing = standing
+        self._up = up
         self._ready = ready
         self._free_bytes = free_bytes
 
     def collect(self) -> Iterator[Metric]:
         """Every gauge."""
         yield _labelled("build_info", "The version that runs", "version", {__version__: 1})
-        yield _gauge("spool_up", "Whether the database answers", self._standing is not None)
+        yield _gauge("spool_up", "Whether the database answers and takes what is written", self._up)
         yield _gauge("ready", "Whether this node should be given mail", self._ready)
         if self._free_bytes is not None:
             yield _gauge("spool_free_bytes", "Disk space left where mails are kept", self._free_bytes)

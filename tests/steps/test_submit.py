@@ -5,12 +5,14 @@ import asyncio
 import pytest
 from sqlalchemy import update
 
-from mail2fax.model import LeaseLost, Reason, State, Temporary
-from mail2fax.spool import Work, questions
+from mail2fax.model import LeaseLost, Outcome, Reason, State, Temporary
+from mail2fax.spool import Work, operator, questions
 from mail2fax.spool.database.schema import faxes, now
 from tests.support import spooling
 from tests.support.scripted import Scripted, away, state, step
 from tests.support.spooling import claim
+
+INTERRUPTED = Outcome(State.UNKNOWN, "4.4.2", Reason.INTERRUPTED)
 
 
 async def test_a_stop_during_the_commit_leaves_no_doubt(spool, monkeypatch):
@@ -129,19 +131,54 @@ async def test_a_lease_lost_before_the_commit_sends_nothing(spool):
     assert provider.ended == 0
 
 
-async def test_a_lease_lost_after_the_commit_writes_nothing(spool):
-    """The heir has called it unknown: the late answer does not change what the sender was told."""
+async def test_a_proof_goes_before_a_doubt(spool):
+    """The heir has called it unknown, and the sender was told: the late reference makes it a fax on its way again."""
     await spooling.prepared(spool)
     fax = await claim(spool, Work.SUBMIT)
 
     async def overslept():
         await spool.change(lambda connection: connection.execute(update(faxes).values(due_at=now())))
         heir = await claim(spool, Work.RECOVER)
-        await spool.advance(heir, State.UNKNOWN, status="4.4.2", reason=Reason.INTERRUPTED)
+        await spool.end(heir, INTERRUPTED, {})
+        await spool.replied(await claim(spool, Work.REPLY), "sent")
+
+    await step(spool, Scripted(after=overslept))(fax)
+    (known,) = await spool.read(questions.named, fax.id)
+    assert (known.state, known.provider_ref != "", known.reason, known.reply) == (State.SUBMITTED, True, None, "")
+    await spool.change(lambda connection: connection.execute(update(faxes).values(due_at=now())))
+    await spool.advance(await claim(spool, Work.POLL), State.DELIVERED, status="2.0.0")
+    assert (await claim(spool, Work.REPLY)).state is State.DELIVERED  # a correction, as after `resolve`
+
+
+async def test_a_proof_ends_the_looking_for_it(spool):
+    """Another node asks the provider whether it has the fax, when the reference comes after all."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, Work.SUBMIT)
+    looking = []
+
+    async def overslept():
+        await spool.change(lambda connection: connection.execute(update(faxes).values(due_at=now())))
+        looking.append(await claim(spool, Work.RECOVER))
+
+    await step(spool, Scripted(after=overslept))(fax)
+    assert await state(spool, fax) is State.SUBMITTED
+    with pytest.raises(LeaseLost):
+        await spool.end(looking[0], INTERRUPTED, {})
+
+
+async def test_a_person_s_word_goes_before_a_late_proof(spool):
+    """Somebody has found out meanwhile: the late answer does not change what the sender was told."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, Work.SUBMIT)
+
+    async def overslept():
+        await spool.change(lambda connection: connection.execute(update(faxes).values(due_at=now())))
+        await spool.end(await claim(spool, Work.RECOVER), INTERRUPTED, {})
+        await spool.change(operator.resolve, fax.id, State.DELIVERED, "kim")
 
     with pytest.raises(LeaseLost):
         await step(spool, Scripted(after=overslept))(fax)
-    assert await state(spool, fax) is State.UNKNOWN
+    assert await state(spool, fax) is State.DELIVERED
 
 
 async def test_only_who_goes_on_acting_may_repeat_a_move(spool):

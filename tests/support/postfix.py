@@ -1,5 +1,6 @@
 """A Postfix of our own, in a folder: a relay in front of the listener, as offices have it. Everybody's `postfix`."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -90,6 +91,13 @@ def postfix() -> Iterator[Relay]:
     """The relay; skipped where Postfix is absent, or we may not start it."""
     if not shutil.which("postfix") or os.geteuid() != 0:
         pytest.skip("needs Postfix, and root to start it")
+    with running() as relay:
+        yield relay
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Relay]:
+    """A relay of one's own, as long as the context lasts."""
     with tempfile.TemporaryDirectory(prefix="postfix-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -120,4 +128,4 @@ def wait_for(port: int) -> None:
             time.sleep(0.05)
         else:
             return
-    pytest.fail("the relay does not answer")
+    raise TimeoutError("the relay does not answer")

@@ -148,7 +148,8 @@ async def test_a_database_that_is_away_is_told(site, spool, monkeypatch):
         raise SpoolUnavailable("no route to host", passing=True)
 
     monkeypatch.setattr(spool, "read", broken)
-    assert (await site.get("/readyz")).json()["reasons"] == ["database does not answer"]
+    monkeypatch.setattr(spool, "change", broken)
+    assert (await site.get("/readyz")).json()["reasons"] == ["database takes no writes"]
     assert (await site.get("/healthz")).status_code == 200
     assert "The database does not answer" in (await site.page("/", 503)).text
     found = await site.samples()

@@ -5,6 +5,7 @@ can be read, and tried, without a thread or a loop.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
@@ -32,6 +33,7 @@ class Database:
     def __init__(self, engine: Engine, patience: float) -> None:
         """`patience`: seconds that `surely` waits for a database that is away."""
         self._patience = patience
+        self._last_moment: float | None = None  # by the loop's clock; set when the node ends
         self.engine = engine
         self._reading = engine.execution_options(reading=True)
         path = sqlite_path(engine)
@@ -100,17 +102,25 @@ class Database:
         with mapped():
             return await asyncio.get_running_loop().run_in_executor(self._readers, ask)
 
-    async def surely(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write what nobody else knows: a database that is away is waited for, as long as a lease lasts."""
+    async def surely(self, write: Callable[[], Awaitable[T]], *, proof: bool = False) -> T:
+        """Write what nobody else knows: a database that is away is waited for, as long as a lease lasts.
+
+        A `proof` that the provider has a fax is waited with as long as the process lives: there is no second one.
+        """
         clock = asyncio.get_running_loop().time
         patience = clock() + self._patience
         while True:
             try:
                 return await write()
             except (SpoolUnavailable, OSError) as error:  # the database's, and the disk's that keeps its WAL
-                if clock() > patience or not getattr(error, "passing", True):
+                until = (self._last_moment or math.inf) if proof else patience
+                if clock() > until or not getattr(error, "passing", True):
                     raise
                 await asyncio.sleep(_AWAY)
+
+    def end_soon(self) -> None:
+        """The node ends: from now on even a proof is waited with for a lease at most."""
+        self._last_moment = asyncio.get_running_loop().time() + self._patience
 
     def wake(self, work: str, seconds: float = 0.0) -> None:
         """There may be work of this kind, now or in so many seconds."""

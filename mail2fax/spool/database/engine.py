@@ -1,10 +1,11 @@
 """The connections to the spool's database: SQLite for one node, PostgreSQL for several."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.pool import QueuePool
 
 from mail2fax.config import ConfigError
@@ -30,7 +31,7 @@ def open_engine(url: str, password: str = "") -> Engine:
 
 
 def _postgresql(target: URL) -> Engine:
-    return create_engine(
+    engine = create_engine(
         target,
         pool_size=8,
         max_overflow=4,
@@ -39,6 +40,22 @@ def _postgresql(target: URL) -> Engine:
         hide_parameters=True,
         connect_args={"connect_timeout": 10},
     )
+    event.listen(engine, "handle_error", _give_up_what_only_reads)
+    return engine
+
+
+def _give_up_what_only_reads(context: ExceptionContext) -> None:
+    """Drop connections that may not write: the next ones may, for the disk has room again, or the primary is another.
+
+    A server that went read only for a while, or a primary that lives on as a standby, goes on answering questions on
+    the connections that it has; SQLite opened while the disk was read only goes on reading.
+    """
+    error = context.original_exception
+    sqlstate, code = getattr(error, "sqlstate", None) or "", getattr(error, "sqlite_errorcode", 0) or 0
+    # https://www.postgresql.org/docs/current/errcodes-appendix.html: 25006 read_only_sql_transaction, 57P01 to 57P03
+    # the server ends or begins. SQLite's codes have their kind in the lowest byte.
+    if sqlstate == "25006" or sqlstate.startswith("57P0") or code & 0xFF == sqlite3.SQLITE_READONLY:
+        context.is_disconnect = True
 
 
 def sqlite_path(engine: Engine) -> Path | None:
@@ -63,6 +80,8 @@ def _sqlite(target: URL) -> Engine:
         hide_parameters=True,  # the text of an error must not hold what a mail said
         connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS, "isolation_level": None},
     )
+
+    event.listen(engine, "handle_error", _give_up_what_only_reads)
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: Any) -> None:

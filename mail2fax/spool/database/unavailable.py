@@ -27,5 +27,6 @@ def mapped() -> Iterator[None]:
         raise
     except SQLAlchemyError as error:
         said = str(error.orig if isinstance(error, DBAPIError) else error).strip()
-        passing = isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)
+        dropped = isinstance(error, DBAPIError) and error.connection_invalidated  # the next one may do better
+        passing = dropped or isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)
         raise SpoolUnavailable(said, passing=passing) from error

@@ -1,0 +1,78 @@
+"""The database's clock, which may be wrong and be set right: what a step of it has made wait is set right, too.
+
+Rows are due by that clock. After a step backwards they would wait for as long as it was wrong; after a step forwards a
+fax would seem to have waited too long. A step while a node runs shows beside a clock that never steps; one from before
+its start shows in the newest events, which lie in the future then.
+"""
+
+import time
+from typing import Any
+
+from sqlalchemy import Column, Connection, Double, Table, case, select, type_coerce, update
+
+from mail2fax import log
+from mail2fax.spool.database.database import Database
+from mail2fax.spool.database.schema import events, faxes, messages, notices, now, troubles
+
+LONGEST_WAIT = 7200.0  # seconds; nothing is due later: [retry] and [poll] longest, a reply's pause, LONGEST_PAUSE
+_STEP = 5.0  # seconds; less is a clock that is being adjusted, or a busy machine
+_PRECISE = 2.0  # seconds; a database that took longer to say its time has not said it
+_NEWEST: Any = select(type_coerce(events.c.at, Double())).order_by(events.c.id.desc()).limit(1)
+_SINCE = (faxes.c.prepared_at, faxes.c.submitted_at)  # what a fax's time for giving up is counted from
+_PAST = (
+    *((faxes, faxes.c[name]) for name in ("received_at", "prepared_at", "submitted_at", "finished_at", "replied_at")),
+    (messages, messages.c.received_at),
+    (events, events.c.at),
+)
+
+
+class Clock:
+    """The database's clock beside one that only goes forwards."""
+
+    def __init__(self, lease: float) -> None:
+        self._lease = lease
+        self._ahead: float | None = None  # of the monotonic clock, when last looked at
+
+    async def look(self, database: Database) -> float:
+        """Set right what waits wrongly. Seconds that the clock jumped since the last look; 0 when it did not."""
+        before = time.monotonic()
+        told, newest = await database.read(_told)
+        if time.monotonic() - before > _PRECISE:
+            return 0.0  # when in that time the clock was read is not known
+        ahead = told - before
+        step = ahead - self._ahead if self._ahead is not None else min(0.0, told - newest)
+        self._ahead = ahead
+        if abs(step) < _STEP:
+            return 0.0
+        await database.change(set_right, step, self._lease)
+        log.clock_stepped(seconds=step)
+        return step
+
+
+def _told(connection: Connection) -> tuple[float, float]:
+    """The clock, and the moment of the newest event; seconds since 1970."""
+    clock: float = connection.scalars(select(now())).one()
+    newest = connection.execute(_NEWEST).one_or_none()
+    return clock, float(newest[0]) if newest else clock
+
+
+def set_right(connection: Connection, step: float, lease: float) -> None:
+    """Move what lies ahead by the clock's step; what lies in the future and cannot, such as a receipt, is now."""
+    for table in (faxes, notices):
+        # Whoever acts has a lease from now on, and renews it if he lives.
+        acting = update(table).where(table.c.lease != "", table.c.due_at.is_not(None))
+        connection.execute(acting.values(due_at=now() + lease))
+        _sooner(connection, table, table.c.due_at, min(step, 0.0), table.c.lease == "")
+    _sooner(connection, troubles, troubles.c.closed_until, min(step, 0.0))
+    if step > 0:
+        for column in _SINCE:
+            connection.execute(update(faxes).where(column.is_not(None)).values({column.name: column + step}))
+    for table, column in _PAST:
+        connection.execute(update(table).where(column > now()).values({column.name: now()}))
+
+
+def _sooner(connection: Connection, table: Table, column: Column[float], step: float, *where: Any) -> None:
+    """By the step, but not into the past; and whatever the step was, no later than anything may be."""
+    moved = column + step
+    right = case((moved < now(), now()), (moved > now() + LONGEST_WAIT, now()), else_=moved)
+    connection.execute(update(table).where(column > now(), *where).values({column.name: right}))

@@ -1,0 +1,106 @@
+"""clock: a clock that was wrong and is set right holds nothing up, ends nothing early, and shows no negative ages."""
+
+import asyncio
+import time
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import update
+
+from mail2fax.config import Settings
+from mail2fax.model import State
+from mail2fax.spool import Work, clock, open_spool, questions
+from mail2fax.spool.database import schema
+from mail2fax.spool.questions import Wanted
+from tests.support import spooling
+from tests.support.spooling import claim, put
+
+HOUR, YEARS = 3600.0, 10 * 365 * 86_400.0
+STEPS = [-YEARS, -2 * HOUR, -10 * 60.0, -60.0, 60.0, 10 * 60.0, 2 * HOUR, YEARS]
+MOMENTS = [
+    column
+    for table in (schema.faxes, schema.messages, schema.events, schema.notices, schema.troubles)
+    for column in table.c
+    if isinstance(column.type, schema.Moment)
+]
+
+
+def shift(connection, seconds: float) -> None:
+    """Let everything in the spool be so much earlier: as if the clock were so much later."""
+    for column in MOMENTS:
+        values = {column.name: column - seconds}
+        connection.execute(update(column.table).where(column.is_not(None)).values(values))
+
+
+async def step(spool, monkeypatch, seconds: float) -> None:
+    """Set the database's clock, as far as anybody can tell who looks at it and at what it has written."""
+    await spool.mind_the_clock()
+    await spool.change(shift, seconds)
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - seconds))
+
+
+@pytest.mark.parametrize("seconds", STEPS)
+async def test_a_step_of_the_clock_holds_nothing_up(spool, monkeypatch, seconds):
+    """What was due is due, what waits waits no longer than it was to, and no wait has grown long; on both databases."""
+    await put(spool, content=b"received")
+    waits = await spooling.prepared(spool, content=b"waits")
+    await spool.postpone(await claim(spool, Work.SUBMIT), 30.0)
+    await spool.trouble("other", "busy", 40.0, "HTTP 429")
+    await step(spool, monkeypatch, seconds)
+    assert await spool.mind_the_clock() == pytest.approx(seconds, abs=2)
+    assert (await claim(spool, Work.PREPARE)).state is State.RECEIVED
+    claimed, pause = await spool.claim(Work.SUBMIT, 1)
+    if claimed:  # a step forwards: its time had come, by the only clock there is
+        assert seconds > 0
+    else:
+        assert pause <= 40.0
+    shown = await spool.read(questions.fax_list, Wanted())
+    assert all(0 <= fax.age < HOUR or seconds > 0 for fax in shown)
+    fax = next(fax for fax in shown if fax.id == waits.id)
+    assert 0 <= (fax.now - fax.prepared_at).total_seconds() < 60  # its time for giving up has not gone by
+
+
+@pytest.mark.parametrize("seconds", STEPS)
+async def test_whoever_acts_when_the_clock_steps_goes_on(spool, monkeypatch, seconds):
+    """A lease that would be over, or would last for years, is one from now: its holder's, and a dead holder's not for long."""
+    ours = await spooling.submitting(spool, content=b"ours")
+    await spooling.submitting(spool, content=b"a dead node's")
+    await step(spool, monkeypatch, seconds)
+    await spool.mind_the_clock()
+    assert await spool.claim(Work.RECOVER, 2) == ([], pytest.approx(2, abs=0.5))
+    await spool.renew({ours.lease})
+    await asyncio.sleep(1.2)
+    await spool.renew({ours.lease})
+    await asyncio.sleep(1.2)
+    assert [fax.message_id for fax in (await spool.claim(Work.RECOVER, 2))[0]] != [ours.message_id]
+    assert (await spool.advance(ours, State.SUBMITTED, provider_ref="ref")).state is State.SUBMITTED
+
+
+@pytest.mark.parametrize("seconds", [YEARS, 2 * HOUR, 10 * 60.0])
+async def test_mails_of_a_wrong_clock_go_their_way_after_the_next_start(spool_url, seconds):
+    """First boot before NTP: mails accepted in the future, the clock set right, the node started again."""
+    settings = Settings.model_validate({"spool": {"url": spool_url}})
+    async with open_spool(settings, serving=True) as spool:
+        for number in range(3):
+            await put(spool, content=b"%d" % number)
+        await spooling.prepared(spool, content=b"waits")
+        await spool.change(shift, -seconds)
+    for _ in range(2):  # the second start finds nothing that it would move again
+        async with open_spool(settings, serving=True) as spool:
+            shown = await spool.read(questions.fax_list, Wanted())
+            assert all(0 <= (fax.now - fax.received_at).total_seconds() < 60 for fax in shown)
+            events = [event for fax in shown for event in await spool.read(questions.history, fax.id)]
+            assert max(event.at for event in events) <= shown[0].now
+    async with open_spool(settings, serving=True) as spool:
+        found = [*(await spool.claim(Work.PREPARE, 9))[0], *(await spool.claim(Work.SUBMIT, 9))[0]]
+        assert len(found) == 4
+
+
+async def test_a_clock_that_goes_right_is_left_alone(spool):
+    """No row is written, and what waits goes on waiting."""
+    await spooling.prepared(spool)
+    await spool.postpone(await claim(spool, Work.SUBMIT), 900.0)
+    assert [await spool.mind_the_clock() for _ in range(3)] == [0.0, 0.0, 0.0]
+    claimed, pause = await spool.claim(Work.SUBMIT, 1)
+    assert not claimed
+    assert 890 < pause <= 900
