@@ -44,13 +44,14 @@ class _Wanted(NamedTuple):
 
     id: str
     key: str
+    former_key: str  # what an older program would have called it
     recipient: Recipient
     arrival: Arrival
 
 
 def put(connection: Connection, contents: Contents, node: str, arrivals: Sequence[Arrival]) -> list[Receipt]:
     """Write each message, and a fax for each of its recipients that is no known duplicate."""
-    wanted = [_wanted(arrival) for arrival in arrivals]
+    wanted = _known_by_former_keys(connection, [_wanted(arrival) for arrival in arrivals])
     fresh = _claim_keys(connection, list(chain.from_iterable(wanted)))
     taken = [[fax for fax in each if fax.id in fresh] for each in wanted]
     _write_messages(connection, contents, [arrival for arrival, faxes in zip(arrivals, taken, strict=True) if faxes])
@@ -105,16 +106,31 @@ _FAXES = BulkInsert(
 
 
 def _wanted(arrival: Arrival) -> list[_Wanted]:
+    reverse_path = arrival.record.envelope.reverse_path
+    sender = senders.behind(reverse_path)
     numbered = enumerate(arrival.record.envelope.recipients, start=1)
-    return [_Wanted(f"{arrival.id}-{n}", _key(arrival, one), one, arrival) for n, one in numbered]
+    wanted = []
+    for n, one in numbered:
+        key = _key(arrival, sender, one)
+        former = key if sender == reverse_path else _key(arrival, reverse_path, one)
+        wanted.append(_Wanted(f"{arrival.id}-{n}", key, former, one, arrival))
+    return wanted
 
 
-def _key(arrival: Arrival, recipient: Recipient) -> str:
+def _key(arrival: Arrival, sender: str, recipient: Recipient) -> str:
     # The number, not the address as written: To and Bcc of one mail may write it differently.
     cover = "cover" if recipient.cover else ""
-    sender = senders.behind(arrival.record.envelope.reverse_path)
     parts = (arrival.record.sha256, sender, recipient.number, cover)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _known_by_former_keys(connection: Connection, wanted: list[list[_Wanted]]) -> list[list[_Wanted]]:
+    """With the key of an older program where that is known: it went by the reverse-path as it was given."""
+    former = {fax.former_key for fax in chain.from_iterable(wanted) if fax.former_key != fax.key}
+    if not former:
+        return wanted
+    known = set(connection.scalars(select(deliveries.c.key).where(deliveries.c.key.in_(former))))
+    return [[fax._replace(key=fax.former_key) if fax.former_key in known else fax for fax in each] for each in wanted]
 
 
 def _claim_keys(connection: Connection, wanted: Sequence[_Wanted]) -> set[str]:

@@ -12,7 +12,7 @@ from mail2fax.config import Settings
 from mail2fax.model import Refused, State
 from mail2fax.spool import Work, open_spool, questions
 from mail2fax.spool.database import migrations
-from tests.support.spooling import claim, file, put
+from tests.support.spooling import SENDER, claim, file, put
 
 # Made by schema 0002 and killed: a mail replied, one each in its row, in a segment and in a file, one for two numbers.
 OLD = Path(__file__).with_name("data") / "schema-0002.tar.gz"
@@ -47,6 +47,17 @@ async def test_an_older_spool_is_taken_along(settings):
         assert fax.state is State.PREPARED
         assert not (await put(spool, content=b"new")).duplicates
         assert (await put(spool, content=b"new")).duplicates
+
+
+async def test_what_an_older_program_accepted_is_known_when_it_is_repeated(settings):
+    """A 250 that was lost just before the upgrade: the older program knew the reverse-path as given, not who it is."""
+    async with open_spool(settings) as spool:
+        receipt = await put(spool, "4165550100", "4165550101", content=b"two\n" * 100)
+        assert receipt.duplicates == ("4165550100@fax.local", "4165550101@fax.local")
+        some = await put(spool, "4165550100", "4165550102", content=b"two\n" * 100)
+        assert some.duplicates == ("4165550100@fax.local",)
+        assert not (await put(spool, "4165550100", content=b"two\n" * 100, sender="bob@office.example")).duplicates
+        assert await spool.read(questions.fax_count, questions.Wanted(sender=SENDER.lower())) == 7
 
 
 async def test_what_an_older_spool_kept_is_purged(settings, tmp_path):
