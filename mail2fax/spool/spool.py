@@ -129,8 +129,6 @@ class Spool:
             self.contents.done(content)
         return arrival.id
 
-    # -- who acts
-
     async def claim(self, work: Work, limit: int) -> tuple[list[Fax], float | None]:
         """Up to `limit` faxes that need this work, ours for `lease_seconds`; and the seconds until more may be due."""
         take = Take(next(self._leases), self.lease_seconds, limit)
@@ -219,8 +217,6 @@ class Spool:
     async def replied(self, fax: Fax, how: str, **event: Any) -> Fax:
         """The sender was told ("sent"), need not be ("suppressed") or cannot be ("undeliverable")."""
         return await self.database.surely(lambda: self.change(moves.replied, fax, how, self.node, event))
-
-    # -- mails owed besides outcomes
 
     async def owe(self, notice_id: str, kind: str, recipient: str, about: Mapping[str, Any]) -> None:
         """Owe a mail; `about` fills fax_id, message_id and detail. Owing it twice is owing it once."""
@@ -319,8 +315,6 @@ class Spool:
     async def file_refusal(self, message_id: str, account: Account, refusal: Outcome) -> None:
         """Keep why no document can be made of a mail."""
         await self.change(filing.write_account, message_id, account, refusal)
-
-    # -- fax lines
 
     async def taken(self, fax: Fax, ref: str, due_in: float) -> tuple[Fax, str]:
         """The provider has the fax, under this reference. The trouble that its line was in, and is no more; or ""."""
