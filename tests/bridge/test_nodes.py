@@ -93,7 +93,7 @@ async def test_a_paused_node_brings_its_proof_when_it_wakes(nodes, faxapi, outbo
     ledger = Ledger(faxapi, outbox)
     gate = asyncio.Event()
     faxapi.on_post(Reply(gate=gate))
-    one, other = await nodes(2)
+    one, other = await nodes(2, provider={"timeout": 60.0})  # the answer still counts when it wakes
     other.signal(signal.SIGSTOP)
     mail = await ledger.deliver(lambda: one.address, pdf())
     await faxapi.until(lambda: len(faxapi.posts) == 1)

@@ -22,7 +22,7 @@ def test_each_metric_is_there():
     trouble = Trouble("", "held", 3, now, now, "HTTP 403")
     waiting = dict.fromkeys((State.RECEIVED, State.PREPARED), 0)
     standing = Standing(now, waiting, {}, held=0, owed=0, undeliverable=0, notices=0, troubles=[trouble])
-    told = Metrics().exposition(standing, ready=True, free_bytes=1).decode()
+    told = Metrics().exposition(standing, up=True, ready=True, free_bytes=1).decode()
     expressions = re.findall(r"expr: (.*)", (FOLDER / "mail2fax.rules.yml").read_text("utf-8"))
     assert len(expressions) > 5
     for name, labels in re.findall(r"(mail2fax_\w+)(?:\{([^}]*)\})?", "\n".join(expressions)):
