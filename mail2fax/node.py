@@ -18,6 +18,7 @@ from mail2fax.rules import signed_address
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp.listener import Listener
 from mail2fax.smtp.reply_commands import ReplyCommands
+from mail2fax.smtp.users import Users
 from mail2fax.spool import Spool, open_spool
 from mail2fax.steps.turned_away import TurnedAway
 from mail2fax.steps.worker import Worker
@@ -58,10 +59,10 @@ async def running(settings: Settings, *, adopt: bool = False) -> AsyncIterator[N
         secret = await spool.secret("resend")
         pool = Pool(settings.documents)
         stack.push_async_callback(pool.close)
-        desk = await stack.enter_async_context(_operate(settings, spool, health, pool))
         policy = Policy(settings)
         answering = ReplyCommands(settings, spool, policy, pool, signed_address.key(settings.reply, secret))
         listener = Listener(settings, spool, policy, answering)
+        desk = await stack.enter_async_context(_operate(settings, spool, health, pool, listener.users))
         health.addresses = addresses = tuple(await listener.start())
         stack.push_async_callback(listener.close)
         await pool.start()  # its process loads its own libraries while we load ours
@@ -91,14 +92,14 @@ def _page(settings: Settings, spool: Spool, health: Health) -> contextlib.Abstra
 
 
 def _operate(
-    settings: Settings, spool: Spool, health: Health, pool: Pool
+    settings: Settings, spool: Spool, health: Health, pool: Pool, users: Users
 ) -> contextlib.AbstractAsyncContextManager[str]:
     """The operator's page, if it is asked for."""
     if not settings.web.operate:
         return contextlib.nullcontext("")
     from mail2fax.operate import app  # noqa: PLC0415 -- as the status page
 
-    return app.serving(settings, spool, health, pool)
+    return app.serving(settings, spool, health, pool, users)
 
 
 def _builder() -> "Builder":

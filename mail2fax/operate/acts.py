@@ -108,14 +108,20 @@ _HOW = MappingProxyType(
 
 
 async def _ask_resolve(spool: Spool, wish: Wish) -> Question:
-    if wish.how not in _HOW:
-        raise Refused("say whether the fax arrived, did not arrive, or is to be sent again")
+    words = _how(wish)
     fax = await _fax(spool, wish)
     facts = {"to": pretty(fax.number), "pages": _pages(fax), "reference": wish.reference}
-    return Question(*(text.format(**facts) for text in _HOW[wish.how]))
+    return Question(*(text.format(**facts) for text in words))
+
+
+def _how(wish: Wish) -> tuple[str, str, str]:
+    if wish.how not in _HOW:
+        raise Refused("say whether the fax arrived, did not arrive, or is to be sent again")
+    return _HOW[wish.how]
 
 
 async def _resolve(spool: Spool, wish: Wish) -> Done:
+    _how(wish)
     if wish.how == "resend":
         fresh = await spool.hand_on(Work.SUBMIT, operator.resend, wish.fax, wish.who)
         return Done(f"Sending again as {fresh}.", fresh)

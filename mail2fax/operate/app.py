@@ -32,21 +32,18 @@ _PAGE, _FEW, _MOST_CSV = 50, 15, 50_000  # faxes on a page of a list, on the fro
 _REFUSALS = 100
 _PICTURES = 30  # pages that are shown as pictures
 _PATIENCE = 10.0  # seconds until a page does without the database
+_QUEUE = 30.0  # seconds that somebody waits until others have seen their documents
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 @contextlib.asynccontextmanager
-async def serving(settings: Settings, spool: Spool, health: Health, pool: Pool) -> AsyncIterator[str]:
-    """Serve [web] operate as long as the context lasts. The address as bound. Raises ConfigError, OSError."""
-    users = Users(settings.smtp.users_file)
-    try:
-        pages = Pages(settings, spool, health, pool, Gate(settings.web, users))
-        async with httpd.serving(pages.application(), settings.web.operate) as address:
-            yield address
-    finally:
-        users.close()
+async def serving(settings: Settings, spool: Spool, health: Health, pool: Pool, users: Users) -> AsyncIterator[str]:
+    """Serve [web] operate as long as the context lasts. The address as bound. Raises OSError."""
+    pages = Pages(settings, spool, health, pool, Gate(settings.web, users))
+    async with httpd.serving(pages.application(), settings.web.operate) as address:
+        yield address
 
 
 class Pages:
@@ -57,6 +54,7 @@ class Pages:
         self._settings, self._spool, self._health, self._pool = settings, spool, health, pool
         self._zone = timezones.zone(settings.reply.time_zone)
         self._templates = Templates(settings, "operate", "web")
+        self._turns = asyncio.Semaphore(1)
 
     def application(self) -> ASGIApp:
         """Everything that is served, guarded."""
@@ -103,7 +101,7 @@ class Pages:
     async def _faxes(self, request: Request, session: Session) -> Response:
         query = request.query_params
         wanted = filters.search(query, self._zone)
-        faxes = await self._ask(search.found, wanted, before=query.get("before", ""), limit=_PAGE + 1)
+        faxes = await self._ask(search.found, wanted, before=filters.cleaned(query.get("before", "")), limit=_PAGE + 1)
         shown, more = faxes[:_PAGE], len(faxes) > _PAGE
         return self._html(
             "list.html",
@@ -126,7 +124,7 @@ class Pages:
 
     @needs(LOOK)
     async def _fax(self, request: Request, session: Session) -> Response:
-        found = await self._ask(questions.named, request.path_params["name"])
+        found = await self._named(request)
         if len(found) > 1:
             return self._html("several.html", session, faxes=found)
         fax = found[0]
@@ -137,10 +135,9 @@ class Pages:
 
     @needs(LOOK)
     async def _refused(self, request: Request, session: Session) -> Response:
-        text, before = request.query_params.get("q", ""), request.query_params.get("before", "")
-        found = await self._ask(
-            turned_away.read, text.strip(), before=int(before) if before.isdecimal() else 0, limit=_REFUSALS
-        )
+        text = filters.cleaned(request.query_params.get("q", ""))
+        before = filters.row(request.query_params.get("before", ""))
+        found = await self._ask(turned_away.read, text, before=before, limit=_REFUSALS)
         return self._html("refused.html", session, refusals=found, text=text, full=len(found) == _REFUSALS)
 
     @needs(LOOK)
@@ -155,16 +152,18 @@ class Pages:
         if request.method != "POST":
             return self._html("explain.html", session, explained=None, refusals=[], fields={})
         async with why.filled_in(request, session, self._settings.smtp.max_message_size) as fields:
-            sender = str(fields.get("sender", "")).strip()
+            sender = filters.cleaned(str(fields.get("sender", "")))
             refusals = await self._ask(turned_away.read, sender, limit=_FEW) if sender else []
-            explained = await why.explained(self._settings, fields)
+            async with self._turn():
+                explained = await why.explained(self._settings, fields)
             return self._html("explain.html", session, explained=explained, refusals=refusals, fields=fields)
 
     @needs(DOCUMENTS)
     async def _printed(self, request: Request, session: Session) -> Response:
         """The pages as the other machine prints them. Who looked stands in the fax's history."""
-        fax = (await self._ask(questions.named, request.path_params["name"]))[0]
-        pages = await papers.printed(self._pool, self._spool, fax)
+        fax = (await self._named(request))[0]
+        async with self._turn():
+            pages = await papers.printed(self._pool, self._spool, fax)
         await self._spool.change(operator.viewed, fax.id, f"{session.name} (page)", "pages")
         pictures = [base64.b64encode(page).decode() for page in pages[:_PICTURES]]
         return self._html("printed.html", session, fax=fax, pictures=pictures, count=len(pages))
@@ -172,7 +171,7 @@ class Pages:
     @needs(DOCUMENTS)
     async def _document(self, request: Request, session: Session) -> Response:
         """The document as it was handed over. Who looked stands in the fax's history."""
-        fax = (await self._ask(questions.named, request.path_params["name"]))[0]
+        fax = (await self._named(request))[0]
         if not fax.document_id:
             raise Refused(f"{fax.id} has no document: none was made, or it is no longer kept")
         async with self._spool.document(fax.document_id) as path:
@@ -184,7 +183,7 @@ class Pages:
     @needs(DOCUMENTS)
     async def _reply(self, request: Request, session: Session) -> Response:
         """The reply to the sender. Who looked stands in the fax's history."""
-        fax = (await self._ask(questions.named, request.path_params["name"]))[0]
+        fax = (await self._named(request))[0]
         subject, text = await papers.reply(self._settings, self._spool, fax)
         await self._spool.change(operator.viewed, fax.id, f"{session.name} (page)", "reply")
         return self._html("reply.html", session, fax=fax, subject=subject, text=text)
@@ -199,7 +198,8 @@ class Pages:
             return await self._not_found(request, KeyError(name))
         wish = _wish(request, session)
         if request.method != "POST":
-            question = await ACTS[name].ask(self._spool, wish)
+            async with asyncio.timeout(_PATIENCE):
+                question = await ACTS[name].ask(self._spool, wish)
             return self._html("ask.html", session, question=question, here=str(request.url.query), name=name, wish=wish)
         await form(request, session)
         done = await acts.carry_out(self._spool, name, wish)
@@ -222,10 +222,11 @@ class Pages:
         self.gate.keep(response, key)
         return response
 
-    @needs(LOOK)
-    async def _logout(self, request: Request, session: Session) -> Response:
-        await form(request, session)
-        self.gate.log_out(request)
+    async def _logout(self, request: Request) -> Response:
+        session, _ = self.gate.session(request)
+        if session:  # one that is over already needs no more
+            await form(request, session)
+            self.gate.log_out(request)
         return RedirectResponse("/login", 303)
 
     # -- no
@@ -262,18 +263,31 @@ class Pages:
         )
         return HTMLResponse(text, status, {"Content-Security-Policy": self._templates.policy})
 
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One document at a time is made for people to see: the mails need the processors, too."""
+        try:
+            async with asyncio.timeout(_QUEUE):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Refused("Other documents are being looked at just now. Try again in a minute.") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _named(self, request: Request) -> list[Fax]:
+        """The fax of this id, or those of the mail. Raises Refused when there is none."""
+        return await self._ask(questions.named, filters.cleaned(request.path_params["name"]))
+
     async def _ask(self, question: Callable[Concatenate[Any, P], T], *arguments: P.args, **options: P.kwargs) -> T:
         async with asyncio.timeout(_PATIENCE):
             return await self._spool.read(question, *arguments, **options)
 
 
 def _wish(request: Request, session: Session) -> Wish:
-    asked = {name: _printable(request.query_params.get(name, "")) for name in Wish.__dataclass_fields__}
+    asked = {name: filters.cleaned(request.query_params.get(name, "")) for name in Wish.__dataclass_fields__}
     return Wish(**{**asked, "who": session.name})
-
-
-def _printable(text: str) -> str:
-    return "".join(letter for letter in text if letter.isprintable())[:320].strip()
 
 
 def _own_path(text: str) -> str:

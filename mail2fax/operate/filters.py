@@ -9,19 +9,30 @@ from mail2fax.spool.search import Search
 
 NAMES = ("state", "sender", "number", "line", "from", "to", "held", "owed")
 DEFAULT_LINE = "-"  # in a URL; the default line's own name is empty
+_LONGEST = 320  # characters of what somebody looks for, as of an address
+_DIGITS = 18  # any number of these fits into 64 bits
+
+
+def cleaned(text: str) -> str:
+    """What somebody typed, without what no database takes (NUL) and nobody can see, and not without end."""
+    return "".join(letter for letter in text if letter.isprintable())[:_LONGEST].strip()
+
+
+def row(text: str) -> int:
+    """A row's number; 0 where there is none, or none that a database could have."""
+    return int(text) if text.isdecimal() and len(text) <= _DIGITS else 0
 
 
 def search(query: Mapping[str, str], zone: tzinfo) -> Search:
     """The search that this query string means. What makes no sense narrows nothing."""
-    line = query.get("line", "")
-    last = _day(query.get("to", ""), zone)
+    line = cleaned(query.get("line", ""))
     return Search(
         states=tuple(State(word) for word in query.get("state", "").split(",") if word in set(State)),
-        sender=query.get("sender", "").strip(),
+        sender=cleaned(query.get("sender", "")),
         number="".join(letter for letter in query.get("number", "") if letter.isdecimal()),
         line=None if not line else "" if line == DEFAULT_LINE else line,
         since=_day(query.get("from", ""), zone),
-        until=last and last + timedelta(days=1),
+        until=_day(query.get("to", ""), zone, days=1),
         held=bool(query.get("held")),
         owed=bool(query.get("owed")),
     )
@@ -30,9 +41,12 @@ def search(query: Mapping[str, str], zone: tzinfo) -> Search:
 def month(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
     """The first moment of this month ("2026-11") and of the next; without one that makes sense the present month."""
     try:
-        first = date.fromisoformat(f"{text}-01")
-    except ValueError:
-        first = datetime.now(zone).date().replace(day=1)
+        return _month(date.fromisoformat(f"{text}-01"), zone)
+    except (ValueError, OverflowError):
+        return _month(datetime.now(zone).date().replace(day=1), zone)
+
+
+def _month(first: date, zone: tzinfo) -> tuple[datetime, datetime]:
     following = (first + timedelta(days=32)).replace(day=1)
     return _begins(first, zone), _begins(following, zone)
 
@@ -51,10 +65,11 @@ def said(query: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield name, query[name]
 
 
-def _day(text: str, zone: tzinfo) -> datetime | None:
+def _day(text: str, zone: tzinfo, days: int = 0) -> datetime | None:
+    """When the day that is so many days after this one begins: where clocks change, a day has not 24 hours."""
     try:
-        return _begins(date.fromisoformat(text), zone)
-    except ValueError:
+        return _begins(date.fromisoformat(text) + timedelta(days=days), zone)
+    except (ValueError, OverflowError):
         return None
 
 

@@ -48,10 +48,14 @@ class Gate:
         """Who asks; and the value of a cookie that is to be set, or ""."""
         known = self._sessions.find(request.cookies.get(COOKIE, ""))
         name = self._proxied(request)
-        if not name or (known and known.name == name):
+        wanted = name or (known.name if known else "")
+        user = self._users.named(wanted)
+        # A role that was taken away, or another password, ends what was begun before.
+        if known and known.name == wanted and known.user == user and (user or name):
             return known, ""
-        user = self._users.named(name)
-        key, fresh = self._sessions.begin(name, user.roles if user else frozenset({"look"}))
+        if not name:
+            return None, ""
+        key, fresh = self._sessions.begin(name, user)
         return fresh, key
 
     def _proxied(self, request: Request) -> str:
@@ -74,7 +78,9 @@ class Gate:
             log.operator_refused(who=name, client=client, why="wrong name or password, or no role")
             raise NotAllowed("Name or password is wrong, or this login has no right to this page.")
         log.operator_logged_in(who=user.name, client=client)
-        return self._sessions.begin(user.name, user.roles)
+        self._by_client.take_back(client)
+        self._by_name.take_back(name.casefold())
+        return self._sessions.begin(user.name, user)
 
     def _tired(self, client: str, name: str) -> bool:
         return (
@@ -116,8 +122,6 @@ def needs(role: str) -> Callable[[Handler], Callable[[Any, Request], Awaitable[R
 
 async def form(request: Request, session: Session) -> Form:
     """What was filled in. Raises NotAllowed unless the form was made for this session, on a page of ours."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        raise NotAllowed("This form came from another site. Nothing was done.")
     fields = await plain_form(request)
     if not session.fits(fields.get("token", "")):
         raise NotAllowed("This form is not of your session: it may have ended meanwhile. Nothing was done; try again.")
@@ -125,13 +129,20 @@ async def form(request: Request, session: Session) -> Form:
 
 
 async def plain_form(request: Request) -> Form:
-    """The fields of a form, the last of each name. Raises NotAllowed when it is too long."""
+    """The fields of a form, the last of each name. Raises NotAllowed when it is too long, or another site's."""
+    refuse_strangers(request)
     body = b""
     async for piece in request.stream():
         body += piece
         if len(body) > _LONGEST_FORM:
             raise NotAllowed("This form is too long.")
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50))
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def refuse_strangers(request: Request) -> None:
+    """Raises NotAllowed when a page of another site sent this form, as the browser says; also a login's."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise NotAllowed("This form came from another site. Nothing was done.")
 
 
 def _to_login(request: Request) -> Response:

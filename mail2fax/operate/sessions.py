@@ -8,6 +8,8 @@ import secrets
 import time
 from dataclasses import dataclass, field
 
+from mail2fax.model import User
+
 COOKIE = "mail2fax_session"
 IDLE_SECONDS = 30 * 60.0  # a session nobody used for so long is over
 LONGEST_SECONDS = 12 * 3600.0  # so is one that began so long ago
@@ -21,7 +23,7 @@ class Session:
     """One person's browser."""
 
     name: str
-    roles: frozenset[str]
+    user: User | None  # as the users file had him; None: a proxy alone vouches for this person, who may look
     began: float  # seconds of a clock that only goes forwards
     used: float
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
@@ -29,7 +31,8 @@ class Session:
 
     def may(self, role: str) -> bool:
         """Whether this person has that right. Who may act or see documents may look."""
-        return role in self.roles or (role == LOOK and bool(self.roles))
+        roles = self.user.roles if self.user else {LOOK}
+        return role in roles or (role == LOOK and bool(roles))
 
     def fits(self, token: str) -> bool:
         """Whether a form was made for this session: a page of somebody else's cannot know its token (CSRF)."""
@@ -47,12 +50,12 @@ class Sessions:
     def __init__(self) -> None:
         self._open: dict[str, Session] = {}
 
-    def begin(self, name: str, roles: frozenset[str]) -> tuple[str, Session]:
+    def begin(self, name: str, user: User | None) -> tuple[str, Session]:
         """A new session, and the value of its cookie."""
         now = time.monotonic()
         self._forget(now)
         key = secrets.token_urlsafe(32)
-        self._open[key] = session = Session(name, roles, now, now)
+        self._open[key] = session = Session(name, user, now, now)
         return key, session
 
     def find(self, key: str) -> Session | None:

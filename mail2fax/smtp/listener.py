@@ -16,6 +16,7 @@ from mail2fax.smtp.connection import Connection
 from mail2fax.smtp.context import open_context
 from mail2fax.smtp.reply_commands import ReplyCommands
 from mail2fax.smtp.session import converse
+from mail2fax.smtp.users import Users
 from mail2fax.spool import Spool
 
 _BACKLOG = 512  # connections that wait to be accepted
@@ -30,6 +31,11 @@ class Listener:
         """Without `answering` there are no addresses for sending again."""
         self._context = open_context(settings, spool, policy, answering)
         self._servers: list[asyncio.Server] = []
+
+    @property
+    def users(self) -> Users:
+        """Who may log in, as read last."""
+        return self._context.users
 
     async def start(self) -> list[str]:
         """Begin to accept. The addresses as bound, such as "127.0.0.1:2525". Raises OSError."""

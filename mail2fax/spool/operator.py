@@ -124,7 +124,7 @@ def retry(connection: Connection, fax_id: str, who: str, number: str = "", *, ag
     row = one(connection, fax_id)
     if not again:
         _refuse_second(connection, row, number or row["number"])
-    if State(row["state"]) not in _UNSENT and not number:
+    if State(row["state"]) not in _UNSENT and number in {"", row["number"]}:
         raise Refused(f"{row['id']} is {row['state']}: only a failed, unknown or cancelled fax can be sent again")
     refuse_unless_kept(connection, row)
     fresh = _copy(row, next_id(connection, row["message_id"]), number)

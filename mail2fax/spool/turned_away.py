@@ -41,6 +41,7 @@ def read(connection: Connection, text: str = "", *, before: int = 0, limit: int 
     """The newest of them with their row ids, newest first; `text` must stand in client, sender, recipient or answer."""
     table = turned_away.c
     query = select(table.id, table.at, table.client, table.user, table.sender, table.recipient, table.answer)
+    query = query.where(table.at > now() - KEEP_SECONDS)  # what is older goes when the next one is written
     if text:
         columns = (table.client, table.sender, table.recipient, table.answer)
         query = query.where(or_(*(func.lower(column).contains(text.lower(), autoescape=True) for column in columns)))

@@ -10,7 +10,7 @@ from PIL import Image
 from mail2fax.model import State
 from mail2fax.spool import Work, operator, questions
 from tests.support import spooling
-from tests.support.desk import act, serving
+from tests.support.desk import act, serving, token
 from tests.support.samples import pdf
 
 
@@ -172,3 +172,25 @@ async def test_nothing_kept_is_deleted_early(spool, desk):
     await spooling.replied(spool)
     async with desk.as_("ann") as ann:
         assert "Deleted the documents of 0 mails" in (await act(ann, "/act/purge")).text
+
+
+@pytest.mark.parametrize("how", ["", "nonsense", "__class__"])
+async def test_a_strange_outcome_is_refused_also_when_confirmed(spool, desk, how):
+    """The question was never asked; the answer comes all the same."""
+    fax = await spooling.replied(spool, State.UNKNOWN)
+    async with desk.as_("ann") as ann:
+        data = {"token": token((await ann.get("/")).text)}
+        answer = await ann.post(f"/act/resolve?fax={fax.id}&how={how}", data=data)
+    assert answer.status_code == 409 and "say whether the fax arrived" in answer.text
+    assert (await _one(spool, fax.id)).state is State.UNKNOWN
+
+
+async def test_another_number_means_another_one(spool, desk):
+    """A fax that was delivered there, or is on its way there, is not doubled by typing its own number."""
+    done = await spooling.replied(spool, content=b"1")
+    under_way = await spooling.submitted(spool, content=b"2")
+    async with desk.as_("ann") as ann:
+        for fax in (done, under_way):
+            answer = await act(ann, f"/act/retry?fax={fax.id}&number=647-495-9659")
+            assert answer.status_code == 409 and "can be sent again" in answer.text
+            assert len(await spool.read(questions.named, fax.message_id)) == 1

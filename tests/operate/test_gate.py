@@ -7,7 +7,7 @@ from mail2fax.model import State
 from mail2fax.operate import sessions
 from mail2fax.spool import questions
 from tests.support import spooling
-from tests.support.desk import PASSWORD, serving, token
+from tests.support.desk import PASSWORD, serving, token, users_file
 
 SQLITE = pytest.mark.parametrize("spool_url", ["sqlite"], indirect=True)
 pytestmark = SQLITE
@@ -147,3 +147,47 @@ async def test_another_name_is_not_ours(desk):
     """DNS rebinding: a strange site that points its name here reads nothing."""
     async with desk.browser() as client:
         assert (await client.get("/login", headers={"Host": "evil.example"})).status_code == 421
+
+
+@pytest.mark.parametrize("roles", [("look",), (), None])
+async def test_a_right_that_is_taken_away_is_gone_at_once(desk, tmp_path, roles):
+    """Not at the next login: who may act no more is asked to log in again, on the page that is open."""
+    async with desk.as_("ann") as ann, desk.as_("lou") as lou:
+        assert (await ann.get("/act/pause")).status_code == 200
+        users_file(tmp_path, {"ann": roles})
+        desk.users.reload()
+        assert (await ann.get("/act/pause")).status_code == 303
+        again = await ann.post("/login", data={"name": "ann", "password": PASSWORD})
+        assert again.status_code == (303 if roles else 403)
+        assert (await ann.get("/act/pause")).status_code == (403 if roles else 303)
+        assert (await lou.get("/")).status_code == 200  # whose line is as it was
+
+
+async def test_right_passwords_shut_nobody_out(desk):
+    """Behind a proxy everybody has one address: a dozen people who come to work are no attack."""
+    async with desk.browser() as client:
+        answers = [await client.post("/login", data={"name": "ann", "password": PASSWORD}) for _ in range(12)]
+    assert {answer.status_code for answer in answers} == {303}
+
+
+async def test_another_site_logs_nobody_in(desk):
+    """Nobody is to work under a stranger's name without knowing it (login CSRF)."""
+    async with desk.browser() as client:
+        data = {"name": "ann", "password": PASSWORD}
+        answer = await client.post("/login", data=data, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403 and not answer.cookies
+
+
+async def test_logging_out_twice_is_no_fault(desk):
+    """The session was over meanwhile: the login, and from there to the first page."""
+    async with desk.as_("ann") as ann:
+        ann.cookies.clear()
+        answer = await ann.post("/logout", data={"token": "x"})
+    assert answer.headers["location"] == "/login"
+
+
+async def test_a_form_with_many_fields_is_only_wrong(desk):
+    """A clear answer, no error of ours."""
+    async with desk.browser() as client:
+        answer = await client.post("/login", content="&".join(["a=b"] * 1000))
+    assert answer.status_code == 403

@@ -5,16 +5,19 @@ import csv
 import io
 import smtplib
 import time
+from datetime import timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from mail2fax.model import Outcome, State
+from mail2fax.operate import app, filters, why
 from mail2fax.spool import Work, search, turned_away
 from mail2fax.spool.database.schema import faxes, messages, now
 from tests.support import spooling
-from tests.support.desk import serving, token
+from tests.support.desk import Desk, serving, token, users_file
 from tests.support.samples import pdf
 
 SQLITE = pytest.mark.parametrize("spool_url", ["sqlite"], indirect=True)
@@ -198,3 +201,93 @@ async def test_fifty_thousand_faxes_are_no_burden(spool, desk):
             assert (await lou.get(path)).status_code == 200
             spent[path] = time.process_time() - begun
     assert max(spent.values()) < 1.0, spent
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/refused?before=99999999999999999999",
+        f"/refused?before={'9' * 5000}",
+        "/refused?q=%00",
+        "/faxes?sender=%00@a.example",
+        "/faxes?line=%00",
+        "/faxes?before=%00",
+        "/faxes.csv?sender=%00",
+        "/faxes?to=9999-12-31",
+        "/faxes?from=0001-01-01&to=0001-01-01",
+        "/month?month=9999-12",
+        "/fax/%00",
+        "/fax/%00/document.pdf",
+        f"/faxes?sender={'%25' * 3000}",
+    ],
+)
+async def test_a_strange_address_is_answered(spool, desk, path):
+    """Nobody typed it on purpose, and no database takes it; it is no error of ours."""
+    async with desk.as_("dora") as dora:
+        assert (await dora.get(path)).status_code in {200, 409}
+
+
+def test_a_day_is_as_long_as_its_clocks_say():
+    """When summer time ends it has 25 hours."""
+    wanted = filters.search({"from": "2026-11-01", "to": "2026-11-01"}, ZoneInfo("America/Toronto"))
+    assert wanted.until - wanted.since == timedelta(hours=25)
+
+
+async def test_refused_mail_is_shown_for_a_week(spool):
+    """Also where nothing was refused since, and so nothing was deleted."""
+    row = {"client": "192.0.2.7", "user": "", "sender": "eve@a.example", "recipient": "", "answer": "550"}
+    await spool.change(turned_away.write, [row])
+    age = update(turned_away.turned_away).values(at=now() - turned_away.KEEP_SECONDS - 60)
+    await spool.change(lambda connection: connection.execute(age) and None)
+    assert await spool.read(turned_away.read) == []
+
+
+@SQLITE
+@pytest.mark.parametrize("sender", ["a@b.example\r\nBcc: c@d.example", "<@,:;", '"', "\0", "x" * 5000])
+async def test_explain_takes_any_sender(desk, sender):
+    """It is a form for what goes wrong: what is typed there is often wrong."""
+    async with desk.as_("lou") as lou:
+        data = {"token": token((await lou.get("/explain")).text), "sender": sender, "recipient": sender}
+        files = {"file": ("letter.txt", b"hello", "text/plain")}
+        assert (await lou.post("/explain", data=data, files=files)).status_code == 200
+
+
+@SQLITE
+async def test_explain_takes_no_other_kind_of_form(desk):
+    """One without parts could have millions of fields, each read before anybody looks at it."""
+    async with desk.as_("lou") as lou:
+        data = {"token": token((await lou.get("/explain")).text), "sender": "a@b.example", "recipient": "4165550123"}
+        assert (await lou.post("/explain", data=data)).status_code == 403
+
+
+@SQLITE
+async def test_one_document_at_a_time_is_explained(desk, monkeypatch):
+    """However many ask: the mails need the workers, too. Who would wait for long is told."""
+    at_once, most = 0, 0
+
+    async def explained(_settings, _fields):
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.5)
+        at_once -= 1
+
+    monkeypatch.setattr(why, "explained", explained)
+    monkeypatch.setattr(app, "_QUEUE", 0.7)
+    async with desk.as_("lou") as lou:
+        data = {"token": token((await lou.get("/explain")).text), "sender": "", "recipient": "4165550123"}
+        asked = [lou.post("/explain", data=data, files={"file": ("", b"")}) for _ in range(4)]
+        answers = await asyncio.gather(*asked)
+    assert most == 1
+    assert sorted({answer.status_code for answer in answers}) == [200, 409]
+
+
+async def test_the_page_and_the_door_read_the_same_users(bridge, tmp_path):
+    """A reload, as by SIGHUP, counts for both."""
+    sections = {"smtp": {"users_file": users_file(tmp_path)}, "web": {"operate": "127.0.0.1:0"}}
+    node = (await bridge(**sections)).node
+    async with Desk(node.operate, node.listener.users).as_("ann") as ann:
+        assert (await ann.get("/act/pause")).status_code == 200
+        users_file(tmp_path, {"ann": ("look",)})
+        node.listener.reload()
+        assert (await ann.get("/act/pause")).status_code == 303
