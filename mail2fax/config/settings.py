@@ -128,6 +128,8 @@ class Numbers(Section):
     """CA, US, `territories` (of the US), `tollfree`, or prefixes such as "+1876" that are opened on purpose."""
     unassigned: Literal["allow", "refuse"] = "refuse"
     """An area code that is newer than this version. Most are ordinary ones; a few are abroad, and charged so."""
+    mistyped: Literal["refuse", "reply"] = "refuse"
+    """A number that cannot be dialled, from a client in `[smtp] trusted_networks`: refused, or answered by a reply."""
     deny: list[Denied] = []
     """Numbers or prefixes that are refused although `allow` would let them pass."""
 

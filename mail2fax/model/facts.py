@@ -25,7 +25,7 @@ class Recipient:
     """One RCPT that was accepted: one fax."""
 
     address: str  # the path as the client gave it
-    number: str  # ten digits
+    number: str  # ten digits; "" when it was mistyped, to be told in a reply
     cover: bool = False  # asked for a cover page
     notify: frozenset[str] | None = None  # RFC 3461 NOTIFY; None when not given
     orcpt: str = ""  # RFC 3461 ORCPT, decoded, "rfc822;someone@example.org"
@@ -84,7 +84,7 @@ class Fax:
     message_id: str
     sender: str  # the reverse-path, case folded
     recipient: str  # the address as the client gave it
-    number: str  # ten digits
+    number: str  # ten digits; "" when it was mistyped: then it is never dialled
     line: str
     state: State
     received_at: datetime

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     """
 
     # -- a fax as a whole
+    NUMBER_MISTYPED = "number-mistyped"  # detail: typed, and what is known of digits, number, extension
     NOTHING_FAXABLE = "nothing-faxable"  # no part of the mail could be faxed
     TOO_MANY_PAGES = "too-many-pages"  # detail: pages, limit
     MAIL_BOMB = "mail-bomb"  # too many parts, too deep, too large when unpacked

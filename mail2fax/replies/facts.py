@@ -14,6 +14,7 @@ from mail2fax.replies.headers import clean
 
 # What the templates are given besides what a Draft was made of.
 _WORKED_OUT = ("fax", "tone", "may_have_arrived", "attachments", "refused", "culprit", "own_text", "sending")
+_TYPED = 32
 _WORST_FIRST = (State.UNKNOWN, State.FAILED, State.CANCELLED, State.DELIVERED)
 
 
@@ -110,10 +111,16 @@ def clean_fax(fax: Fax) -> Fax:
     return replace(
         fax,
         recipient=clean(fax.recipient),
+        number=fax.number or shortened(clean(fax.recipient.rpartition("@")[0])),
         provider_ref=clean(fax.provider_ref),
         progress=clean(fax.progress),
         detail=_clean_detail(fax.detail),
     )
+
+
+def shortened(text: str) -> str:
+    """What somebody typed instead of a number, not too long for a subject."""
+    return text if len(text) <= _TYPED else text[: _TYPED - 1] + "…"
 
 
 def _clean_part(part: Part) -> Part:

@@ -63,6 +63,14 @@ CANCELLED = replace(
     reason=Reason.CANCELLED_BY_SENDER,
 )
 REFUSED = replace(CANCELLED, state=State.FAILED, status="5.6.0", reason=Reason.PART_REFUSED, document_id="", pages=None)
+MISTYPED = replace(
+    REFUSED,
+    recipient="416555010@fax.local",
+    number="",
+    status="5.1.3",
+    reason=Reason.NUMBER_MISTYPED,
+    detail={"typed": "416555010", "digits": 9},
+)
 WAITING = replace(
     DELIVERED, state=State.PREPARED, submitted_at=None, finished_at=None, provider_ref="", progress="", status=""
 )
@@ -95,6 +103,7 @@ def every() -> Iterator[tuple[str, Message, tuple[Fax, ...]]]:
     yield "delayed", MESSAGE, (replace(WAITING, reason=Reason.LINE_HELD),)
     yield "delayed", MESSAGE, (replace(WAITING, held_by="kim"),)
     yield "failed", replace(MESSAGE, parts=HELD_PARTS), (REFUSED,)
+    yield "failed", MESSAGE, (MISTYPED,)
     yield "unknown", MESSAGE, (UNKNOWN,)
     yield "cancelled", MESSAGE, (CANCELLED,)
     yield "failed", MESSAGE, (replace(FAILED, retry_of=UNKNOWN.id),)

@@ -7,6 +7,7 @@ Nothing is guessed and nothing is dropped in silence: a wrong digit faxes a stra
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 NOT_A_NUMBER = "550 5.1.1"
 SYNTAX = "553 5.1.3"
@@ -46,6 +47,14 @@ class AddressError(Exception):
         self.text = text  # ASCII, one line
 
 
+class MistypedError(AddressError):
+    """Meant as a number, but none that can be dialled: whoever typed it can mend it. No policy refuses it."""
+
+    def __init__(self, status: str, text: str, **detail: Any) -> None:
+        super().__init__(status, text)
+        self.detail = detail  # for templates/reply: `digits` (how many), `number` (ten that would do), `extension`
+
+
 @lru_cache(maxsize=8192)
 def parse(local_part: str, country: str = "CA") -> GstnAddress:
     """Read a local part, quoted or not; `country` is whose number one without +country code is.
@@ -54,7 +63,7 @@ def parse(local_part: str, country: str = "CA") -> GstnAddress:
     """
     # "٤" and "４" are digits to str.isdigit() and int(): only ASCII is looked at (RFC 3191 section 2).
     if len(local_part) > LONGEST or not local_part.isascii() or not local_part.isprintable():
-        raise AddressError(SYNTAX, f"{shown(local_part)} {_untypable(local_part)}")
+        raise MistypedError(SYNTAX, f"{shown(local_part)} {_untypable(local_part)}")
     text = _unquoted(local_part)
     if text[:9].upper() == "IMCEAFAX-":
         text = _decapsulated(text[9:])
@@ -63,7 +72,9 @@ def parse(local_part: str, country: str = "CA") -> GstnAddress:
 
 
 def pretty(number: str) -> str:
-    """Ten digits as people read them: (647) 495-9659."""
+    """Ten digits as people read them: (647) 495-9659. Whatever else was typed stays as it is."""
+    if len(number) != 10 or not number.isdecimal():
+        return number or "no number"
     return f"({number[:3]}) {number[3:6]}-{number[6:]}"
 
 
@@ -131,22 +142,27 @@ def _dialled(text: str, code: str) -> str:
         raise AddressError(FORBIDDEN, f"{shown(text)} holds {found[0]}: mail is not relayed to other addresses")
     plus, digits = text.startswith("+"), _SEPARATORS.sub("", text.removeprefix("+"))
     if found := _EXTENSION.search(text):
-        raise AddressError(OPTION, f"{shown(found[0].strip())} is an extension, which a fax cannot dial: leave it out")
+        said = found[0].strip()
+        text = f"{shown(said)} is an extension, which a fax cannot dial: leave it out"
+        raise MistypedError(OPTION, text, extension=said)
     if not re.fullmatch(r"[0-9]+", digits):
-        raise AddressError(NOT_A_NUMBER, f"{shown(text)} is not a fax number: write its ten digits before the @")
+        raise MistypedError(NOT_A_NUMBER, f"{shown(text)} is not a fax number: write its ten digits before the @")
     if plus and not digits.startswith(code):
         hint = f"; for Canada and the US write +1{digits}" if _NANP.fullmatch(digits) else ""
         raise AddressError(FORBIDDEN, f"destination not permitted: {shown(text)} is outside +{code}{hint}")
     if not plus and (found := _DIALLED_BEFORE.fullmatch(digits)):
         before = f"{found[1]}, which is dialled {_BEFORE[found[1].rstrip('1')]}"
-        raise AddressError(FORBIDDEN, f"{shown(text)} begins with {before}: leave it out and write {found[2]}")
+        said = f"{shown(text)} begins with {before}: leave it out and write {found[2]}"
+        raise MistypedError(FORBIDDEN, said, number=found[2])
     if not plus and digits.startswith(("011", "00")) and len(digits) > 10:
         raise AddressError(FORBIDDEN, f"destination not permitted: {shown(text)} dials abroad; +{code} is served")
     if len(digits) == 10 + len(code) or plus:
         digits = digits.removeprefix(code)
     if len(digits) != 10:
         count = f"{len(digits)} digit{'s' * (len(digits) != 1)}{f' after +{code}' if plus else ''}"
-        raise AddressError(NOT_A_NUMBER, f"{shown(text)} has {count}, need 10: area code and number")
+        raise MistypedError(
+            NOT_A_NUMBER, f"{shown(text)} has {count}, need 10: area code and number", digits=len(digits)
+        )
     if not _NANP.fullmatch(digits):
-        raise AddressError(NOT_A_NUMBER, f"{pretty(digits)} cannot exist: no area code or exchange is written so")
+        raise MistypedError(NOT_A_NUMBER, f"{pretty(digits)} cannot exist: no area code or exchange is written so")
     return digits

@@ -12,7 +12,7 @@ from functools import lru_cache
 from mail2fax.config import Limits, Settings, types
 from mail2fax.model import Recipient, Usage, User
 from mail2fax.rules import address, numbers, senders
-from mail2fax.rules.address import AddressError, shown
+from mail2fax.rules.address import AddressError, MistypedError, shown
 from mail2fax.rules.patterns import Patterns
 
 REMEMBERED = 8192  # answers of each kind: a busy office has fewer senders and numbers
@@ -27,6 +27,7 @@ class Ruling:
     rule: str  # '[smtp] trusted_networks "127.0.0.0/8"'
     refusal: str | None = None  # the SMTP reply; None allows
     recipient: Recipient | None = None  # the fax that a forward-path asks for, when it is allowed
+    mistyped: bool = False  # no number that can be dialled was read
 
 
 class Policy:
@@ -62,6 +63,15 @@ class Policy:
             "[smtp] trusted_networks, none fits",
             f"530 5.7.0 Authentication required: {_ascii(peer)} is not in a trusted network; {way} {self._ask}",
         )
+
+    def mistyped(self, path: str, peer: str) -> Recipient | None:
+        """A fax without a number, which ends with a reply that says so; None when the path is to be refused.
+
+        A relay would turn our refusal into a bounce of its own, in its own words.
+        """
+        if self._numbers.mistyped == "refuse" or not self._network(peer) or not self.recipient(path).mistyped:
+            return None
+        return Recipient(path, "")
 
     def is_reply_sender(self, path: str) -> bool:
         """Whether this is the address that our own replies come from."""
@@ -162,7 +172,7 @@ class Policy:
         try:
             found = address.parse(local_part, self._numbers.country)
         except AddressError as error:
-            return Ruling("the form of the address", f"{error}")
+            return Ruling("the form of the address", f"{error}", mistyped=isinstance(error, MistypedError))
         cover = found.cover or domain not in self._smtp.domains
         if cover and self._cover == "never":
             text = f"550 5.1.3 No cover pages are made here: write to {found.number}@{domain.removeprefix(COVER)}"

@@ -23,8 +23,11 @@ class Transaction:
     special: str = ""  # the one recipient of a mail that is no fax: postmaster, or an address that we write ourselves
 
 
-async def recipient(context: Context, mail: Transaction, forward_path: str) -> Recipient | str | None:
-    """The fax that one RCPT asks for, the refusal, or None for an address that is no number and exists."""
+async def recipient(context: Context, mail: Transaction, forward_path: str, relay: str) -> Recipient | str | None:
+    """The fax that one RCPT asks for, the refusal, or None for an address that is no number and exists.
+
+    `relay`: the client's address when it has not logged in, else "".
+    """
     if _is_special(context, forward_path):
         return _special(context, mail, forward_path)
     if mail.special:
@@ -33,16 +36,21 @@ async def recipient(context: Context, mail: Transaction, forward_path: str) -> R
         return answers.TOO_MANY_RECIPIENTS
     ruling = context.policy.recipient(forward_path)
     if ruling.recipient is None:
-        return ruling.refusal
+        return context.policy.mistyped(forward_path, relay) or ruling.refusal
     return await _over_budget(context, mail, ruling.recipient.number) or ruling.recipient
 
 
 async def _over_budget(context: Context, mail: Transaction, number: str) -> str | None:
     """Of a mail to several numbers those that fit are faxed; the first is all that a verification asks for."""
-    taken = [one.number for one in mail.recipients]
+    taken = _numbers(mail)
     if not taken or mail.reverse_path is None:
         return await limits.over_budget_of_number(context.policy, context.spool, number)
     return await limits.over_budget(context.policy, context.spool, mail.reverse_path, number, taken)
+
+
+def _numbers(mail: Transaction) -> list[str]:
+    """Those that can be dialled: what was mistyped costs nothing."""
+    return [one.number for one in mail.recipients if one.number]
 
 
 def _special(context: Context, mail: Transaction, forward_path: str) -> str | None:
@@ -81,8 +89,8 @@ async def refusal(context: Context, mail: Transaction, user: User | None) -> str
     if refused := context.policy.sender(mail.reverse_path, user).refusal:
         return refused
     if not mail.special:
-        first = mail.recipients[0].number
-        return await limits.over_budget(context.policy, context.spool, mail.reverse_path, first)
+        first = next(iter(_numbers(mail)), "")
+        return await limits.over_budget(context.policy, context.spool, mail.reverse_path, first) if first else None
     if context.answering and context.answering.meant(mail.special):
         return await context.answering.refusal(mail.special, mail.reverse_path)
     return answers.NO_MAILBOX

@@ -120,7 +120,7 @@ def _wanted(arrival: Arrival) -> list[_Wanted]:
 def _key(arrival: Arrival, sender: str, recipient: Recipient) -> str:
     # The number, not the address as written: To and Bcc of one mail may write it differently.
     cover = "cover" if recipient.cover else ""
-    parts = (arrival.record.sha256, sender, recipient.number, cover)
+    parts = (arrival.record.sha256, sender, recipient.number or recipient.address, cover)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -126,6 +126,8 @@ def retry(connection: Connection, fax_id: str, who: str, number: str = "", *, ag
         _refuse_second(connection, row, number or row["number"])
     if State(row["state"]) not in _UNSENT and number in {"", row["number"]}:
         raise Refused(f"{row['id']} is {row['state']}: only a failed, unknown or cancelled fax can be sent again")
+    if not (number or row["number"]):
+        raise Refused(f"{row['id']}: {row['recipient']} holds no number that can be dialled: say which one is meant")
     refuse_unless_kept(connection, row)
     fresh = _copy(row, next_id(connection, row["message_id"]), number)
     connection.execute(insert(faxes).values(received_at=now(), due_at=now(), prepared_at=_prepared(fresh)), fresh)

@@ -165,7 +165,9 @@ def usage(connection: Connection, sender: str | None) -> Usage:
 
 def _counted() -> ColumnElement[bool]:
     """What was refused before the provider saw it costs nothing."""
-    return ~and_(faxes.c.state.in_([State.FAILED.value, State.CANCELLED.value]), faxes.c.submissions == 0)
+    return (faxes.c.number != "") & ~and_(
+        faxes.c.state.in_([State.FAILED.value, State.CANCELLED.value]), faxes.c.submissions == 0
+    )
 
 
 def number_today(connection: Connection, number: str) -> int:

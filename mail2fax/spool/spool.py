@@ -316,6 +316,10 @@ class Spool:
         """Keep why no document can be made of a mail."""
         await self.change(filing.write_account, message_id, account, refusal)
 
+    async def file_account(self, message_id: str, account: Account) -> None:
+        """Keep what was found in a mail of which nothing is sent."""
+        await self.change(filing.write_account, message_id, account, None)
+
     async def taken(self, fax: Fax, ref: str, due_in: float) -> tuple[Fax, str]:
         """The provider has the fax, under this reference. The trouble that its line was in, and is no more; or ""."""
         move = Move(State.SUBMITTED, self.node, {"provider_ref": ref}, {"ref": ref}, due_in)

@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 from mail2fax import log
@@ -12,7 +13,10 @@ from mail2fax.config import Settings
 from mail2fax.documents.orders import CoverSheet, MadeDocument, Task
 from mail2fax.documents.pool import Pool
 from mail2fax.model import Document, Fax, Headers, Outcome, Permanent, Reason, State
+from mail2fax.rules import address
 from mail2fax.spool import Account, Spool, questions
+
+_TYPED = 60  # characters of an address that are told
 
 
 class Prepare:
@@ -29,6 +33,9 @@ class Prepare:
         """Give the fax its document, or end it with the reason why there is none."""
         async with self._alone(fax.message_id):
             found = await self._known(fax) or await self._make(fax)
+        if not fax.number:
+            # Made all the same: the reply wants the mail's language and its account.
+            found = _mistyped(fax, self._settings.numbers.country)
         if isinstance(found, Outcome):
             await self._spool.end(fax, found, {"reason": found.reason, **found.detail})
         elif found:
@@ -63,6 +70,9 @@ class Prepare:
                 refusal = Outcome(State.FAILED, _status(made.reason), made.reason, made.detail)
                 await self._spool.file_refusal(fax.message_id, account, refusal)
                 return refusal
+            if not fax.number:
+                await self._spool.file_account(fax.message_id, account)
+                return None
             await self._file(fax, account, made.documents)
         log.prepared(fax=fax.id, pages=sum(one.pages for one in made.documents), seconds=time.monotonic() - begun)
         return None
@@ -82,7 +92,7 @@ class Prepare:
 
     def _covered(self, fax: Fax) -> bool:
         wish = self._settings.cover.enabled
-        return wish == "always" or (wish == "on-request" and fax.cover)
+        return bool(fax.number) and (wish == "always" or (wish == "on-request" and fax.cover))
 
     async def _task(self, fax: Fax, source: Path, folder: Path) -> Task:
         rules, cover = self._settings.documents, self._settings.cover
@@ -102,6 +112,19 @@ class Prepare:
             cover=sheet,
             preview=self._settings.reply.preview == "first",
         )
+
+
+def _mistyped(fax: Fax, country: str) -> Outcome:
+    """How a fax ends that has no number: with what is wrong about the address."""
+    typed, _, _ = fax.recipient.rpartition("@")
+    detail: dict[str, Any] = {"typed": typed if len(typed) <= _TYPED else f"{typed[: _TYPED - 1]}…"}
+    try:
+        address.parse(typed, country)
+    except address.MistypedError as error:
+        detail |= error.detail
+    except address.AddressError:
+        pass  # another version, or another setting, took it
+    return Outcome(State.FAILED, "5.1.3", Reason.NUMBER_MISTYPED, detail)
 
 
 def _status(reason: Reason) -> str:

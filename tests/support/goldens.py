@@ -41,6 +41,7 @@ CASES = {
     "sending": (samples.MESSAGE, [samples.SENDING]),
     "out-of-order": (samples.MESSAGE, [replace(samples.WAITING, reason=Reason.LINE_HELD)]),
     "held": (samples.MESSAGE, [replace(samples.WAITING, held_by="kim")]),
+    "mistyped": (samples.MESSAGE, [samples.MISTYPED]),
     "unknown": (samples.MESSAGE, [samples.UNKNOWN]),
     "cancelled": (samples.MESSAGE, [samples.CANCELLED]),
     "resolved": (samples.MESSAGE, [replace(samples.DELIVERED, reason=Reason.RESOLVED_BY_OPERATOR)]),

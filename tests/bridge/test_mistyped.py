@@ -1,0 +1,117 @@
+"""A number that nobody can dial, handed over by a trusted relay: refused, or answered by a reply, and never dialled."""
+
+import asyncio
+import smtplib
+
+import pytest
+
+from mail2fax.model import Reason, Refused, State
+from mail2fax.spool import Work, operator
+from tests.support.samples import mail, pdf
+
+REPLY = {"numbers": {"mistyped": "reply"}}
+TYPED = {
+    "416555010": "Nothing was faxed: 416555010 has 9 digits, a fax number has 10 with its area code.",
+    "4165550100199": "Nothing was faxed: 4165550100199 has 13 digits, a fax number has 10 with its area code.",
+    "reception": "Nothing was faxed: reception is not a fax number. A fax number has 10 digits, with its area code.",
+    "1234567890": "Nothing was faxed: 1234567890 is not a fax number. A fax number has 10 digits, with its area code.",
+    "9-1-416-555-0100": "begins with digits that only a telephone needs. Write 4165550100.",
+    "<b>4165550100": "Nothing was faxed: <b>4165550100 is not a fax number.",
+}
+
+
+def words(letter) -> str:
+    return " ".join(letter.text.split())
+
+
+def quoted(typed: str) -> str:
+    return f'"{typed}"@fax.local' if "<" in typed else f"{typed}@fax.local"
+
+
+@pytest.mark.parametrize("typed", TYPED)
+async def test_it_is_answered_in_words_and_never_dialled(bridge, faxapi, outbox, typed):
+    """The reply is about the sender's own mail, and shows what was typed."""
+    running = await bridge(**REPLY)
+    queue_id = await running.send(mail(pdf(), subject="Lab results", message_id="<1@office.example>"), quoted(typed))
+    letter = await outbox.next()
+    assert TYPED[typed] in words(letter).replace('"<b>4165550100"', "<b>4165550100")
+    assert "Correct the address and send the mail again." in words(letter)
+    assert letter.subject.startswith("Not faxed to")
+    assert letter.message["In-Reply-To"] == "<1@office.example>"
+    assert "<b>416" not in letter.html
+    fax = (await running.faxes(queue_id))[0]
+    assert (fax.state, fax.reason, fax.number, fax.status) == (State.FAILED, Reason.NUMBER_MISTYPED, "", "5.1.3")
+    assert not faxapi.posts
+
+
+async def test_it_is_answered_in_the_senders_language(bridge, outbox):
+    """A bounce would be in English."""
+    running = await bridge(**REPLY, reply={"languages": {"*@office.example": "fr"}})
+    await running.send(mail(pdf()), "416555010@fax.local")
+    assert "416555010 a 9 chiffres" in words(await outbox.next())
+
+
+@pytest.mark.parametrize(
+    ("sections", "recipient", "refusal"),
+    [
+        ({}, "416555010", "has 9 digits, need 10"),
+        ({**REPLY, "smtp": {"trusted_networks": ["192.0.2.0/24"]}}, "416555010", "Authentication required"),
+        (REPLY, "9005550100", "Destination not permitted"),
+        (REPLY, "+442079460000", "destination not permitted"),
+        (REPLY, "6474959659%elsewhere", "mail is not relayed"),
+    ],
+)
+async def test_everything_else_is_refused_as_before(bridge, sections, recipient, refusal):
+    """By default, from strangers, and what a policy forbids: a reply would not mend that."""
+    running = await bridge(**sections)
+    assert refusal in await asyncio.to_thread(refused, running, f"{recipient}@fax.local")
+
+
+def refused(running, recipient: str) -> str:
+    with smtplib.SMTP(*running.address, timeout=30) as client:
+        client.ehlo("client.example")
+        code, text = client.mail("anna@office.example")
+        if code == 250:
+            code, text = client.rcpt(recipient)
+        assert code >= 500
+        return text.decode()
+
+
+async def test_the_other_numbers_of_the_mail_are_faxed(bridge, faxapi):
+    """Each recipient has a fate of its own, and what was mistyped costs no budget."""
+    running = await bridge(**REPLY, limits={"sender_faxes_per_hour": 1})
+    recipients = ("416555010@fax.local", "41655501@fax.local", "4165550100@fax.local")
+    queue_id = await running.send(mail(pdf()), *recipients)
+    for name, state in zip("123", (State.FAILED, State.FAILED, State.DELIVERED), strict=True):
+        await running.until(f"{queue_id}-{name}", state)
+    assert [post.number for post in faxapi.posts] == ["4165550100"]
+
+
+async def test_the_same_mail_again_is_a_duplicate(bridge, outbox):
+    """A lost 250 makes the relay send it once more; another mistake in the same mail is no duplicate."""
+    running = await bridge(**REPLY)
+    content = mail(pdf())
+    first = await running.send(content, "416555010@fax.local")
+    await outbox.next()
+    assert await running.send(content, "416555010@fax.local") == first
+    assert await running.send(content, "41655501@fax.local") != first
+
+
+async def test_an_operator_sends_it_to_the_right_number(bridge, faxapi):
+    """And to no other: there is none to send it to."""
+    running = await bridge(**REPLY)
+    queue_id = await running.send(mail(pdf()), "416555010@fax.local")
+    fax = await running.until(queue_id, State.FAILED)
+    spool = running.node.spool
+    with pytest.raises(Refused, match="holds no number that can be dialled"):
+        await spool.hand_on(Work.SUBMIT, operator.retry, fax.id, "kim")
+    fresh = await spool.hand_on(Work.PREPARE, operator.retry, fax.id, "kim", "4165550100")
+    await running.until(fresh, State.DELIVERED)
+    assert [post.number for post in faxapi.posts] == ["4165550100"]
+
+
+async def test_a_mail_without_a_fit_document_is_told_of_its_number(bridge, outbox):
+    """The number is what is wrong first; whoever corrects it hears of the rest."""
+    running = await bridge(**REPLY, cover={"enabled": "always", "company": "Clinic"})
+    await running.send(b"Subject: only text\r\n\r\nhello\r\n", "416555010@fax.local")
+    assert "has 9 digits" in words(await outbox.next())
