@@ -312,13 +312,9 @@ class Spool:
         """Move a fax on to `prepared` with its document, and add a fax for each further one."""
         return await self.hand_on(Work.SUBMIT, filing.proceed, fax, made, self.node)
 
-    async def file_refusal(self, message_id: str, account: Account, refusal: Outcome) -> None:
-        """Keep why no document can be made of a mail."""
+    async def file_account(self, message_id: str, account: Account, refusal: Outcome | None = None) -> None:
+        """Keep what was found in a mail, and perhaps why no document can be made of it."""
         await self.change(filing.write_account, message_id, account, refusal)
-
-    async def file_account(self, message_id: str, account: Account) -> None:
-        """Keep what was found in a mail of which nothing is sent."""
-        await self.change(filing.write_account, message_id, account, None)
 
     async def taken(self, fax: Fax, ref: str, due_in: float) -> tuple[Fax, str]:
         """The provider has the fax, under this reference. The trouble that its line was in, and is no more; or ""."""

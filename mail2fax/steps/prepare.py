@@ -63,12 +63,12 @@ class Prepare:
                     made = await self._pool.make(await self._task(fax, source, folder))
             except Permanent as verdict:
                 refusal = Outcome(State.FAILED, verdict.status, verdict.reason, verdict.detail)
-                await self._spool.file_refusal(fax.message_id, Account(Headers(), ()), refusal)
+                await self._spool.file_account(fax.message_id, Account(Headers(), ()), refusal)
                 return refusal
             account = Account(made.headers, made.parts)
             if made.reason:
                 refusal = Outcome(State.FAILED, _status(made.reason), made.reason, made.detail)
-                await self._spool.file_refusal(fax.message_id, account, refusal)
+                await self._spool.file_account(fax.message_id, account, refusal)
                 return refusal
             if not fax.number:
                 await self._spool.file_account(fax.message_id, account)
