@@ -118,6 +118,11 @@ class Smtp(Section):
             raise ValueError("required_header needs required_header_value, or everybody would have it")
         return self
 
+    @property
+    def spare(self) -> int:
+        """Bytes of free disk without which no mail is taken: half as much again as the largest, as Postfix keeps."""
+        return self.max_message_size * 3 // 2
+
 
 class Numbers(Section):
     """Which numbers may be faxed. What is not allowed is refused."""

@@ -194,9 +194,9 @@ class Policy:
         return self._barred(number, f"is {name}: {way}", f'[numbers] unassigned "refuse": {name}')
 
     def _barred(self, number: str, why: str, rule: str) -> Ruling:
-        return Ruling(
-            rule, f"550 5.7.1 Destination not permitted: {address.pretty(number)} {why}; {self._ask} to open it"
-        )
+        # Nobody should open 911 or 411: that is a slip of the fingers.
+        way = "correct the number" if why.startswith("is a service code") else f"{self._ask} to open it"
+        return Ruling(rule, f"550 5.7.1 Destination not permitted: {address.pretty(number)} {why}; {way}")
 
 
 def _budgets(limits: Limits) -> Iterator[tuple[str, int, str, str]]:

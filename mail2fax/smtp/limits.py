@@ -18,7 +18,6 @@ _LOGIN_FAILURES_OF_CLIENT = 10
 # A user may have many clients, and must not be shut out by a stranger so soon.
 _LOGIN_FAILURES_OF_USER = 50
 _LOOK = 1.0  # seconds between two looks at the disk and at the spool
-_SPARE = 1.5  # times the largest mail, as Postfix keeps it free
 
 
 class Window:
@@ -134,7 +133,7 @@ class Capacity:
         if self.in_flight + size > self._settings.max_bytes_in_flight:
             return answers.NO_ROOM
         await self._look()
-        if self._free is not None and self._free < _SPARE * self._settings.max_message_size:
+        if self._free is not None and self._free < self._settings.spare:
             return answers.NO_ROOM
         if self._settings.max_spool and self._waiting >= self._settings.max_spool:
             return answers.SPOOL_FULL

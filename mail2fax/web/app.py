@@ -106,7 +106,14 @@ class Pages:
         return JSONResponse({"ready": not problems, "reasons": problems}, 503 if problems else 200)
 
     async def _problems(self) -> list[str]:
-        return [*self._condition.problems, *([] if await self._database_writes() else ["database takes no writes"])]
+        away = [] if await self._database_writes() else ["database takes no writes"]
+        return [*self._condition.problems, *self._no_room(), *away]
+
+    def _no_room(self) -> list[str]:
+        """What every mail is refused for at the door, too."""
+        free = self._spool.free_bytes()
+        short = free is not None and free < self._settings.smtp.spare
+        return ["no room for mails: the disk is full, or the spool's folder is gone"] if short else []
 
     async def _database_writes(self) -> bool:
         """What a client would hear: found out by writing, for a database that only reads answers every question."""
@@ -122,7 +129,7 @@ class Pages:
         with contextlib.suppress(TimeoutError, SpoolUnavailable):
             standing = await self._ask(overview.standing)
         up = standing is not None and await self._database_writes()
-        ready = up and not self._condition.problems
+        ready = up and not self._condition.problems and not self._no_room()
         text = self._metrics.exposition(standing, up=up, ready=ready, free_bytes=self._spool.free_bytes())
         return Response(text, media_type=metrics.CONTENT_TYPE)
 
@@ -135,7 +142,7 @@ class Pages:
             node=self._spool.node,
             addresses=self._condition.addresses,
             started=self._started,
-            problems=self._condition.problems,
+            problems=[*self._condition.problems, *self._no_room()],
             free_bytes=self._spool.free_bytes(),
             domain=self._settings.smtp.domains[0],
             provider=self._settings.provider.name,

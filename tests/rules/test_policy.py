@@ -314,6 +314,13 @@ def test_barred_numbers(number, words):
     assert words in refusal
 
 
+@pytest.mark.parametrize("number", ["4164111234", "3114951234", "8009111234"])
+def test_nobody_is_asked_to_open_a_service_code(number):
+    """A slip of the fingers is corrected by whoever made it; a premium rate may be meant."""
+    assert DEFAULT.recipient(f"{number}@fax.local").refusal.endswith("; correct the number")
+    assert DEFAULT.recipient("9004951234@fax.local").refusal.endswith(" to open it")
+
+
 @pytest.mark.parametrize(
     ("number", "rule"),
     [

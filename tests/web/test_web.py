@@ -141,6 +141,21 @@ async def test_ready_or_the_reasons(site):
 
 
 @SQLITE
+async def test_not_ready_without_room_for_a_mail(site, spool):
+    """A spool's folder that is gone, as a full disk, refuses every mail at the door: /readyz, the page and a gauge say so."""
+    folder = spool.contents.folder
+    folder.rename(folder.with_name("elsewhere"))
+    answer = await site.get("/readyz")
+    assert (answer.status_code, len(answer.json()["reasons"])) == (503, 1)
+    assert answer.json()["reasons"][0].startswith("no room for mails: ")
+    assert "Not ready: no room for mails" in (await site.page()).text
+    found = await site.samples()
+    assert (found["mail2fax_ready"], found["mail2fax_spool_free_bytes"]) == (0, 0)
+    folder.with_name("elsewhere").rename(folder)
+    assert (await site.get("/readyz")).status_code == 200
+
+
+@SQLITE
 async def test_a_database_that_is_away_is_told(site, spool, monkeypatch):
     """Without the database: not ready, still healthy, counters still served, and the page says so in words."""
 
@@ -167,7 +182,7 @@ async def test_a_question_that_hangs_keeps_nothing_else_from_going_on(site, spoo
         asked.append(begun.set())
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(spool, "read", hanging)
+    monkeypatch.setattr(spool, "change", hanging)
     monkeypatch.setattr(app, "_PATIENCE", 0.2)
     answers = await asyncio.gather(*(site.get("/readyz") for _ in range(8)))
     assert {answer.status_code for answer in answers} == {503}

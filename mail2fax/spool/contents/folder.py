@@ -132,8 +132,11 @@ class FolderContents:
         self._disk.shutdown()
 
     def free_bytes(self) -> int:
-        """Of the disk that the folder is on."""
-        return shutil.disk_usage(self.folder).free
+        """Of the disk that the folder is on; 0 when the folder is gone, for then there is no room for anything."""
+        try:
+            return shutil.disk_usage(self.folder).free
+        except OSError:
+            return 0
 
     def in_use(self) -> set[str]:
         """Files that may yet be written, whether a row names them or not."""
