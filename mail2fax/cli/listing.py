@@ -13,7 +13,7 @@ from rich.text import Text
 
 from mail2fax.cli import printing
 from mail2fax.cli.console import err, out, print_json
-from mail2fax.model import Fax, State
+from mail2fax.model import Fax, State, jsonable
 from mail2fax.rules.address import pretty
 from mail2fax.spool.questions import Trouble
 
@@ -37,7 +37,7 @@ class Listed:
 def show(found: Listed, zone: ZoneInfo, *, as_json: bool) -> None:
     """Print the faxes, with the fax lines that are shut above them, and below what is left to do and to see."""
     if as_json:
-        print_json([printing.fax(one) for one in found.faxes])
+        print_json([jsonable.fax(one) for one in found.faxes])
         return
     times = Times(zone, datetime.now(zone), short=sys.stdout.isatty())
     for trouble in found.troubles:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mail2fax.cli.console import out, print_json
 from mail2fax.explain import Explanation
-from mail2fax.model import Event, Fax, Message, Part, State
+from mail2fax.model import Event, Fax, Message, Part, State, jsonable
 from mail2fax.rules.address import pretty
 
 _COLOURS = {State.DELIVERED: "green", State.FAILED: "red", State.UNKNOWN: "yellow", State.CANCELLED: "dim"}
@@ -112,7 +112,7 @@ def explanation(found: Explanation, *, as_json: bool) -> None:
         steps = [{"what": s.what, "good": s.good, "said": s.said, "rule": s.rule} for s in found.steps]
         number = found.recipient.number if found.recipient else None
         data = {"accepted": found.accepted, "number": number, "line": found.line, "reply_to": found.reply_to}
-        print_json({**data, "steps": steps, "parts": [_part(part) for part in found.parts]})
+        print_json({**data, "steps": steps, "parts": [jsonable.part(part) for part in found.parts]})
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("", "STEP", "WHAT WOULD HAPPEN", "RULE"):
@@ -126,69 +126,14 @@ def explanation(found: Explanation, *, as_json: bool) -> None:
     out.print("It would be faxed." if found.accepted else "It would not be faxed.", style="bold")
 
 
-def fax(one: Fax) -> dict[str, Any]:
-    """One fax for machines. Moments in ISO 8601, UTC."""
-    moments = ("received_at", "prepared_at", "submitted_at", "finished_at", "replied_at", "due_at")
-    return {
-        "id": one.id,
-        "message_id": one.message_id,
-        "sender": one.sender,
-        "recipient": one.recipient,
-        "number": one.number,
-        "line": one.line,
-        "state": one.state,
-        "progress": one.progress,
-        "provider_ref": one.provider_ref,
-        "pages": one.pages,
-        "status": one.status,
-        "reason": one.reason,
-        "detail": dict(one.detail),
-        "attempts": one.submissions,
-        "held_by": one.held_by,
-        "retry_of": one.retry_of,
-        "reply": one.reply,
-        **{name: _iso(getattr(one, name)) for name in moments},
-    }
-
-
 def whole(one: Whole) -> dict[str, Any]:
     """One fax with its mail, its parts and its history, for machines."""
-    message = one.message
     return {
-        **fax(one.fax),
-        "message": {
-            "client": message.envelope.client,
-            "helo": message.envelope.helo,
-            "user": message.envelope.user,
-            "reverse_path": message.envelope.reverse_path,
-            "subject": message.headers.subject,
-            "message_id": message.headers.message_id,
-            "size": message.size,
-            "sha256": message.sha256,
-        },
-        "parts": [_part(part) for part in message.parts],
-        "events": [
-            {"at": _iso(event.at), "what": event.what, "who": event.who, "detail": dict(event.detail)}
-            for event in one.events
-        ],
+        **jsonable.fax(one.fax),
+        "message": jsonable.message(one.message),
+        "parts": [jsonable.part(part) for part in one.message.parts],
+        "events": [jsonable.event(event) for event in one.events],
     }
-
-
-def _part(part: Part) -> dict[str, Any]:
-    return {
-        "name": part.name,
-        "kind": part.kind,
-        "size": part.size,
-        "fate": part.fate,
-        "reason": part.reason,
-        "detail": dict(part.detail),
-        "pages": part.pages,
-        "notes": list(part.notes),
-    }
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="milliseconds") if moment else None
 
 
 def _when(moment: datetime | None, zone: ZoneInfo) -> str:

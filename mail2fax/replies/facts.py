@@ -13,7 +13,7 @@ from mail2fax.model import Fate, Fax, Message, Part, Reason, State
 from mail2fax.replies.headers import clean
 
 # What the templates are given besides what a Draft was made of.
-_WORKED_OUT = ("fax", "tone", "may_have_arrived", "attachments", "refused", "culprit", "own_text", "sending")
+_WORKED_OUT = ("tone", "may_have_arrived", "attachments", "refused", "culprit", "own_text", "sending")
 _TYPED = 32
 _WORST_FIRST = (State.UNKNOWN, State.FAILED, State.CANCELLED, State.DELIVERED)
 
@@ -93,8 +93,11 @@ class Draft:
     def facts(self) -> dict[str, Any]:
         """The variables."""
         count = Counter(fax.state.value for fax in self.faxes)
+        faxes = list(map(_named, self.faxes))
         return {
             **{name: getattr(self, name) for name in (*self.__slots__, *_WORKED_OUT)},
+            "faxes": faxes,
+            "fax": faxes[0] if self.fax else None,
             "held_back": sum(part.fate is Fate.HELD for part in self.attachments),
             "count": {state.value: count[state.value] for state in State},
         }
@@ -111,16 +114,16 @@ def clean_fax(fax: Fax) -> Fax:
     return replace(
         fax,
         recipient=clean(fax.recipient),
-        number=fax.number or shortened(clean(fax.recipient.rpartition("@")[0])),
         provider_ref=clean(fax.provider_ref),
         progress=clean(fax.progress),
         detail=_clean_detail(fax.detail),
     )
 
 
-def shortened(text: str) -> str:
-    """What somebody typed instead of a number, not too long for a subject."""
-    return text if len(text) <= _TYPED else text[: _TYPED - 1] + "…"
+def _named(fax: Fax) -> Fax:
+    """With what somebody typed instead of a number, not too long for a subject."""
+    typed, _, _ = fax.recipient.rpartition("@")
+    return fax if fax.number else replace(fax, number=typed if len(typed) <= _TYPED else f"{typed[: _TYPED - 1]}…")
 
 
 def _clean_part(part: Part) -> Part:
