@@ -32,6 +32,7 @@ _PAGE, _FEW, _MOST_CSV = 50, 15, 50_000  # faxes on a page of a list, on the fro
 _REFUSALS = 100
 _PICTURES = 30  # pages that are shown as pictures
 _PATIENCE = 10.0  # seconds until a page does without the database
+_LONGEST_ACT = 60.0  # seconds; what is then done all the same stands in the history
 _QUEUE = 30.0  # seconds that somebody waits until others have seen their documents
 
 P = ParamSpec("P")
@@ -202,7 +203,8 @@ class Pages:
                 question = await ACTS[name].ask(self._spool, wish)
             return self._html("ask.html", session, question=question, here=str(request.url.query), name=name, wish=wish)
         await form(request, session)
-        done = await acts.carry_out(self._spool, name, wish)
+        async with asyncio.timeout(_LONGEST_ACT):
+            done = await acts.carry_out(self._spool, name, wish)
         session.flash = done.text
         return RedirectResponse(f"/fax/{done.fax}" if done.fax else "/", 303)
 

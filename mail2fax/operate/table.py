@@ -21,20 +21,22 @@ _COLUMNS: tuple[tuple[str, Callable[[Fax], object]], ...] = (
     ("reply", lambda fax: fax.reply),
     ("provider_reference", lambda fax: fax.provider_ref),
 )
+_PIECE = 1000  # lines
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def rows(faxes: Iterable[Fax]) -> Iterator[str]:
-    """The lines of the table, the header first."""
-    yield _line(name for name, _ in _COLUMNS)
-    for fax in faxes:
-        yield _line(_harmless(str(of(fax))) for _, of in _COLUMNS)
-
-
-def _line(cells: Iterable[str]) -> str:
+    """The table in pieces of many lines, the header first: to send a piece takes longer than to write it."""
     out = io.StringIO()
-    csv.writer(out).writerow(cells)
-    return out.getvalue()
+    writer = csv.writer(out)
+    writer.writerow(name for name, _ in _COLUMNS)
+    for count, fax in enumerate(faxes, start=1):
+        writer.writerow(_harmless(str(of(fax))) for _, of in _COLUMNS)
+        if count % _PIECE == 0:
+            yield out.getvalue()
+            out.seek(0)
+            out.truncate()
+    yield out.getvalue()
 
 
 def _harmless(text: str) -> str:

@@ -1,5 +1,6 @@
 """What an operator does at the page: asked once more, done once, under a name, and refused where it makes no sense."""
 
+import asyncio
 import base64
 import io
 import re
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mail2fax.model import State
+from mail2fax.operate import app
 from mail2fax.spool import Work, operator, questions
 from tests.support import spooling
 from tests.support.desk import act, serving, token
@@ -194,3 +196,12 @@ async def test_another_number_means_another_one(spool, desk):
             answer = await act(ann, f"/act/retry?fax={fax.id}&number=647-495-9659")
             assert answer.status_code == 409 and "can be sent again" in answer.text
             assert len(await spool.read(questions.named, fax.message_id)) == 1
+
+
+async def test_an_act_does_not_wait_for_ever_for_the_database(spool, desk, monkeypatch):
+    """A person is told, and the connection is free again."""
+    monkeypatch.setattr(app, "_LONGEST_ACT", 0.2)
+    async with desk.as_("ann") as ann:
+        monkeypatch.setattr(spool, "change", lambda *_: asyncio.sleep(30))
+        answer = await act(ann, "/act/pause")
+    assert answer.status_code == 503 and "The database does not answer" in answer.text
