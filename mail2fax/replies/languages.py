@@ -1,4 +1,6 @@
-"""The languages there are: one gettext catalogue (.po) each, read at start-up, so that nothing has to be compiled.
+"""Which languages there are, and which one a reply is written in.
+
+Each is a gettext catalogue (.po), read at start-up, so that nothing has to be compiled.
 
 English is the language of the templates themselves and needs no catalogue. An administrator adds a language by putting
 its catalogue into <[reply] templates>/locale.
@@ -6,6 +8,7 @@ its catalogue into <[reply] templates>/locale.
 
 import gettext
 import io
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from babel.core import Locale, UnknownLocaleError
@@ -13,8 +16,10 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
 from babel.support import Translations
 
-from mail2fax.replies.language import DEFAULT
+from mail2fax.config import Reply
+from mail2fax.rules.patterns import Patterns
 
+DEFAULT = "en"
 _ENGLISH = "en_CA"  # how English writes dates and numbers here
 
 
@@ -61,3 +66,25 @@ def layered(shipped: dict[str, Tongue], own: dict[str, Tongue]) -> dict[str, Ton
         if name in shipped:
             tongue.texts.add_fallback(shipped[name].texts)
     return {DEFAULT: english(), **shipped, **own}
+
+
+class Choice:
+    """[reply] languages and language, and what the mail itself says. `known` are the languages there are."""
+
+    def __init__(self, settings: Reply, known: Collection[str]) -> None:
+        self._by_sender = dict(settings.languages)
+        self._patterns = Patterns(self._by_sender)
+        self._fixed = settings.language if settings.language != "auto" else ""
+        self._known = frozenset(known)
+
+    def of(self, reverse_path: str, tags: Iterable[str]) -> str:
+        """The language for this sender; `tags` are those of Content-Language, then Accept-Language (RFC 3282)."""
+        pattern = self._patterns.fitting(reverse_path)
+        wishes = [self._by_sender[pattern]] if pattern else [self._fixed] if self._fixed else tags
+        primary = (tag.partition("-")[0].lower() for tag in wishes)
+        return next((language for language in primary if language in self._known), DEFAULT)
+
+    @property
+    def unknown(self) -> list[str]:
+        """Languages that the settings name, and that there is no catalogue of."""
+        return sorted({*self._by_sender.values(), self._fixed} - self._known - {""})

@@ -17,7 +17,7 @@ from mail2fax.replies import dsn, outcome_json, samples
 from mail2fax.replies.bodies import PREVIEW, body, plain
 from mail2fax.replies.facts import Draft, clean_fax, clean_message
 from mail2fax.replies.headers import in_thread, message_id, open_letter, verbatim
-from mail2fax.replies.language import Choice
+from mail2fax.replies.languages import Choice
 from mail2fax.replies.templates import Stationery, told
 from mail2fax.rules import signed_address
 from mail2fax.rules.signed_address import Action

@@ -19,7 +19,7 @@ from mail2fax.model import Part
 from mail2fax.replies import jinja
 from mail2fax.replies import languages as catalogue
 from mail2fax.replies.filters import Wording, wrapped
-from mail2fax.replies.language import DEFAULT
+from mail2fax.replies.languages import DEFAULT
 from mail2fax.replies.species import species
 from mail2fax.rules.address import pretty
 
