@@ -6,6 +6,7 @@ lines, allowed senders, holds and the key by which a mail is known again go by t
 """
 
 import re
+from functools import lru_cache
 
 # draft-levine-smtp-batv section 3: prvs=TAG=local; Exim of old writes prvs=local/TAG. A tag is a key number, a day
 # and six or more digits of a hash.
@@ -18,6 +19,7 @@ _SRS1 = re.compile(r"SRS1[=+-][^=]+=[^=]+=(?P<rest>[=+-].+)", re.IGNORECASE)
 _VERP = re.compile(r"(?P<local>[^+]+)\+[^=@]*[0-9][^=@]*=[a-z0-9.-]+\.[a-z0-9-]+", re.IGNORECASE)
 
 
+@lru_cache(maxsize=1024)
 def behind(reverse_path: str) -> str:
     """The sender's own address, in small letters; "" for the null path. What is no tag stays as it is."""
     local, at, domain = reverse_path.rpartition("@")

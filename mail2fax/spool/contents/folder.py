@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from mail2fax import log
 from mail2fax.spool.contents import PENS, Kept
 from mail2fax.spool.contents.incoming import Incoming
-from mail2fax.spool.contents.lookup import set_mark
+from mail2fax.spool.contents.lookup import set_marks
 from mail2fax.spool.contents.records import Record, pack
 from mail2fax.spool.contents.segments import Place, Segments
 from mail2fax.spool.database.fsync import NotOnDisk, sync_folder
@@ -69,7 +69,7 @@ class FolderContents:
         """The end of this thread's log."""
         mine = self.segments.current
         if mine and mine.end:
-            set_mark(connection, mine.name, mine.end)
+            set_marks(connection, {mine.name: mine.end})
 
     def take_back(self, mail: Kept, size: int) -> None:
         """Write zeros over it. Its head stays: others lie behind."""

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, bindparam, delete, null, select, union_all
+from sqlalchemy import Connection, Insert, Table, bindparam, delete, func, null, select, union_all
+from sqlalchemy.dialects import sqlite
 
 from mail2fax.spool.contents import Contents, Kept
+from mail2fax.spool.database.bulk_insert import BulkInsert
 from mail2fax.spool.database.schema import documents, logs, messages
 
 _AT_ONCE = 500  # names in one question
@@ -63,18 +65,18 @@ def marks(connection: Connection) -> dict[str, int]:
     return {row.name: row.mark for row in connection.execute(select(logs))}
 
 
-_MARK = "INSERT INTO logs (name, mark) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET mark = max(mark, excluded.mark)"
+def _further(_connection: Connection) -> Insert:
+    """A mark never goes back."""
+    new = sqlite.insert(logs)
+    return new.on_conflict_do_update(index_elements=["name"], set_={"mark": func.max(logs.c.mark, new.excluded.mark)})
 
 
-def set_mark(connection: Connection, name: str, mark: int) -> None:
-    """All mails before this byte have rows, or need none."""
-    connection.exec_driver_sql(_MARK, (name, mark))  # as it is: it is part of every mail's transaction
+_MARKS = BulkInsert(_further, (), "name", "mark")  # it is part of every mail's transaction
 
 
 def set_marks(connection: Connection, read_to: Mapping[str, int]) -> None:
-    """As `set_mark`, of many logs."""
-    for name, mark in read_to.items():
-        set_mark(connection, name, mark)
+    """All mails before these bytes of these logs have rows, or need none."""
+    _MARKS.insert(connection, list(read_to.items()))
 
 
 def forget_marks(connection: Connection, folder: Path) -> None:
