@@ -33,7 +33,15 @@ async def test_each_promise_outlives_a_power_cut(tmp_path):
     assert report.wrongs == [], report
     assert report.promises > STATES, "few mails were promised before the cuts"
     for left_out in ("/log-", "-wal"):
-        assert (await powercut.cuts(recording, 8, chance, deaf_to=left_out)).wrongs, left_out
+        assert await loses(recording, left_out, chance), left_out
+
+
+async def loses(recording, left_out, chance):
+    """Whether a few cuts, or a few more, find what that sync is for: not every one falls where it matters."""
+    for _ in range(8):
+        if (await powercut.cuts(recording, 8, chance, deaf_to=left_out)).wrongs:
+            return True
+    return False
 
 
 async def test_what_a_cut_leaves_is_what_was_synced(tmp_path):
