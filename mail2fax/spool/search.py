@@ -55,7 +55,7 @@ def found(connection: Connection, search: Search, *, before: str = "", limit: in
     """The newest faxes that fit; with `before`, those that come after this fax id in the list."""
     query = _query(search).order_by(*_NEWEST_FIRST).limit(limit)
     if before:
-        query = query.where(_after(connection, before))
+        query = query.where(_after(before))
     return [rows.fax(row) for row in connection.execute(query).mappings()]
 
 
@@ -138,7 +138,8 @@ def _number(digits: str) -> ColumnElement[bool]:
     return faxes.c.number == digits[-10:] if whole else faxes.c.number.contains(digits, autoescape=True)
 
 
-def _after(connection: Connection, fax_id: str) -> ColumnElement[bool]:
+def _after(fax_id: str) -> ColumnElement[bool]:
     """Behind this fax in the list. One that was purged meanwhile ends the list."""
-    at = connection.scalar(select(faxes.c.received_at).where(faxes.c.id == fax_id))
+    # Compared in the database: on its way through Python a moment is rounded, and would be met twice, or never.
+    at = select(faxes.c.received_at).where(faxes.c.id == fax_id).scalar_subquery()
     return or_(faxes.c.received_at < at, and_(faxes.c.received_at == at, faxes.c.id < fax_id))

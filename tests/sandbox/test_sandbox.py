@@ -296,7 +296,7 @@ async def test_old_faxes_and_documents_are_forgotten(box, provider, document, mo
         await outcome(provider, document, "4165550130", f"{n}.pdf")
     assert [fax.name for fax in box.faxes] == [f"{n}.pdf" for n in range(3, 8)]
     assert [fax.name for fax in box.faxes if fax.document] == ["5.pdf", "6.pdf", "7.pdf"]
-    assert len(list(box._folder.iterdir())) == 3
+    assert len(list(box.folder.iterdir())) == 3
     assert len(box._tries) == 5
 
 
@@ -309,7 +309,7 @@ async def test_instant_takes_hundreds_and_keeps_no_document(document):
             refs = await asyncio.gather(*sent)
         assert (await provider.status(LINE, refs[0])).word == "Success"
         assert len(box.faxes) == 240
-        assert not list(box._folder.iterdir())
+        assert not list(box.folder.iterdir())
         await provider.close()
 
 
@@ -319,7 +319,7 @@ async def test_it_ends_though_somebody_hangs(document):
         provider = Rinble(Provider(url=box.url, timeout=30.0))
         waiting = asyncio.create_task(provider.submit(LINE, "4165550171", document, "1.pdf", commit))
         await box.received(1)
-        folder = box._folder
+        folder = box.folder
     with pytest.raises(Verdict):
         await waiting
     await provider.close()

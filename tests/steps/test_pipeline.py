@@ -84,7 +84,8 @@ async def test_a_reference_that_is_given_twice_is_told(bridge, faxapi, outbox, m
     running = await bridge()
     await running.send(mail(pdf()), "6474959659@fax.local", "4165550100@fax.local")
     await outbox.wait(2)
-    assert [(facts["ref"], facts["fax"] != facts["other"]) for facts in told] == [("the-same", True)]
+    # Once, or from both sides if both were written down in the same moment.
+    assert {(facts["ref"], facts["fax"] != facts["other"]) for facts in told} == {("the-same", True)}
 
 
 async def test_not_processed_is_tried_again(bridge, faxapi, outbox):

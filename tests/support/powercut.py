@@ -245,7 +245,9 @@ async def wrongs(recording: Recording, at: int, place: Path) -> list[str]:
 async def _looked_at(recording: Recording, told: set[str], spool: Spool) -> list[str]:
     faxes = await spool.read(questions.fax_list, questions.Wanted(limit=10_000))
     mails = [fax.message_id for fax in faxes]
-    found = [f"lost: {one}" for one in sorted(told - set(mails)) if not await _known(recording, one, spool, mails)]
+    # What was said just before the kill no client may have heard: it sends again.
+    heard = told & set(recording.ids)
+    found = [f"lost: {one}" for one in sorted(heard - set(mails)) if not await _known(recording, one, spool, mails)]
     digests: list[str] = []
     for name in mails:
         try:
