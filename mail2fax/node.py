@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -71,6 +72,8 @@ async def running(settings: Settings, *, adopt: bool = False) -> AsyncIterator[N
         worker = Worker(spool, pipeline.stations)
         async with _at_work(worker, spool, settings, pipeline.letters) as working:
             health.working = working
+            if os.geteuid() == 0:
+                log.running_as_root()
             log.started(
                 node=spool.node,
                 listening=list(addresses),

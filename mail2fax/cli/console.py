@@ -38,10 +38,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 FaxId = Annotated[str, typer.Argument(metavar="ID", help="A queue id, as the 250, the log and the reply name it.")]
 
 
-def load(file: Path | None) -> Settings:
-    """The settings, with the log set up as they say."""
+def load(file: Path | None, *, serving: bool = False) -> Settings:
+    """The settings, with the log set up as they say; a command that only answers a person logs no more than trouble."""
     settings = loader.load(file or installed(), os.environ)
-    log.configure(settings.log.format, settings.log.level)
+    level = settings.log.level
+    log.configure(settings.log.format, "warning" if level == "info" and not serving else level)
     return settings
 
 

@@ -90,7 +90,7 @@ def serve(
     """Accept mail, fax it, reply: run until SIGTERM. SIGHUP reloads certificates and the users file."""
     from mail2fax import node  # noqa: PLC0415 -- the small commands start faster without it
 
-    asyncio.run(node.serve(load(config_file), adopt=adopt))
+    asyncio.run(node.serve(load(config_file, serving=True), adopt=adopt))
 
 
 @app.command()
@@ -121,7 +121,7 @@ def sandbox(
     """
     from mail2fax.sandbox import server  # noqa: PLC0415
 
-    load(config_file)
+    load(config_file, serving=True)
     asyncio.run(_until_stopped(server.serve(listen, instant=instant, tokens=frozenset(token or ())), hylafax))
 
 

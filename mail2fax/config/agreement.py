@@ -42,3 +42,9 @@ def answers_reach_people(sender: str, domains: Collection[str]) -> None:
     local_part, _, domain = sender.rpartition("<")[2].rstrip("> ").rpartition("@")
     if domain.lower() in domains and sum(letter.isdecimal() for letter in local_part) >= DIGITS:
         raise ValueError("[reply] sender is the address of a fax number: people's answers would be faxed")
+
+
+def fallbacks(lines: Sequence[Line], default: str) -> dict[str, str]:
+    """The line that takes another's place, by that one's name; "" is the line of [provider], whose own is `default`."""
+    wanted = {"": default, **{line.name: line.fallback for line in lines}}
+    return {name: "" if to == "default" else to for name, to in wanted.items() if to}

@@ -393,12 +393,6 @@ class Settings(Section):
     web: Web = Web()
     log: Log = Log()
 
-    @property
-    def fallbacks(self) -> dict[str, str]:
-        """The line that takes another's place, by that one's name; "" is the line of [provider]."""
-        wanted = {"": self.provider.fallback, **{line.name: line.fallback for line in self.line}}
-        return {name: "" if to == "default" else to for name, to in wanted.items() if to}
-
     @model_validator(mode="after")
     def _agree(self) -> "Settings":
         agreement.answers_reach_people(self.reply.sender, self.smtp.domains)

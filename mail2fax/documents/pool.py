@@ -283,7 +283,7 @@ class Pool:
             return
         self._told = layers.result()
         missing = [name for name, held in self._told.items() if not held]
-        log.confined(by=[name for name in self._told if name not in missing], missing=missing, root=os.geteuid() == 0)
+        log.confined(by=[name for name in self._told if name not in missing], missing=missing)
 
     async def _drop(self, forkserver: _Forkserver | None) -> None:
         """A worker ended without the forkserver's last word: the forkserver is no more."""

@@ -44,12 +44,15 @@ def clock_stepped(*, seconds: float) -> None:
     setup.event.warning("the clock was set: what waits was moved along", seconds=round(seconds, 1))
 
 
-def confined(*, by: list[str], missing: list[str], root: bool) -> None:
+def confined(*, by: list[str], missing: list[str]) -> None:
     """What keeps a document that takes over its worker from the rest of the machine; `check` says what is missing."""
     say = setup.event.warning if missing else setup.event.info
     say("workers are confined", by=", ".join(by), missing=", ".join(missing))
-    if root:
-        setup.event.warning("running as root: a user of its own, as in contrib/mail2fax.service, confines more")
+
+
+def running_as_root() -> None:
+    """The service has the rights of the whole machine, which it does not need."""
+    setup.event.warning("running as root: a user of its own, as in contrib/mail2fax.service, confines more")
 
 
 # -- the way of a fax

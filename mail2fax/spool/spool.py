@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Table
 
 from mail2fax import log
 from mail2fax.config import Settings
+from mail2fax.config.agreement import fallbacks
 from mail2fax.model import Document, Envelope, Fax, Message, Notice, Outcome, Receipt, State, Usage
 from mail2fax.rules.backoff import Backoff
 from mail2fax.spool import copies, fax_lines, filing, intake, leases, moves, notices, operator, purge, questions
@@ -53,7 +54,7 @@ class Spool:
         self.database = database
         self.contents = contents
         self._inbox = Inbox(database, contents, node)
-        self._fallbacks = settings.fallbacks
+        self._fallbacks = fallbacks(settings.line, settings.provider.fallback)
         self._serving = False
         self._clock = Clock(settings.spool.lease)
         # Unique among processes, also among those of one container that all have pid 1.

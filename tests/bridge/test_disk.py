@@ -43,7 +43,7 @@ async def _through(fault, node, ledger):
     async with fault:
         kinds = ([pdf()], [pdf(size=50_000)], [pdf(size=300_000)], [])
         during = [asyncio.create_task(ledger.deliver(lambda: node.address, *pdfs)) for pdfs in kinds]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while not all(mail.codes for mail in ledger.mails[1:]) or len(ledger.mails) < 1 + len(kinds):
                 await asyncio.sleep(0.05)
         assert not any(task.done() for task in during)

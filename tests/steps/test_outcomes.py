@@ -162,11 +162,11 @@ async def test_a_reply_gets_through_every_broken_line(bridge, outbox, up, down, 
             proxy.down = Fault(after=down, how=how)
         running = await bridge(reply={"relay": f"smtp://127.0.0.1:{proxy.port}", "timeout": 1.0})
         queue_id = await running.send(mail())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (await running.faxes(queue_id))[0].attempts:
                 await asyncio.sleep(0.02)
         proxy.up = proxy.down = NONE
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await running.faxes(queue_id))[0].reply != "sent":
                 await asyncio.sleep(0.02)
         assert len({reply.message["Message-ID"] for reply in outbox.mails}) == 1
