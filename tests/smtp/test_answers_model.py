@@ -141,7 +141,7 @@ def answers(running, faxapi, outbox, loop):
 
 
 async def _over(running, queue_id):
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         while not all(fax.state in FINAL and fax.replied_at for fax in await running.faxes(queue_id)):
             await asyncio.sleep(0.05)
 

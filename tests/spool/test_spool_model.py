@@ -358,7 +358,7 @@ def _settings(examples):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_spool_does_as_its_model(spool_url):
     """Each story begins with an empty spool."""
-    _checked(spool_url, int(os.environ.get("MAIL2FAX_STORIES", "60")))
+    _checked(spool_url, int(os.environ.get("MAIL2FAX_STORIES", "20")))
