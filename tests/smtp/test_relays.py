@@ -41,7 +41,7 @@ def submit(port: int, *recipients: str, sender: str = SENDER, content: bytes = M
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(100):
         while not condition():
             await asyncio.sleep(0.05)
 
