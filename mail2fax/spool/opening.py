@@ -36,7 +36,7 @@ async def open_spool(
         path = sqlite_path(engine)
         if path and serving:
             stack.enter_context(only_one(_lock_beside(path)))
-        await asyncio.to_thread(_migrated, engine)
+        await _brought_up(engine)
         spool = Spool(settings, Database(engine, settings.spool.lease), _open_contents(engine), node or _this_process())
         stack.callback(spool.close)
         if serving:
@@ -74,6 +74,15 @@ def revision(settings: Settings) -> str:
             return ""
         with mapped(), engine.connect() as connection:
             return migrations.current(connection)
+
+
+async def _brought_up(engine: Engine) -> None:
+    """Migrate in a thread. A start that is given up waits for it: its files may be taken away then."""
+    migrating = asyncio.create_task(asyncio.to_thread(_migrated, engine))
+    try:
+        await asyncio.shield(migrating)
+    finally:
+        await asyncio.wait({migrating})
 
 
 def _migrated(engine: Engine) -> tuple[str, str]:
