@@ -9,14 +9,15 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 
-from mail2fax.config import Section, settings
+from mail2fax.config import Section
 from mail2fax.config.keys import KEYS, Key, sections
 
 OPENING = """\
 # Settings
 
-<!-- Made by `make docs`. Change mail2fax/config/settings.py instead. -->
+<!-- Made by `make docs`. Change the sections in mail2fax/config instead. -->
 
 mail2fax reads one TOML file, named by `--config` or by `MAIL2FAX_CONFIG`, and then the environment. Without a file the
 defaults below hold. `mail2fax check` prints the settings in force, without secrets, and tries everything they name.
@@ -76,8 +77,9 @@ def _section(name: str, kind: type[Section]) -> Iterator[str]:
 def explanations() -> dict[tuple[str, str], str]:
     """The words below each key, by class and key. pydantic would read them at every start, for 15 ms."""
     found = {}
-    classes = (one for one in ast.parse(inspect.getsource(settings)).body if isinstance(one, ast.ClassDef))
-    for kind in classes:
+    sources = dict.fromkeys(inspect.getsourcefile(kind) or "" for _, kind in sections())
+    bodies = (ast.parse(Path(source).read_text("utf-8")).body for source in sources)
+    for kind in (one for body in bodies for one in body if isinstance(one, ast.ClassDef)):
         for key, words in pairwise(kind.body):
             match key, words:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):

@@ -1,6 +1,8 @@
 """Settings: one TOML file and the environment, read once, typed and strict."""
 
 from mail2fax.config.loader import ConfigError, effective, load, without_password
+from mail2fax.config.reply import Reply
+from mail2fax.config.section import Section
 from mail2fax.config.settings import (
     Cover,
     Documents,
@@ -10,14 +12,12 @@ from mail2fax.config.settings import (
     Numbers,
     Poll,
     Provider,
-    Reply,
     Retry,
-    Section,
     Settings,
-    Smtp,
     Spool,
     Web,
 )
+from mail2fax.config.smtp import Smtp
 
 __all__ = [
     "ConfigError",

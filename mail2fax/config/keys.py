@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, cast, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from mail2fax.config.settings import FaxLine, Section, Settings
+from mail2fax.config.section import Section
+from mail2fax.config.settings import FaxLine, Settings
 from mail2fax.config.types import FileMark
 
 PREFIX = "MAIL2FAX_"

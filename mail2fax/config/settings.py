@@ -1,27 +1,24 @@
 """The settings, typed and strict: one class a section, one line of explanation a key.
 
-docs/configuration.md is generated from this file (`reference` reads the lines); `config` reads the values.
+The two largest, [smtp] and [reply], have files of their own. docs/configuration.md is generated from all of them;
+`config` reads the values.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from mail2fax.config import agreement
+from mail2fax.config.reply import Reply
+from mail2fax.config.section import Section
+from mail2fax.config.smtp import Smtp
 from mail2fax.config.types import (
-    Address,
     Allowed,
-    ChosenLanguage,
-    Ciphers,
     Count,
     Denied,
     Domain,
     File,
-    HostPort,
-    Language,
     Limit,
-    Mailbox,
-    Network,
     NumberPattern,
     OptionalHostPort,
     OptionalProviderName,
@@ -31,97 +28,9 @@ from mail2fax.config.types import (
     Pattern,
     ProviderName,
     ProviderUrl,
-    RelayUrl,
     Seconds,
     SpoolUrl,
-    Zone,
 )
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, nothing unknown, no silent conversions."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Smtp(Section):
-    """The door: where mail is accepted, and from whom."""
-
-    listen: list[HostPort] = ["127.0.0.1:2525"]
-    """Addresses for relay and submission, in plain or with STARTTLS. Port 0 takes a free one."""
-    listen_tls: list[HostPort] = []
-    """Addresses for implicit TLS (RFC 8314)."""
-    hostname: Domain = "fax.local"
-    """The name mail2fax greets with. Give it another name than the relay's own."""
-    domains: list[Domain] = Field(default=["fax.local"], min_length=1)
-    """Mail to <number>@ one of these is faxed. `.local` is reserved for mDNS: add a real name for cloud mail hosts."""
-    max_message_size: Count = 36_700_160
-    """Bytes of one mail. A PDF grows by 37 % in a mail."""
-    max_recipients: Count = 100
-    """Recipients of one mail."""
-    max_connections: Count = 200
-    """Connections open at once, in all."""
-    max_connections_per_client: Count = 50
-    """Connections open at once from one client address."""
-    max_messages_per_connection: Count = 1000
-    """Mails on one connection before it is asked to reconnect (421)."""
-    max_messages_per_minute: Limit = 0
-    """Mails a minute from one client address; 0 sets no limit."""
-    max_errors: Count = 20
-    """Refused or unknown commands on one connection before it is closed (421)."""
-    max_bytes_in_flight: Count = 1_073_741_824
-    """Bytes of mail being received at once, in all."""
-    max_spool: Limit = 100_000
-    """Faxes waiting at once; above it new mail is deferred (451). 0 sets no limit."""
-    bare_newlines: Literal["normalize", "refuse"] = "normalize"
-    """Bare LF and CR in a mail, as scripts and scanners send them: made CR LF, or refused (550). They never end it."""
-    min_rate: Limit = 500
-    """Bytes a second a client must send on average during DATA, after its first minute; 0 sets no limit."""
-    timeout: Seconds = 300.0
-    """Seconds of silence before a connection is closed (421). RFC 5321 asks for five minutes."""
-    trusted_networks: list[Network] = ["127.0.0.0/8", "::1/128"]
-    """Clients here may send without a login."""
-    proxy_networks: list[Network] = []
-    """Load balancers that speak the PROXY protocol; from them it is then required."""
-    allowed_senders: list[Pattern] = ["*"]
-    """Patterns on the whole reverse-path, upper and lower case alike, such as "*@office.example"."""
-    required_header: str = ""
-    """A header that proves whose mail a shared cloud server brings, such as "X-MS-Exchange-CrossTenant-Id"."""
-    required_header_value: SecretStr = SecretStr("")
-    """The value that it must have. Better: required_header_value_file."""
-    required_header_value_file: File = ""
-    """File that holds the value."""
-    required_header_networks: list[Network] = []
-    """Clients of whom it is asked, unless they log in; empty: all."""
-    users_file: File = ""
-    """name:hash[:pattern,pattern] lines for AUTH; made by `mail2fax passwd`."""
-    tls_certificate: File = ""
-    """PEM file with the certificate chain; turns on STARTTLS."""
-    tls_key: File = ""
-    """PEM file with the private key, if it is not in tls_certificate."""
-    tls_ciphers: Ciphers = ""
-    """OpenSSL's list for TLS 1.2, such as "DEFAULT:AES128-SHA" for devices that know no newer ones; "" is Python's."""
-    require_tls: bool = False
-    """Refuse mail on a connection without TLS (530)."""
-    postmaster: Address = ""
-    """Mail to postmaster is forwarded to this address (RFC 5321 section 4.5.1)."""
-    dsn: bool = True
-    """Offer delivery status notifications (RFC 3461)."""
-
-    @model_validator(mode="after")
-    def _keys(self) -> "Smtp":
-        if self.listen_tls and not self.tls_certificate:
-            raise ValueError("listen_tls needs tls_certificate")
-        if self.require_tls and not self.tls_certificate:
-            raise ValueError("require_tls needs tls_certificate")
-        if self.required_header and not self.required_header_value.get_secret_value():
-            raise ValueError("required_header needs required_header_value, or everybody would have it")
-        return self
-
-    @property
-    def spare(self) -> int:
-        """Bytes of free disk without which no mail is taken: half as much again as the largest, as Postfix keeps."""
-        return self.max_message_size * 3 // 2
 
 
 class Numbers(Section):
@@ -293,59 +202,6 @@ class Retry(Section):
     """Seconds between two attempts at the most."""
     give_up: Seconds = 86_400.0
     """Seconds a fax may wait for the provider before it fails with 4.4.7."""
-
-
-class Reply(Section):
-    """The mail that tells the sender how it went."""
-
-    relay: RelayUrl = "smtp://127.0.0.1:25"
-    """The outgoing mail server: smtp://, smtps:// or smtp+starttls://, with user:password@ if it asks for a login."""
-    relay_password: SecretStr = SecretStr("")
-    """Its password, if it is not in the URL. Better: relay_password_file."""
-    relay_password_file: File = ""
-    """File that holds the relay's password."""
-    relay_ca_file: File = ""
-    """PEM file of the authority that signed the relay's certificate; empty: the system's own list."""
-    timeout: Seconds = 60.0
-    """Seconds for handing over one reply."""
-    concurrency: Count = 4
-    """Replies handed over at once."""
-    sender: Mailbox = "Fax <fax@fax.local>"
-    """From of the replies. A person should read this mailbox."""
-    envelope_sender: Address = ""
-    """MAIL FROM of the replies. Empty is the null reverse-path (RFC 3834); some smarthosts insist on an address."""
-    admin: Mailbox = ""
-    """Gets the alerts: replies that could not be delivered, a held line."""
-    retry_first: Seconds = 30.0
-    """Seconds before a reply is offered again; doubled each time up to an hour."""
-    give_up: Seconds = 432_000.0
-    """Seconds after which a reply is given up as undeliverable."""
-    delay_notice: Limit = 900
-    """Seconds after which the sender of a waiting fax gets one "still trying" mail; 0 sends none."""
-    templates: File = ""
-    """A folder whose files replace the shipped ones one by one."""
-    group: bool = False
-    """One summary for a mail to several numbers, instead of a reply each."""
-    language: ChosenLanguage = "auto"
-    """Language of the replies: en, fr, or one that you add; auto takes it from the mail, else English."""
-    languages: dict[Pattern, Language] = {}
-    """Language by sender pattern, such as { "*@quebec.example" = "fr" }; goes before `language`."""
-    time_zone: Zone = "America/Toronto"
-    """Time zone of the times in replies."""
-    preview: Literal["none", "first"] = "none"
-    """Show the first page as a fax receives it. It may hold patient data: off by default."""
-    json_part: bool = False
-    """Add the outcome as an application/json part for machines."""
-    failure_format: Literal["mail", "dsn"] = "mail"
-    """A failure as a plain mail, or as a delivery status notification (RFC 3464) for all."""
-    resend: bool = True
-    """Let the sender send again, or cancel, by answering the reply."""
-    secret: SecretStr = SecretStr("")
-    """Key that signs the addresses for sending again; empty: made once and kept in the spool. Better: secret_file."""
-    secret_file: File = ""
-    """File that holds that key."""
-    max_per_hour: Limit = 200
-    """Replies an hour to one address; more wait. 0 sets no limit."""
 
 
 class Web(Section):

@@ -1,0 +1,73 @@
+"""The section [reply]."""
+
+from typing import Literal
+
+from pydantic import SecretStr
+
+from mail2fax.config.section import Section
+from mail2fax.config.types import (
+    Address,
+    ChosenLanguage,
+    Count,
+    File,
+    Language,
+    Limit,
+    Mailbox,
+    Pattern,
+    RelayUrl,
+    Seconds,
+    Zone,
+)
+
+
+class Reply(Section):
+    """The mail that tells the sender how it went."""
+
+    relay: RelayUrl = "smtp://127.0.0.1:25"
+    """The outgoing mail server: smtp://, smtps:// or smtp+starttls://, with user:password@ if it asks for a login."""
+    relay_password: SecretStr = SecretStr("")
+    """Its password, if it is not in the URL. Better: relay_password_file."""
+    relay_password_file: File = ""
+    """File that holds the relay's password."""
+    relay_ca_file: File = ""
+    """PEM file of the authority that signed the relay's certificate; empty: the system's own list."""
+    timeout: Seconds = 60.0
+    """Seconds for handing over one reply."""
+    concurrency: Count = 4
+    """Replies handed over at once."""
+    sender: Mailbox = "Fax <fax@fax.local>"
+    """From of the replies. A person should read this mailbox."""
+    envelope_sender: Address = ""
+    """MAIL FROM of the replies. Empty is the null reverse-path (RFC 3834); some smarthosts insist on an address."""
+    admin: Mailbox = ""
+    """Gets the alerts: replies that could not be delivered, a held line."""
+    retry_first: Seconds = 30.0
+    """Seconds before a reply is offered again; doubled each time up to an hour."""
+    give_up: Seconds = 432_000.0
+    """Seconds after which a reply is given up as undeliverable."""
+    delay_notice: Limit = 900
+    """Seconds after which the sender of a waiting fax gets one "still trying" mail; 0 sends none."""
+    templates: File = ""
+    """A folder whose files replace the shipped ones one by one."""
+    group: bool = False
+    """One summary for a mail to several numbers, instead of a reply each."""
+    language: ChosenLanguage = "auto"
+    """Language of the replies: en, fr, or one that you add; auto takes it from the mail, else English."""
+    languages: dict[Pattern, Language] = {}
+    """Language by sender pattern, such as { "*@quebec.example" = "fr" }; goes before `language`."""
+    time_zone: Zone = "America/Toronto"
+    """Time zone of the times in replies."""
+    preview: Literal["none", "first"] = "none"
+    """Show the first page as a fax receives it. It may hold patient data: off by default."""
+    json_part: bool = False
+    """Add the outcome as an application/json part for machines."""
+    failure_format: Literal["mail", "dsn"] = "mail"
+    """A failure as a plain mail, or as a delivery status notification (RFC 3464) for all."""
+    resend: bool = True
+    """Let the sender send again, or cancel, by answering the reply."""
+    secret: SecretStr = SecretStr("")
+    """Key that signs the addresses for sending again; empty: made once and kept in the spool. Better: secret_file."""
+    secret_file: File = ""
+    """File that holds that key."""
+    max_per_hour: Limit = 200
+    """Replies an hour to one address; more wait. 0 sets no limit."""
