@@ -48,6 +48,7 @@ class Node:
     addresses: tuple[str, ...]  # as bound, "127.0.0.1:2525"
     page: str = ""  # as bound; "" without [web] listen
     operate: str = ""  # as bound; "" without [web] operate
+    webhooks: str = ""  # as bound; "" without [web] webhooks
 
 
 @contextlib.asynccontextmanager
@@ -63,6 +64,7 @@ async def running(settings: Settings, *, adopt: bool = False) -> AsyncIterator[N
         policy = Policy(settings)
         answering = ReplyCommands(settings, spool, policy, pool, signed_address.key(settings.reply, secret))
         listener = Listener(settings, spool, policy, answering)
+        hook = await stack.enter_async_context(_webhooks(settings, spool))
         desk = await stack.enter_async_context(_operate(settings, spool, health, pool, listener.users))
         health.addresses = addresses = tuple(await listener.start())
         stack.push_async_callback(listener.close)
@@ -80,7 +82,7 @@ async def running(settings: Settings, *, adopt: bool = False) -> AsyncIterator[N
                 spool=settings.spool.url.partition("://")[0],
                 provider=settings.provider.name,
             )
-            yield Node(settings, spool, worker, listener, working, addresses, page, desk)
+            yield Node(settings, spool, worker, listener, working, addresses, page, desk, hook)
             health.draining = True
             await listener.close()
 
@@ -92,6 +94,15 @@ def _page(settings: Settings, spool: Spool, health: Health) -> contextlib.Abstra
     from mail2fax.web import app  # noqa: PLC0415 -- loading it takes a tenth of the start
 
     return app.serving(settings, spool, health)
+
+
+def _webhooks(settings: Settings, spool: Spool) -> contextlib.AbstractAsyncContextManager[str]:
+    """Where providers call, if it is asked for."""
+    if not settings.web.webhooks:
+        return contextlib.nullcontext("")
+    from mail2fax.web import webhooks  # noqa: PLC0415 -- as the status page
+
+    return webhooks.serving(settings, spool)
 
 
 def _operate(

@@ -71,12 +71,17 @@ def _writable(path: Path) -> None:
 
 
 async def _ports(settings: Settings) -> Said:
+    if settings.web.webhooks:
+        from mail2fax.web import webhooks  # noqa: PLC0415 -- loads what few need
+
+        webhooks.keys(settings)
     served = is_served(settings)
     wanted = {
         "[smtp] listen": settings.smtp.listen,
         "[smtp] listen_tls": settings.smtp.listen_tls,
         "[web] listen": [settings.web.listen] if settings.web.listen else [],
         "[web] operate": [settings.web.operate] if settings.web.operate else [],
+        "[web] webhooks": [settings.web.webhooks] if settings.web.webhooks else [],
     }
     said = []
     for key, addresses in wanted.items():

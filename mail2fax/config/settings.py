@@ -221,6 +221,8 @@ class Web(Section):
     """What that proxy sends in the header X-Mail2fax-Secret. Better: proxy_secret_file."""
     proxy_secret_file: File = ""
     """File that holds that secret."""
+    webhooks: OptionalHostPort = ""
+    """host:port hears providers' webhooks (Telnyx): they hurry a look, no more. Put a proxy with https before it."""
 
 
 class Log(Section):

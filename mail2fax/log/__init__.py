@@ -59,6 +59,7 @@ from mail2fax.log.events import (
     turned_away,
     unsafe,
     users_file_readable,
+    webhook_refused,
     worker_ended,
 )
 from mail2fax.log.secrets import hide, redact
@@ -127,5 +128,6 @@ __all__ = [
     "turned_away",
     "unsafe",
     "users_file_readable",
+    "webhook_refused",
     "worker_ended",
 ]

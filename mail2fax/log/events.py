@@ -135,6 +135,11 @@ def odd_word(*, fax: str, word: str) -> None:
     setup.event.warning("unknown status word", fax=fax, word=word)
 
 
+def webhook_refused(*, why: str) -> None:
+    """Somebody called [web] webhooks and was not believed. Told once a minute at the most."""
+    setup.event.warning("webhook not believed", why=why)
+
+
 def poll_failed(*, fax: str, note: str) -> None:
     """The status could not be had; it is asked for again."""
     setup.event.warning("no status", fax=fax, note=note)

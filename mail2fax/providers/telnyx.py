@@ -7,6 +7,7 @@ once: a busy line is called again by us. How many pages went it tells in a webho
 import base64
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +25,7 @@ _PAGE, _PAGES = 250, 8  # faxes on a page of the list, and pages that are looked
 OPTIONS: Mapping[str, str | int | bool] = {
     "quality": "high",  # normal, high, very_high, ultra_light or ultra_dark
     "t38": True,  # fax over IP where the other side can
+    "webhook_key": "",  # the account's public key; [web] webhooks believes what it signed
 }
 
 _CAUSES: Mapping[Cause, str] = {
@@ -83,7 +85,7 @@ class Telnyx:
     """See `providers.Provider`. One for the whole node."""
 
     capabilities = Capabilities(
-        finds=True, cancels=True, tells_cause=True, dials_again=False, max_pages=350, max_bytes=50_000_000
+        finds=True, cancels=True, tells_cause=True, dials_again=False, max_pages=350, max_bytes=20_000_000
     )
 
     def __init__(self, settings: Provider) -> None:
@@ -184,4 +186,17 @@ def _options(line: Line) -> Mapping[str, str | int | bool]:
         raise LineHeld(Reason.LINE_HELD, note=f"options: telnyx knows no {min(unknown)}, but {', '.join(OPTIONS)}")
     if not line.account or not line.from_number:
         raise LineHeld(Reason.LINE_HELD, note="telnyx needs account, its connection id, and from_number")
-    return {**OPTIONS, **line.options}
+    options = {**OPTIONS, **line.options}
+    if options["webhook_key"]:
+        _try_key(str(options["webhook_key"]))
+    return options
+
+
+@cache
+def _try_key(text: str) -> None:
+    from mail2fax.providers import telnyx_webhook  # noqa: PLC0415 -- loads cryptography, for whoever needs it
+
+    try:
+        telnyx_webhook.public_key(text)
+    except ValueError as error:
+        raise LineHeld(Reason.LINE_HELD, note=f"options.webhook_key: {error}") from None

@@ -3,6 +3,7 @@
 Functions of a connection, run by the writer. Each writes an event with who asked.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -93,6 +94,21 @@ def stopping(connection: Connection, fax_id: str, who: str) -> None:
         detail = rows.dump({**rows.load(row["detail"]), "stop": who})
         connection.execute(update(faxes).where(faxes.c.id == row["id"]).values(detail=detail))
         moves.write_event(connection, row["id"], "stop", who, {})
+        moves.hurry(connection, row["id"])
+
+
+def heard(connection: Connection, ref: str, lines: Collection[str], facts: Mapping[str, Any]) -> None:
+    """The provider itself spoke of a fax of these lines, to be believed: note what it said, and look at once.
+
+    A reference that no fax at the provider has is nobody's: nothing is done.
+    """
+    ours = (faxes.c.provider_ref == ref, faxes.c.state == State.SUBMITTED.value, faxes.c.line.in_(list(lines)))
+    query = select(faxes.c.id, faxes.c.detail).where(*ours).with_for_update()
+    for row in connection.execute(query).mappings().all():
+        if facts:
+            detail = rows.dump({**rows.load(row["detail"]), "heard": dict(facts)})
+            connection.execute(update(faxes).where(faxes.c.id == row["id"]).values(detail=detail))
+        moves.write_event(connection, row["id"], "heard", "provider", facts)
         moves.hurry(connection, row["id"])
 
 

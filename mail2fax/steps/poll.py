@@ -8,6 +8,7 @@ while, and those that did not reach the provider only after [retry] give_up more
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mail2fax import log
@@ -86,6 +87,7 @@ class Poll:
         return await route.provider.status(route.line, fax.provider_ref)
 
     async def _note(self, fax: Fax, progress: Progress) -> None:
+        progress = _completed(fax, progress)
         if progress.final is not None and self._dials_again(fax, progress):
             await self._dial_again(fax, progress)
         elif progress.final is not None:
@@ -143,6 +145,12 @@ class Poll:
 
     def _age(self, fax: Fax) -> float:
         return (fax.now - fax.submitted_at).total_seconds() if fax.now and fax.submitted_at else 0.0
+
+
+def _completed(fax: Fax, progress: Progress) -> Progress:
+    """With what the provider said by a webhook, which some tell more in, where the look itself leaves it open."""
+    heard = fax.detail.get("heard", {}) if progress.final is State.DELIVERED else {}
+    return replace(progress, **{name: value for name, value in heard.items() if getattr(progress, name) is None})
 
 
 def _outcome(fax: Fax, progress: Progress) -> Outcome:
