@@ -11,8 +11,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 
 import aiosmtplib
-from aiosmtplib.email import parse_address, quote_address
-from aiosmtplib.protocol import normalize_message_line_endings
+from aiosmtplib.email import parse_address
 
 from mail2fax import log
 from mail2fax.config import Reply
@@ -22,7 +21,6 @@ from mail2fax.smarthost.verdicts import verdict
 
 _IDLE = 15.0  # seconds a connection waits for the next mail; servers close theirs after some minutes
 _GOODBYE = 5.0  # seconds for QUIT
-_TAKEN = (250, 251)  # RFC 5321 section 4.2.2: 251 is a recipient that is forwarded
 
 
 class Smarthost:
@@ -31,7 +29,6 @@ class Smarthost:
     def __init__(self, settings: Reply, hostname: str) -> None:
         self._relay = Relay.of(settings)
         self._sender = settings.envelope_sender
-        self._from = f"FROM:{quote_address(self._sender)}".encode()
         self._timeout = settings.timeout
         self._hostname = hostname
         self._tls: ssl.SSLContext | None = None
@@ -78,23 +75,10 @@ class Smarthost:
         client = await self._begun(message, utf8=utf8)
         async with _cleared(client):
             # RFC 3461 section 6.1, RFC 3834 section 3.3: nobody is to be told that a reply could not be delivered.
-            never = [b"NOTIFY=NEVER"] if client.supports_extension("dsn") else []
-            # Not `rcpt`, nor `mail` below: they take an address apart that was looked at already.
-            answer = await client.execute_command(b"RCPT", f"TO:<{recipient}>".encode(), *never)
-            if answer.code not in _TAKEN:
-                raise aiosmtplib.SMTPRecipientRefused(answer.code, answer.message, recipient)
-            await self._content(client, message)
+            never = ["NOTIFY=NEVER"] if client.supports_extension("dsn") else []
+            await client.rcpt(recipient, options=never, encoding="utf-8" if utf8 else "ascii")
+            await client.data(message if message.endswith(b"\n") else message + b"\r\n")
         self._keep(client)
-
-    async def _content(self, client: aiosmtplib.SMTP, message: bytes) -> None:
-        """DATA. The library's own looks at each line of every mail with a regular expression, twice."""
-        answer = await client.execute_command(b"DATA")
-        if answer.code == aiosmtplib.SMTPStatus.start_input and client.protocol:
-            client.protocol.write(_stuffed(message))
-            answer = await client.protocol.read_response(self._timeout)
-            if answer.code == aiosmtplib.SMTPStatus.completed:
-                return
-        raise aiosmtplib.SMTPDataError(answer.code, answer.message)
 
     async def _begun(self, message: bytes, *, utf8: bool) -> aiosmtplib.SMTP:
         """A connection on which MAIL was accepted."""
@@ -111,10 +95,8 @@ class Smarthost:
 
     async def _mail(self, client: aiosmtplib.SMTP, message: bytes, *, utf8: bool) -> aiosmtplib.SMTP:
         async with _cleared(client):
-            options = map(str.encode, self._options(client, message, utf8=utf8))
-            answer = await client.execute_command(b"MAIL", self._from, *options)
-            if answer.code != aiosmtplib.SMTPStatus.completed:
-                raise aiosmtplib.SMTPSenderRefused(answer.code, answer.message, self._sender)
+            options = self._options(client, message, utf8=utf8)
+            await client.mail(self._sender, options=options, encoding="utf-8" if utf8 else "ascii")
         return client
 
     def _options(self, client: aiosmtplib.SMTP, message: bytes, *, utf8: bool) -> list[str]:
@@ -181,16 +163,6 @@ def _writable(address: str) -> bool:
         return bool(address) and address.isprintable() and parse_address(address) == address
     except ValueError:
         return False
-
-
-def _stuffed(message: bytes) -> bytes:
-    """The mail as DATA takes it: dots doubled where a line begins with one, the final dot behind (RFC 5321 4.5.2)."""
-    ends = message.count(b"\r\n")
-    if not message.endswith(b"\r\n") or message.count(b"\n") != ends or message.count(b"\r") != ends:
-        # RFC 5321 section 2.3.8: no line ends but CR LF, or a server may see a second mail in this one.
-        message = normalize_message_line_endings(message)
-    lines = (b"\r\n" + message).replace(b"\r\n.", b"\r\n..")
-    return lines[2:] + b".\r\n"
 
 
 @contextlib.asynccontextmanager
