@@ -13,7 +13,7 @@ from rich.text import Text
 from mail2fax import log
 from mail2fax.cli.console import out, print_json
 from mail2fax.cli.tries import TRIES, Try, Wrong
-from mail2fax.config import Settings, loader
+from mail2fax.config import ConfigError, Settings, loader
 from mail2fax.providers import UnusableProvider
 
 _PATIENCE = 20.0  # seconds for one attempt
@@ -61,7 +61,7 @@ async def _try(what: str, attempt: Try, settings: Settings) -> Finding:
     except TimeoutError:
         said = f"no answer within {_PATIENCE:.0f} s"
         return Finding(what, good=False, said=said, advice="Is it running, and does a firewall stand between?")
-    except (UnusableProvider, OSError) as error:
+    except (UnusableProvider, ConfigError, OSError) as error:
         return Finding(what, good=False, said=log.redact(str(error)), advice="See the setting that is named.")
 
 

@@ -21,7 +21,7 @@ from mail2fax.model import LineHeld, Verdict
 from mail2fax.providers.routes import DEFAULT, Route, close, open_routes, sections
 from mail2fax.replies.letters import Letters
 from mail2fax.smarthost.smarthost import Smarthost
-from mail2fax.smtp.tls import open_context
+from mail2fax.smtp.tls import open_contexts
 from mail2fax.smtp.users import Users
 from mail2fax.spool import SpoolUnavailable, database_file, is_served, revision
 
@@ -146,6 +146,18 @@ async def _relay(settings: Settings) -> Said:
     return f"{relay} would take a reply to {recipient}", ""
 
 
+async def _signature(settings: Settings) -> Said:
+    if not settings.reply.dkim_key_file:
+        return "replies are not signed", ""
+    from mail2fax.replies.signature import Signer  # noqa: PLC0415 -- as in replies: loaded where they are signed
+
+    signer = Signer(settings.reply)
+    if problem := await asyncio.to_thread(signer.problem):
+        advice = f"{signer.record}: {problem}. docs/relays.md shows the TXT record; until then signing harms replies."
+        return "replies are signed, and nobody can verify it", advice
+    return f"replies are signed as {signer.record} says", ""
+
+
 async def _provider(settings: Settings) -> Said:
     routes = open_routes(settings)
     try:
@@ -207,9 +219,9 @@ async def _certificate(settings: Settings) -> Said:
     for file in filter(None, (smtp.tls_certificate, smtp.tls_key)):
         _readable(file)
     try:
-        context = open_context(smtp)
-        assert context is not None
-        found = certificate.described(context, smtp.tls_certificate)
+        contexts = open_contexts(smtp)
+        assert contexts is not None
+        found = certificate.described(contexts.plain, smtp.tls_certificate)
     except ssl.SSLCertVerificationError as error:
         raise Wrong(f"{smtp.tls_certificate}: {error.verify_message}", "Renew it, then reload the service.") from None
     except (OSError, ValueError) as error:
@@ -279,6 +291,7 @@ TRIES: Mapping[str, Try] = {
     "ports": _ports,
     "templates": _templates,
     "reply relay": _relay,
+    "signature": _signature,
     "provider": _provider,
     "tokens": _tokens,
     "certificate": _certificate,

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import SecretStr, model_validator
 
 from mail2fax.config.section import Section
 from mail2fax.config.types import (
@@ -13,6 +13,7 @@ from mail2fax.config.types import (
     Language,
     Limit,
     Mailbox,
+    OptionalDomain,
     Pattern,
     RelayUrl,
     Seconds,
@@ -39,6 +40,12 @@ class Reply(Section):
     """From of the replies. A person should read this mailbox."""
     envelope_sender: Address = ""
     """MAIL FROM of the replies. Empty is the null reverse-path (RFC 3834); some smarthosts insist on an address."""
+    dkim_key_file: File = ""
+    """PEM file of the RSA key that signs replies (DKIM, RFC 6376); empty: they are not signed."""
+    dkim_selector: OptionalDomain = ""
+    """The name under which its public half is published: <selector>._domainkey.<domain>."""
+    dkim_domain: OptionalDomain = ""
+    """The domain that signs; empty: that of `sender`."""
     admin: Mailbox = ""
     """Gets the alerts: replies that could not be delivered, a held line."""
     retry_first: Seconds = 30.0
@@ -71,3 +78,9 @@ class Reply(Section):
     """File that holds that key."""
     max_per_hour: Limit = 200
     """Replies an hour to one address; more wait. 0 sets no limit."""
+
+    @model_validator(mode="after")
+    def _keys(self) -> "Reply":
+        if self.dkim_key_file and not self.dkim_selector:
+            raise ValueError("dkim_key_file needs dkim_selector: under which name is the public key?")
+        return self

@@ -5,7 +5,19 @@ from typing import Literal
 from pydantic import Field, SecretStr, model_validator
 
 from mail2fax.config.section import Section
-from mail2fax.config.types import Address, Ciphers, Count, Domain, File, HostPort, Limit, Network, Pattern, Seconds
+from mail2fax.config.types import (
+    Address,
+    CertificateName,
+    Ciphers,
+    Count,
+    Domain,
+    File,
+    HostPort,
+    Limit,
+    Network,
+    Pattern,
+    Seconds,
+)
 
 
 class Smtp(Section):
@@ -57,6 +69,12 @@ class Smtp(Section):
     """File that holds the value."""
     required_header_networks: list[Network] = []
     """Clients of whom it is asked, unless they log in; empty: all."""
+    client_certificates: list[CertificateName] = []
+    """Names in a client's TLS certificate, such as "mail.office.example": who shows one may send without a login."""
+    client_certificate_networks: list[Network] = []
+    """Clients that are asked for a certificate; empty: all. Of those a certificate that cannot be verified ends TLS."""
+    client_ca_file: File = ""
+    """PEM file of the authorities whose client certificates count; empty: the system's own list."""
     users_file: File = ""
     """name:hash[:pattern,pattern] lines for AUTH; made by `mail2fax passwd`."""
     tls_certificate: File = ""
@@ -78,6 +96,8 @@ class Smtp(Section):
             raise ValueError("listen_tls needs tls_certificate")
         if self.require_tls and not self.tls_certificate:
             raise ValueError("require_tls needs tls_certificate")
+        if self.client_certificates and not self.tls_certificate:
+            raise ValueError("client_certificates needs tls_certificate: a client shows its own after ours")
         if self.required_header and not self.required_header_value.get_secret_value():
             raise ValueError("required_header needs required_header_value, or everybody would have it")
         return self

@@ -169,6 +169,14 @@ NumberPattern = Annotated[
     _written(r"\+1([2-9]\d{0,8}\*|[2-9]\d{9})", 'a number, or how it begins and a star, such as "+1416*"'),
 ]
 Options = dict[str, str | int | bool]
+OptionalDomain = Annotated[
+    str, _written(rf"({LABEL}(\.{LABEL})*)?", "a domain name, such as office.example"), AfterValidator(str.lower)
+]
+CertificateName = Annotated[
+    str,
+    _written(rf"(\*\.)?{LABEL}(\.{LABEL})*", "a name as it stands in the certificate, such as mail.office.example"),
+    AfterValidator(str.lower),
+]
 Zone = Annotated[str, _said(timezones.zone, "a time zone name, such as America/Toronto")]
 Count = Annotated[int, Field(ge=1)]
 Limit = Annotated[int, Field(ge=0)]

@@ -5,13 +5,13 @@ the document, and the same outcome makes the same Message-ID at every attempt.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from typing import Any
 
-from mail2fax.config import Settings
+from mail2fax.config import Reply, Settings
 from mail2fax.model import WAITING, Fax, Message, State
 from mail2fax.replies import dsn, outcome_json, samples
 from mail2fax.replies.bodies import PREVIEW, body, plain
@@ -39,6 +39,7 @@ class Letters:
         self._stationery = Stationery(settings.reply.templates, settings.reply.time_zone)
         self._choice = Choice(settings.reply, self._stationery.languages)
         self._from = settings.reply.sender or f"Fax <postmaster@{self._host}>"
+        self._sign = _signing(settings.reply)
 
     def outcome(self, message: Message, faxes: Sequence[Fax], *, preview: bytes | None = None) -> bytes:
         """How one fax ended, or a summary of several. `preview` is a PNG of the first page."""
@@ -76,7 +77,7 @@ class Letters:
         # RFC 3834 section 5: this one answers no mail.
         head = open_letter(self._from, recipient, subject, at or datetime.now(UTC), own_id, answers=False)
         words = plain(self._stationery.write("admin.txt", language, facts))
-        return bytes(replace(words, fields=f"{head}{words.fields}MIME-Version: 1.0\r\n"))
+        return self._sign(bytes(replace(words, fields=f"{head}{words.fields}MIME-Version: 1.0\r\n")))
 
     def problems(self) -> list[str]:
         """What is wrong with the administrator's templates and catalogues, tried on made-up mails."""
@@ -100,7 +101,7 @@ class Letters:
             extra = [*dsn.parts(draft.message, draft.faxes, self._host), *extra]
         content = body(text, html, preview, extra, report=report)
         fields = f"MIME-Version: 1.0\r\n{content.fields}Content-Language: {draft.language}\r\n"
-        return bytes(replace(content, fields=self._head(draft, subject) + fields))
+        return self._sign(bytes(replace(content, fields=self._head(draft, subject) + fields)))
 
     def _head(self, draft: Draft, subject: str) -> str:
         to, answered = draft.message.envelope.reverse_path, draft.message.headers
@@ -139,6 +140,15 @@ class Letters:
         for kind, detail in samples.ALERTS.items():
             for template in ("admin-subject.txt", "admin.txt"):
                 yield template, {"kind": kind, "detail": detail, "host": self._host}
+
+
+def _signing(settings: Reply) -> Callable[[bytes], bytes]:
+    """What is put on each letter before it leaves. Raises ConfigError for a key that cannot sign."""
+    if not settings.dkim_key_file:
+        return bytes
+    from mail2fax.replies.signature import Signer  # noqa: PLC0415 -- the library is loaded where replies are signed
+
+    return Signer(settings).signed
 
 
 def _now(draft: Draft) -> datetime:

@@ -5,7 +5,7 @@ A refusal is an SMTP reply, one ASCII line; every answer can be traced to the se
 """
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -48,8 +48,8 @@ class Policy:
         self.sender = lru_cache(REMEMBERED)(self._sender)
         self.recipient = lru_cache(REMEMBERED)(self._recipient)
 
-    def client(self, peer: str, user: str, *, tls: bool) -> Ruling:
-        """May this client send at all? `user` is the login, "" without one."""
+    def client(self, peer: str, user: str, certified: Collection[str] = (), *, tls: bool) -> Ruling:
+        """May this client send at all? `user` is the login, "" without one, `certified` what names it proved."""
         if self._smtp.require_tls and not tls:
             # RFC 3207 section 4: 530 is the code for a server that insists.
             return Ruling("[smtp] require_tls", "530 5.7.0 Must issue a STARTTLS command first")
@@ -57,12 +57,22 @@ class Policy:
             return Ruling(f"login {shown(user)}")
         if network := self._network(peer):
             return Ruling(f'[smtp] trusted_networks "{network}"')
+        for name in certified:
+            if name in self._smtp.client_certificates:
+                return Ruling(f'[smtp] client_certificates "{name}"')
         # RFC 6409 section 4.3: no mail from just anybody.
         way = "log in, or" if self._smtp.users_file else "no logins are set up here;"
         return Ruling(
             "[smtp] trusted_networks, none fits",
-            f"530 5.7.0 Authentication required: {_ascii(peer)} is not in a trusted network; {way} {self._ask}",
+            f"530 5.7.0 Authentication required: {_ascii(peer)} is not in a trusted network"
+            f"{self._uncertified(certified)}; {way} {self._ask}",
         )
+
+    def _uncertified(self, certified: Collection[str]) -> str:
+        if not self._smtp.client_certificates:
+            return ""
+        shown = f" but for {_ascii(next(iter(certified)))}" if certified else ""
+        return f" and shows no certificate{shown} that is let in"
 
     def mistyped(self, path: str, peer: str) -> Recipient | None:
         """A fax without a number, which ends with a reply that says so; None when the path is to be refused.

@@ -56,6 +56,7 @@ class Connection(SMTP):
         self._converse = converse
         self.client = ""
         self.secure = False
+        self.certified: tuple[str, ...] = ()  # names in the client's own certificate
         self.farewell = ""  # the 421 with which the session ends after the present command
         self.committing = False  # a mail is being made durable: nothing may come between
         self.leaving = False  # the last word is said
@@ -284,7 +285,7 @@ class Connection(SMTP):
             self.transport = await self.loop.start_tls(
                 raw,
                 self,
-                certificate,
+                certificate.of(self.client),
                 server_side=True,
                 ssl_handshake_timeout=self.handshake,
                 ssl_shutdown_timeout=_TLS_SHUTDOWN,
@@ -293,6 +294,7 @@ class Connection(SMTP):
             log.tls_failed(client=self.client, reason=tls.failure(error))
             raise
         self._lines.steer(self.transport)
+        self.certified = tls.names(self.transport)
         self._over_ssl = self.secure = True
         self._shaking_hands = False
 

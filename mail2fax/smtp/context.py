@@ -1,7 +1,6 @@
 """What all sessions of one listener share."""
 
 import asyncio
-import ssl
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,7 +36,7 @@ class Context:
     capacity: Capacity
     required_header: RequiredHeader
     balancers: tuple[proxy_protocol.Network, ...]
-    certificate: ssl.SSLContext | None
+    certificate: tls.Contexts | None
     answering: ReplyCommands | None
     closing: bool = False
     sessions: dict[OpenSession, asyncio.Task[None]] = field(default_factory=dict)
@@ -56,6 +55,6 @@ def open_context(settings: Settings, spool: Spool, policy: Policy, answering: Re
         capacity=Capacity(smtp, spool),
         required_header=RequiredHeader(smtp),
         balancers=proxy_protocol.networks(smtp),
-        certificate=tls.open_context(smtp),
+        certificate=tls.open_contexts(smtp),
         answering=answering,
     )

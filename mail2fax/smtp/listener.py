@@ -57,9 +57,10 @@ class Listener:
         """Read the certificate and the users file anew; what cannot be read stays as it was."""
         context, whole = self._context, True
         try:
-            context.certificate = tls.open_context(context.settings.smtp)
-        except OSError as error:
-            log.not_reloaded(what="certificate", problem=error.strerror or type(error).__name__)
+            context.certificate = tls.open_contexts(context.settings.smtp)
+        except (OSError, ConfigError) as error:
+            problem = error.strerror if isinstance(error, OSError) else str(error)
+            log.not_reloaded(what="certificate", problem=problem or type(error).__name__)
             whole = False
         # On its own: a login that was taken back must not stay good because of a certificate.
         try:

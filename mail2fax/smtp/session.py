@@ -160,7 +160,8 @@ class Session:
         if self._transaction.reverse_path is not None:
             return answers.MAIL_TWICE
         connection = self._connection
-        return self._context.policy.client(connection.client, self._login.name, tls=connection.secure).refusal
+        who = (connection.client, self._login.name, connection.certified)
+        return self._context.policy.client(*who, tls=connection.secure).refusal
 
     async def _rcpt(self, argument: str) -> None:
         mail = self._transaction

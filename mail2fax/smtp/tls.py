@@ -1,8 +1,11 @@
-"""Our own certificate, and what it means when a handshake fails. Loading the certificate anew makes a new context."""
+"""Our own certificate, the client's, and what a failed handshake means. Loading ours anew makes new contexts."""
 
 import ssl
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
 
-from mail2fax.config import Smtp
+from mail2fax.config import ConfigError, Smtp
 
 CLIENT_HELLO = b"\x16\x03"  # RFC 8446 section 5.1: how each TLS conversation begins, and no command of SMTP
 ON_PLAIN_PORT = "TLS from the first byte on a port for plain SMTP and STARTTLS: TLS ports are [smtp] listen_tls"
@@ -13,6 +16,54 @@ _WORDS = {
     "UNSUPPORTED_PROTOCOL": "unsupported protocol: the client knows nothing newer than TLS 1.1",
     "NO_SHARED_CIPHER": "no shared cipher: see [smtp] tls_ciphers",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """Ours for everybody, and the one with which a client is asked for a certificate of its own."""
+
+    plain: ssl.SSLContext
+    asking: ssl.SSLContext | None
+    networks: tuple[IPv4Network | IPv6Network, ...]  # those who are asked; none: all
+
+    def of(self, client: str) -> ssl.SSLContext:
+        """The one for this client. Others are not asked: many a mail server shows one that nobody can verify."""
+        if self.asking is None or not self._is_asked(client):
+            return self.plain
+        return self.asking
+
+    def _is_asked(self, client: str) -> bool:
+        return not self.networks or any(ip_address(client) in network for network in self.networks)
+
+
+def open_contexts(settings: Smtp) -> Contexts | None:
+    """Contexts for new connections, or None without a certificate. Raises OSError (ssl.SSLError too), ConfigError."""
+    plain = open_context(settings)
+    if plain is None:
+        return None
+    asking = open_context(settings) if settings.client_certificates else None
+    if asking:
+        asking.verify_mode = ssl.CERT_OPTIONAL
+        _trust(asking, settings.client_ca_file)
+    return Contexts(plain, asking, tuple(map(ip_network, settings.client_certificate_networks)))
+
+
+def _trust(context: ssl.SSLContext, file: str) -> None:
+    """Let those count whom the authorities in this file have certified, or the system's own without a file."""
+    if not file:
+        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+        return
+    try:
+        context.load_verify_locations(file)
+    except OSError as error:
+        why = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigError([f"[smtp] client_ca_file {file}: {why}"]) from None
+
+
+def names(transport: Any) -> tuple[str, ...]:
+    """The host names in the client's verified certificate (RFC 6125: the alternative names alone), in small letters."""
+    certificate = transport.get_extra_info("peercert") or {}
+    return tuple(value.lower() for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS")
 
 
 def open_context(settings: Smtp) -> ssl.SSLContext | None:
@@ -30,6 +81,8 @@ def open_context(settings: Smtp) -> ssl.SSLContext | None:
 
 def failure(error: BaseException) -> str:
     """Why a handshake failed, in OpenSSL's words and, where they are dark, in ours."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the client's certificate: {error.verify_message}; see [smtp] client_ca_file"
     if isinstance(error, ssl.SSLError) and error.reason:
         return _WORDS.get(error.reason, error.reason.lower().replace("_", " "))
     return "the client left in the middle of it, or was too slow: does it trust our certificate?"

@@ -1,0 +1,66 @@
+"""DKIM: a signature by which other mail servers know that a reply is ours (RFC 6376). The library makes it.
+
+Promise: a key that cannot sign is told at the start, and no key stands in any text.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import dkim
+from dkim.crypto import parse_pem_private_key
+
+from mail2fax.config import ConfigError, Reply
+
+_LEAST = 1024  # bits: RFC 8301 section 3.2; 2048 are what one should have
+_ADVICE = "make an RSA key: openssl genrsa -traditional -out dkim.pem 2048"
+_TRIAL = b"From: <fax@office.example>\r\n\r\nx\r\n"
+
+
+class Signer:
+    """[reply] dkim_key_file, and under which name its public half is found."""
+
+    def __init__(self, settings: Reply) -> None:
+        """Read the key. Raises ConfigError."""
+        self._key = _read(settings.dkim_key_file)
+        self._selector = settings.dkim_selector.encode()
+        self._domain = (settings.dkim_domain or settings.sender.rpartition("@")[2].rstrip("> ")).lower().encode()
+
+    @property
+    def record(self) -> str:
+        """Where the public half is to be published, as a TXT record."""
+        return f"{self._selector.decode()}._domainkey.{self._domain.decode()}"
+
+    def signed(self, letter: bytes) -> bytes:
+        """The letter with its signature on top: of the body, and of each field that a reader goes by.
+
+        Relaxed both ways: servers on the way fold lines and trim blanks.
+        """
+        signature: bytes = dkim.sign(
+            letter, self._selector, self._domain, self._key, canonicalize=(b"relaxed", b"relaxed")
+        )
+        return signature + letter
+
+    def problem(self, txt: Callable[..., bytes | None] = dkim.get_txt) -> str:
+        """Why nobody could verify a signature now; "" when one would. Asks the DNS, by `txt`, for some seconds."""
+        try:
+            good = dkim.verify(self.signed(_TRIAL), dnsfunc=txt)
+        except dkim.DnsTimeoutError:
+            return "the DNS did not answer"
+        except dkim.DKIMException as error:
+            return f"what is published there is no key: {error}"
+        return "" if good else "no key is published there that fits"
+
+
+def _read(file: str) -> bytes:
+    place = f"[reply] dkim_key_file {file}"
+    try:
+        key = Path(file).read_bytes().replace(b"\r\n", b"\n")
+    except OSError as error:
+        raise ConfigError([f"{place}: {error.strerror}"]) from None
+    try:
+        bits = parse_pem_private_key(key)["modulus"].bit_length()
+    except Exception:  # noqa: BLE001 -- the library has no one error for all that is no key
+        raise ConfigError([f"{place}: holds no RSA key without a password; {_ADVICE}"]) from None
+    if bits < _LEAST:
+        raise ConfigError([f"{place}: {bits} bits are too few, nobody would believe it; {_ADVICE}"])
+    return key
