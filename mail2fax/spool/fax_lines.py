@@ -101,6 +101,8 @@ def reroute(connection: Connection, fallbacks: Mapping[str, str], who: str) -> l
 
     Only faxes in `prepared` on which nobody acts: those that were never offered, or surely not taken.
     """
+    if not fallbacks:
+        return []
     shut = {row["line"] for row in _troubles(connection) if _is_shut(row)}
     moved = []
     for line, to in fallbacks.items():

@@ -36,9 +36,14 @@ def in_states(*states: State) -> ColumnElement[bool]:
     return and_(there, faxes.c.held_by == "") if WAITING.issuperset(states) else there
 
 
-def claim(connection: Connection, table: Table, where: ColumnElement[bool], take: Take) -> Sequence[RowMapping]:
-    """Take up to `limit` due rows, oldest first, passing over those that another node is just taking."""
-    values = {"new_lease": take.lease, "seconds": take.seconds, "most": take.limit}
+def claim(
+    connection: Connection, table: Table, where: ColumnElement[bool], take: Take, **values: Any
+) -> Sequence[RowMapping]:
+    """Take up to `limit` due rows, oldest first, passing over those that another node is just taking.
+
+    `values` are those that `where` names.
+    """
+    values |= {"new_lease": take.lease, "seconds": take.seconds, "most": take.limit}
     return connection.execute(_claim(table, where), values).mappings().all()
 
 

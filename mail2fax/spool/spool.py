@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, RowMapping, Table
 
 from mail2fax import log
 from mail2fax.config import Settings
@@ -36,6 +36,7 @@ from mail2fax.spool.inbox import Inbox
 from mail2fax.spool.intake import Arrival
 from mail2fax.spool.leases import Take
 from mail2fax.spool.moves import Move
+from mail2fax.spool.turns import Turns
 from mail2fax.spool.work import NEEDED, Work
 
 T = TypeVar("T")
@@ -57,6 +58,7 @@ class Spool:
         self._fallbacks = fallbacks(settings.line, settings.provider.fallback)
         self._serving = False
         self._clock = Clock(settings.spool.lease)
+        self._turns = Turns()
         # Unique among processes, also among those of one container that all have pid 1.
         self._leases = (f"{node}:{secrets.token_hex(4)}:{n}" for n in itertools.count())
 
@@ -133,17 +135,18 @@ class Spool:
     async def claim(self, work: Work, limit: int) -> tuple[list[Fax], float | None]:
         """Up to `limit` faxes that need this work, ours for `lease_seconds`; and the seconds until more may be due."""
         take = Take(next(self._leases), self.lease_seconds, limit)
-        states = [state for state, needed in NEEDED.items() if needed == work]
+        where = leases.in_states(*(state for state, needed in NEEDED.items() if needed == work))
         rerouted: list[tuple[str, str, int]] = []
 
         def operation(connection: Connection) -> tuple[list[Fax], float | None]:
-            where = leases.in_states(*states)
-            if work == Work.SUBMIT and operator.paused(connection):
-                return [], None
+            claimed: Sequence[RowMapping]
             if work == Work.SUBMIT:
+                if operator.paused(connection):
+                    return [], None
                 claimed = fax_lines.claim_prepared(connection, take, self.settings.retry.give_up)
-                if self._fallbacks:
-                    rerouted[:] = fax_lines.reroute(connection, self._fallbacks, self.node)
+                rerouted[:] = fax_lines.reroute(connection, self._fallbacks, self.node)
+            elif work == Work.PREPARE:
+                claimed = self._turns.claim(connection, take)
             else:
                 claimed = leases.claim(connection, faxes, where, take)
             pauses = [] if len(claimed) == limit else [leases.next_due(connection, faxes, where)]
@@ -154,7 +157,7 @@ class Spool:
         answer = await self.change(operation)
         for line, to, count in rerouted:
             log.rerouted(line=line, to=to, faxes=count)
-            self.wake(Work.SUBMIT)
+            self.wake(work)
         return answer
 
     async def claim_notices(self, limit: int) -> tuple[list[Notice], float | None]:
@@ -225,8 +228,7 @@ class Spool:
 
     async def owe_delays(self, seconds: float, limit: int) -> Sequence[str]:
         """Owe a "still trying" mail for every fax that has waited this long and was not told. Their ids."""
-        late = await self.change(notices.delays, seconds, limit)
-        if late:
+        if late := await self.change(notices.delays, seconds, limit):
             self.wake(Work.NOTICE)
         return late
 
@@ -334,10 +336,8 @@ class Spool:
 
     async def calm(self, line: str) -> str:
         """Open a line again. The kind of trouble it was in; "" when in none."""
-        calmed = await self.change(fax_lines.calm, line)
-        if calmed:
-            # Other nodes look by themselves in a moment.
-            self.database.wake(Work.SUBMIT)
+        if calmed := await self.change(fax_lines.calm, line):
+            self.database.wake(Work.SUBMIT)  # other nodes look by themselves in a moment
         return calmed
 
     # -- everything else
