@@ -12,6 +12,7 @@ start them. The exit status is 1 when anything was lost, doubled, or unknown wit
 import argparse
 import asyncio
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from tests.support.processes import ServedBy, free_port
 from tests.support.samples import mail, pdf
 
 LEASE = 5.0
-SETTLING = 240.0  # seconds in which some of what was accepted must be told, at the end
+SETTLING = 120.0  # seconds in which some of what was accepted must be told, at the end
 TIMEOUT = 20.0  # seconds until a node gives an answer up: the provider shares a busy machine with all of this
 NOT_TAKEN = (
     Reply(status=429, headers={"Retry-After": "0"}),
@@ -47,6 +48,7 @@ NOT_TAKEN = (
 )
 IN_DOUBT = (LOST, RESET, Reply(status=502), Reply(body=b"<html>"), Reply(cut=20), Reply(delay=TIMEOUT + 5))
 MAIL_FAULTS = (("dot", DROP), ("dot", "451 4.3.0 later"), ("rcpt", "450 4.2.1 later"), ("mail", DROP))
+STANDSTILL = 5.0  # seconds
 STEPS = (-7200.0, -600.0, -45.0, 45.0, 600.0, 7200.0)  # seconds that the database's clock is set by
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
@@ -112,7 +114,7 @@ class Account:
     failed: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)  # by cause
     corrected: int = 0  # told unknown first, and the provider's own word later
-    repeated: int = 0  # replies that came twice, word for word
+    repeated: Counter[str] = field(default_factory=Counter)  # replies that came twice, word for word, by cause
     wrongs: list[str] = field(default_factory=list)
 
 
@@ -128,8 +130,8 @@ async def _up(node: ServedBy) -> None:
 class Soak:
     """One run."""
 
-    def __init__(self, place: Path, relay: postfix.Relay, chance: random.Random) -> None:
-        self._chance, self._relay, self._place = chance, relay, place
+    def __init__(self, place: Path, relay: postfix.Relay, chance: random.Random, every: float) -> None:
+        self._chance, self._relay, self._place, self._every = chance, relay, place, every
         self.faxapi, self.box = FaxApi(), outbox.Outbox()
         self.ledger = Ledger(self.faxapi, self.box)
         self.happened: Counter[str] = Counter()
@@ -152,7 +154,7 @@ class Soak:
             try:
                 await self._trouble(postgres, seconds)
                 await self._settle()
-                return self.account()
+                return self.account(await asyncio.to_thread(self._whereabouts, postgres))
             finally:
                 (self._place / "nodes.log").write_text("\n".join(line for node in self._nodes for line in node.lines))
                 await asyncio.gather(*(node.stop() for node in self._nodes if node.running))
@@ -173,13 +175,12 @@ class Soak:
     async def _trouble(self, postgres: Postgres, seconds: float) -> None:
         clients = [self._client(by_postfix=n % 2 == 0) for n in range(4)]
         jobs = [asyncio.create_task(job) for job in (*clients, self._blow_nodes(), self._blow_database(postgres))]
-        jobs.append(asyncio.create_task(self._mail_faults()))
+        jobs += [asyncio.create_task(self._mail_faults()), asyncio.create_task(self._watch_ourselves())]
         begun = time.monotonic()
         while time.monotonic() - begun < seconds and not any(job.done() for job in jobs):
             await asyncio.sleep(min(30, seconds))
-            print(
-                f"{time.monotonic() - begun:6.0f} s: {len(self.ledger.mails)} mails, {dict(self.happened)}", flush=True
-            )
+            left, passed = len(await self._untold()), time.monotonic() - begun
+            print(f"{passed:6.0f} s: {len(self.ledger.mails)} mails, {left} untold, {dict(self.happened)}", flush=True)
         self._over.set()
         await asyncio.gather(*jobs)
 
@@ -188,11 +189,16 @@ class Soak:
         for node in self._nodes:
             if not node.running:
                 await _up(node)
-        untold = len(self.ledger.untold()) + 1
-        while (left := len(self.ledger.untold())) < untold and left:  # a backlog is no loss while it shrinks
-            untold = left
-            await self.ledger.settled(SETTLING)
+        least, since = len(await self._untold()) + 1, time.monotonic()
+        while least and time.monotonic() - since < SETTLING:  # a backlog is no loss while it shrinks
+            await asyncio.sleep(2)
+            if (left := len(await self._untold())) < least:
+                least, since = left, time.monotonic()
         await asyncio.sleep(3 * LEASE)  # corrections of doubts, and faxes nobody waits for
+
+    async def _untold(self) -> list[str]:
+        """In a thread: reading replies takes a while, and the provider answers in this loop."""
+        return await asyncio.to_thread(self.ledger.untold)
 
     # -- what comes in
 
@@ -204,7 +210,7 @@ class Soak:
                 await asyncio.to_thread(self._by_relay, documents)
             else:
                 await self.ledger.deliver(lambda: self._chance.choice(self._nodes).address, *documents)
-            await asyncio.sleep(2 * self._chance.random())
+            await asyncio.sleep(2 * self._every * self._chance.random())
 
     def _documents(self) -> tuple[list[bytes], str]:
         dice = self._chance.random()
@@ -277,6 +283,15 @@ class Soak:
             self.box.fault(*self._chance.choice(MAIL_FAULTS))
             self.happened["faults of the replies' mail server"] += 1
 
+    async def _watch_ourselves(self) -> None:
+        """The provider and the mail server are in this process: while it waits for the processor, nobody answers."""
+        begun = time.monotonic()
+        while not await self._waited(0.5):
+            if time.monotonic() - begun > STANDSTILL:
+                self.happened["this program stood still"] += 1
+                self._blows.append((begun, time.monotonic()))
+            begun = time.monotonic()
+
     async def _waited(self, seconds: float) -> bool:
         """True once it is over."""
         with contextlib.suppress(TimeoutError):
@@ -286,8 +301,17 @@ class Soak:
 
     # -- the account
 
-    def account(self) -> Account:
+    def _whereabouts(self, postgres: Postgres) -> dict[str, str]:
+        """Where each fax is that nobody was told of: in the spool, or still with Postfix."""
+        untold = self.ledger.untold()
+        query = "select number, id, state, attempts, lease, due_at - extract(epoch from clock_timestamp()), held_by, reply from faxes"
+        with psycopg.connect(postgres.url) as reader:
+            rows = reader.execute(f"{query} where number = any(%s)", [untold]).fetchall()
+        return dict.fromkeys(untold, "not in the spool") | {row[0]: str(row[1:]) for row in rows}
+
+    def account(self, whereabouts: Mapping[str, str]) -> Account:
         """Each accepted fax held against what the provider and the senders saw."""
+        self._at = whereabouts
         told = self.ledger.told()
         for post in self.faxapi.posts:
             self._begun_at.setdefault(post.number, []).append(post.begun_at)
@@ -301,9 +325,9 @@ class Soak:
 
     def _judge(self, found: Account, promise: Promise, number: str, tales: list[Told], sent: int) -> None:
         ends = list({(tale.mail_id, tale.state): tale.state for tale in tales}.values())
-        found.repeated += len(tales) - len(ends)
+        self._explain_repeats(found, tales)
         if not ends:
-            found.wrongs.append(f"lost: {number} was accepted, and its sender never told")
+            found.wrongs.append(f"lost: {number} was accepted, and its sender never told: {self._at.get(number)}")
             return
         if sent > 1 + self.ledger.asked_again[number]:
             found.wrongs.append(f"doubled: {number} was sent {sent} times")
@@ -318,6 +342,18 @@ class Soak:
             self._explain(found, number)
         else:
             found.failed["nothing to fax" if not promise.faxable else "refused or hostile"] += 1
+
+    def _explain_repeats(self, found: Account, tales: list[Told]) -> None:
+        """A reply comes again if the mail server kept its answer, or if its node did not live to write it down."""
+        for earlier, later in itertools.pairwise(sorted(tales, key=lambda tale: (tale.mail_id, tale.at))):
+            if (earlier.mail_id, earlier.state) != (later.mail_id, later.state):
+                continue
+            if not earlier.answered:
+                found.repeated["the mail server lost its answer"] += 1
+            elif any(begun < later.at and earlier.at < ended for begun, ended in self._blows):
+                found.repeated["a node or the database was struck"] += 1
+            else:
+                found.wrongs.append(f"repeated without a cause: the reply of {later.number}")
 
     def _explain(self, found: Account, number: str) -> None:
         begun_at = self._begun_at.get(number, [])
@@ -340,10 +376,10 @@ def show(account: Account, happened: Counter[str], seconds: float) -> None:
         *((f"told failed: {why}", count) for why, count in account.failed.items()),
         *((f"told unknown: {why}", count) for why, count in account.unknown.items()),
         ("of all: told unknown first, then the provider's own word", account.corrected),
-        ("replies that came twice, word for word", account.repeated),
+        *((f"replies that came twice, word for word: {why}", count) for why, count in account.repeated.items()),
         ("LOST", lost),
         ("DOUBLED", doubled),
-        ("unknown without a cause, or contradictory", len(account.wrongs) - lost - doubled),
+        ("without a cause, or contradictory", len(account.wrongs) - lost - doubled),
     ]
     print(f"\n{machine()}; {seconds / 60:.0f} minutes\n")
     for what, count in [*happened.most_common(), *rows]:
@@ -365,12 +401,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between two mails of each of four clients")
     parser.add_argument("--keep", default="", help="an existing folder for settings and logs")
     asked = parser.parse_args()
     print(f"seed {asked.seed}{'' if FAKETIME else '; no libfaketime: no clock is set'}", flush=True)
     with _place(asked.keep) as place, postfix.running() as relay:
         place.chmod(0o755)
-        soak = Soak(place, relay, random.Random(asked.seed))
+        soak = Soak(place, relay, random.Random(asked.seed), asked.every)
         account = asyncio.run(soak.run(asked.minutes * 60))
     show(account, soak.happened, asked.minutes * 60)
     sys.exit(bool(account.wrongs))

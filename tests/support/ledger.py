@@ -44,6 +44,8 @@ class Told:
     fax: str
     number: str
     state: str
+    answered: bool = True  # whether the mail server said that it took the reply
+    at: float = 0.0  # when the reply came, by the monotonic clock
 
 
 @dataclass
@@ -124,7 +126,7 @@ def _told(reply: Mail) -> list[Told]:
     message = reply.message
     parts = [part for part in message.walk() if part.get_content_type() == "application/json"]
     return [
-        Told(message["Message-ID"], fax["id"], fax["number"], fax["state"])
+        Told(message["Message-ID"], fax["id"], fax["number"], fax["state"], reply.answered, reply.at)
         for part in parts
         for fax in json.loads(part.get_payload(decode=True))["faxes"]
     ]

@@ -15,6 +15,7 @@ import base64
 import contextlib
 import email.policy
 import ssl
+import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class Mail:
     session: int  # which connection brought it, from 1
     tls: bool
     user: str
+    answered: bool = True  # False: taken, and the line cut without an answer, so that it has to come again
+    at: float = field(default_factory=time.monotonic)  # when it began to come
 
     @property
     def message(self) -> EmailMessage:
@@ -261,6 +264,7 @@ class _Session:
         mail.content = b"".join(lines)
         taken = not (fault := self.outbox._faults["dot"]) or fault[0][0] in (DROP, HANG) or fault[0][0][0] == "2"
         if taken:
+            mail.answered = not fault or fault[0][0] not in (DROP, HANG)
             self.outbox.mails.append(mail)
             await self.outbox._tell()
         await self.answer("dot", f"250 2.0.0 taken as {len(self.outbox.mails)}")
