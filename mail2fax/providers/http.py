@@ -153,7 +153,21 @@ def hide(line: Line) -> None:
 def _note(error: BaseException) -> str:
     """One line for operators out of the exception and its causes, made of what cannot hold a URL."""
     reasons = [reason for cause in _chain(error) if (reason := _reason(cause))]
-    return ", ".join([type(error).__name__, *reasons[:1]])
+    what = next((words for kind, words in _HAPPENED if isinstance(error, kind)), "the request failed")
+    return ": ".join([what, *reasons[:1]])
+
+
+# What an exception of the library's says, in words; the first that fits.
+_HAPPENED = (
+    (httpx.ConnectTimeout, "no connection in time"),
+    (httpx.WriteTimeout, "the other side stopped reading"),
+    (httpx.PoolTimeout, "too many requests at once"),
+    (httpx.TimeoutException | TimeoutError, "no answer in time"),
+    (httpx.ConnectError | OSError, "no connection"),
+    (httpx.WriteError, "the connection broke while sending"),
+    (httpx.ReadError, "the connection broke before the answer"),
+    (httpx.RemoteProtocolError, "the connection was closed without an answer, or with one that is no HTTP"),
+)
 
 
 def _reason(error: BaseException) -> str:

@@ -12,8 +12,6 @@ from typing import Any
 from mail2fax.model import Fate, Fax, Message, Part, Reason, State
 from mail2fax.replies.headers import clean
 
-# What the templates are given besides what a Draft was made of.
-_WORKED_OUT = ("tone", "may_have_arrived", "attachments", "refused", "culprit", "own_text", "sending")
 _TYPED = 32
 _WORST_FIRST = (State.UNKNOWN, State.FAILED, State.CANCELLED, State.DELIVERED)
 
@@ -33,6 +31,8 @@ class Draft:
     resend_addresses: Mapping[str, str] = field(default_factory=dict)  # by queue id
     cancel_address: str = ""
     preview: str = ""  # content id of the picture of the first page
+    fresh: bool = False  # "again": nothing was sent before, since the number was mistyped
+    numbers: int = 1  # how many the mail went to, each with a reply of its own
 
     @property
     def fax(self) -> Fax | None:
@@ -85,21 +85,45 @@ class Draft:
         return written and (bool(self.refused) or not any(part.pages for part in self.attachments))
 
     @property
+    def mistyped(self) -> bool:
+        """Whether there was no number to dial: an answer has to bring one."""
+        return bool(self.fax and not self.fax.number)
+
+    @property
     def sending(self) -> bool:
         """Whether the provider has the fax: nobody can cancel it any more."""
         return bool(self.fax and self.fax.state in {State.SUBMITTING, State.SUBMITTED})
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The variables."""
+        """The variables: what administrators' own templates go by, so a name that is given once stays."""
         count = Counter(fax.state.value for fax in self.faxes)
         faxes = list(map(_named, self.faxes))
         return {
-            **{name: getattr(self, name) for name in (*self.__slots__, *_WORKED_OUT)},
+            "kind": self.kind,
+            "tone": self.tone,
+            "message": self.message,
+            "attachments": self.attachments,
+            "refused": self.refused,
+            "culprit": self.culprit,
+            "held_back": sum(part.fate is Fate.HELD for part in self.attachments),
+            "own_text": self.own_text,
+            "sending": self.sending,
+            "mistyped": self.mistyped,
+            "fresh": self.fresh,
             "faxes": faxes,
             "fax": faxes[0] if self.fax else None,
-            "held_back": sum(part.fate is Fate.HELD for part in self.attachments),
             "count": {state.value: count[state.value] for state in State},
+            "numbers": self.numbers,
+            "language": self.language,
+            "host": self.host,
+            "sender": self.sender,
+            "next_at": self.next_at,
+            "resend_until": self.resend_until,
+            "resend_addresses": self.resend_addresses,
+            "may_have_arrived": self.may_have_arrived,
+            "cancel_address": self.cancel_address,
+            "preview": self.preview,
         }
 
 

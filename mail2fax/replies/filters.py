@@ -1,7 +1,8 @@
 """Numbers, times and sizes as people write them in a language. Pure."""
 
 import re
-from datetime import date, datetime
+from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
 
 from babel import Locale
@@ -13,7 +14,7 @@ from mail2fax import timezones
 
 _WIDTH = 72
 _BLANKS = re.compile(r"[ \n]+")
-_DAYS = 64  # whose words are kept: most replies tell of today
+_KEPT = 64  # moments and sizes whose words are kept: text and HTML say the same ones
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = ((_DAY, "duration-day"), (_HOUR, "duration-hour"), (_MINUTE, "duration-minute"), (1, "duration-second"))
 
@@ -26,17 +27,18 @@ class Wording:
         self._zone = timezones.zone(zone)
         self._both = str(get_datetime_format("long", locale=locale)).replace("'", "")
 
-    def when(self, moment: datetime) -> str:
-        """November 23, 2026, 2:05 p.m. UTC-05:00."""
+    def when(self, moment: datetime, whole: Callable[[str], str] = str) -> str:
+        """November 23, 2026, 2:05 p.m. UTC-05:00. `whole` keeps the time on one line, where lines are broken later."""
         there = moment.astimezone(self._zone)
+        # Without its zone, for the same moment elsewhere would be its equal.
+        day, time = _said(there.replace(second=0, microsecond=0, tzinfo=None), self._locale)
         # Not Babel's own name of the zone: it goes by the season, and is wrong where clocks are no longer changed.
-        time = f"{format_time(there, 'short', locale=self._locale)} {timezones.offset(there)}"
-        text = self._both.replace("{0}", time).replace("{1}", _day(there.date(), self._locale))
-        return text.replace("\u202f", " ")  # a narrow space that some mail programs show as a box
+        before, after = self._both.replace("{1}", day).split("{0}")
+        return before + whole(f"{time} {timezones.offset(there)}") + after
 
     def day(self, moment: datetime) -> str:
         """November 30, 2026."""
-        return _day(moment.astimezone(self._zone).date(), self._locale)
+        return format_date(moment.astimezone(self._zone), "long", locale=self._locale)
 
     def duration(self, seconds: float) -> str:
         """The two largest units: 1 hr 5 min, 14 sec."""
@@ -54,21 +56,30 @@ class Wording:
 
     def size(self, octets: int) -> str:
         """312 bytes, 840 kB, 1.2 MB."""
-        if octets < 1000:
-            return format_unit(octets, "digital-byte", "long", locale=self._locale)
-        if octets < 1_000_000:
-            return format_unit(round(octets / 1000), "digital-kilobyte", "short", locale=self._locale)
-        millions = octets / 1_000_000
-        return format_unit(round(millions, int(millions < 10)), "digital-megabyte", "short", locale=self._locale)
+        return _size(octets, self._locale)
 
 
-@lru_cache(_DAYS)
-def _day(day: date, locale: Locale) -> str:
-    return format_date(day, "long", locale=locale)
+@lru_cache(_KEPT)
+def _size(octets: int, locale: Locale) -> str:
+    if octets < 1000:
+        return format_unit(octets, "digital-byte", "long", locale=locale)
+    if octets < 1_000_000:
+        return format_unit(round(octets / 1000), "digital-kilobyte", "short", locale=locale)
+    millions = octets / 1_000_000
+    return format_unit(round(millions, int(millions < 10)), "digital-megabyte", "short", locale=locale)
+
+
+@lru_cache(_KEPT)
+def _said(there: datetime, locale: Locale) -> tuple[str, str]:
+    """Day and time in words. Babel's narrow space is one that some mail programs show as a box."""
+    time = format_time(there, "short", locale=locale).replace("\u202f", " ")
+    return format_date(there, "long", locale=locale), time
 
 
 def wrapped(text: str, indent: int = 0) -> str:
     """A paragraph of plain text in lines of 72 characters; all but the first are indented. No word is broken.
+
+    No line begins with ">", as in "File > Print": a mail program would take it for a quotation.
 
     textwrap does the same by one regular expression a word, in three times the time.
     """
@@ -76,7 +87,7 @@ def wrapped(text: str, indent: int = 0) -> str:
     first, *words = _BLANKS.sub(" ", text).strip().split(" ")
     lines = [first]
     for word in words:
-        if len(lines[-1]) + len(word) < _WIDTH:
+        if len(lines[-1]) + len(word) < _WIDTH or word.startswith(">"):
             lines[-1] += f" {word}"
         else:
             lines.append(" " * indent + word)

@@ -12,7 +12,7 @@ from email.utils import parseaddr
 from typing import Any
 
 from mail2fax.config import Reply, Settings
-from mail2fax.model import WAITING, Fax, Message, State
+from mail2fax.model import WAITING, Fate, Fax, Message, State
 from mail2fax.replies import dsn, outcome_json, samples
 from mail2fax.replies.bodies import PREVIEW, body, plain
 from mail2fax.replies.facts import Draft, clean_fax, clean_message
@@ -41,25 +41,35 @@ class Letters:
         self._from = settings.reply.sender or f"Fax <postmaster@{self._host}>"
         self._sign = _signing(settings.reply)
 
-    def outcome(self, message: Message, faxes: Sequence[Fax], *, preview: bytes | None = None) -> bytes:
-        """How one fax ended, or a summary of several. `preview` is a PNG of the first page."""
+    def outcome(
+        self, message: Message, faxes: Sequence[Fax], *, preview: bytes | None = None, numbers: int = 1
+    ) -> bytes:
+        """How one fax ended, or a summary of several.
+
+        `preview` is a PNG of the first page; `numbers`: how many the mail went to.
+        """
         kind = faxes[0].state.value if len(faxes) == 1 else "summary"
-        draft = self._draft(kind, message, faxes, **self._ways_back(faxes), preview=PREVIEW if preview else "")
+        ways = self._ways_back(message, faxes)
+        draft = self._draft(kind, message, faxes, **ways, preview=PREVIEW if preview else "", numbers=numbers)
         report = dsn.due(faxes, always=self._rules.failure_format == "dsn")
         return self._letter(draft, preview, report=report)
 
-    def delayed(self, message: Message, fax: Fax, *, next_at: datetime | None) -> bytes:
+    def delayed(self, message: Message, fax: Fax, *, next_at: datetime | None, numbers: int = 1) -> bytes:
         """The fax still waits, and is tried again at that time, if one is known; or it is still being sent."""
-        draft = self._draft("delayed", message, [fax], next_at=next_at, cancel_address=self._cancel_address(fax))
+        cancel = self._cancel_address(fax)
+        draft = self._draft("delayed", message, [fax], next_at=next_at, cancel_address=cancel, numbers=numbers)
         return self._letter(draft, report=dsn.due([fax], always=False))
 
-    def again(self, message: Message, fax: Fax) -> bytes:
-        """A new fax of the same document is on its way, as the sender's answer asked."""
-        return self._letter(self._draft("again", message, [fax]), report=False)
+    def again(self, message: Message, fax: Fax, *, fresh: bool = False) -> bytes:
+        """A new fax of the same document is on its way, as the sender's answer asked.
+
+        `fresh`: nothing was sent before, since the number was mistyped.
+        """
+        return self._letter(self._draft("again", message, [fax], fresh=fresh), report=False)
 
     def passed_on(self, message: Message, fax: Fax) -> bytes:
         """The sender's answer was not clearly a wish: nothing was done, and a person reads it."""
-        ways = self._ways_back([fax]) if fax.final else {"cancel_address": self._cancel_address(fax)}
+        ways = self._ways_back(message, [fax]) if fax.final else {"cancel_address": self._cancel_address(fax)}
         return self._letter(self._draft("passed-on", message, [fax], **ways), report=False)
 
     def _cancel_address(self, fax: Fax) -> str:
@@ -120,9 +130,9 @@ class Letters:
         shown = tuple(map(clean_fax, faxes))
         return Draft(kind, clean_message(message), shown, chosen, self._host, parseaddr(self._from)[1], **more)
 
-    def _ways_back(self, faxes: Sequence[Fax]) -> dict[str, Any]:
+    def _ways_back(self, message: Message, faxes: Sequence[Fax]) -> dict[str, Any]:
         """The addresses for sending again those that have a document and did not, or perhaps not, arrive."""
-        again = [fax for fax in faxes if fax.state in _SENT_AGAIN and fax.document_id and fax.finished_at]
+        again = [fax for fax in faxes if fax.state in _SENT_AGAIN and fax.finished_at and _faxable(message, fax)]
         if not self._rules.resend or not again:
             return {}
         addresses = {fax.id: signed_address.write(Action.RESEND, fax.id, self._key, self._domain) for fax in again}
@@ -133,13 +143,18 @@ class Letters:
         """Every template with made-up facts of each kind it may meet."""
         for kind, message, faxes in samples.every():
             delayed = {"next_at": message.received_at, "cancel_address": f"cancel@{self._domain}"}
-            more = delayed if kind == "delayed" else self._ways_back(faxes)
+            more = delayed if kind == "delayed" else self._ways_back(message, faxes)
             facts = self._draft(kind, message, faxes, language, preview=PREVIEW, **more).facts
             for template in ("subject.txt", f"{kind}.txt", f"{kind}.html"):
                 yield template, facts
-        for kind, detail in samples.ALERTS.items():
+        for detail in samples.ALERTS.values():
             for template in ("admin-subject.txt", "admin.txt"):
-                yield template, {"kind": kind, "detail": detail, "host": self._host}
+                yield template, {"kind": detail["kind"], "detail": detail, "host": self._host}
+
+
+def _faxable(message: Message, fax: Fax) -> bool:
+    """Whether there is a document; for a mistyped number none is made until there is a right one."""
+    return bool(fax.document_id) or (not fax.number and any(part.fate is Fate.FAXED for part in message.parts))
 
 
 def _signing(settings: Reply) -> Callable[[bytes], bytes]:

@@ -81,15 +81,29 @@ SUMMARY = (
     replace(FAILED, id=f"{MESSAGE.id}-2", number="4165551234"),
     replace(UNKNOWN, id=f"{MESSAGE.id}-3", number="8005551234"),
 )
+_HELD = {"kind": "line-held", "line": "", "cause": "", "note": "", "fax": FAILED.id, "sender": FAILED.sender}
 ALERTS = {
-    "undeliverable": {"fax": FAILED.id, "sender": FAILED.sender, "note": "mail.example:25 answered RCPT with 550 no"},
+    "undeliverable": {
+        "kind": "undeliverable",
+        "fax": FAILED.id,
+        "sender": FAILED.sender,
+        "note": "mail.example:25 answered RCPT with 550 5.1.1 no such user",
+    },
     "line-held": {
+        **_HELD,
         "line": "accounting",
         "token_file": "/etc/mail2fax/accounting.token",
-        "token_refused": True,
-        "note": "HTTP 401",
+        "cause": "token",
+        "note": "the provider refuses the line's token (401)",
     },
-    "line-open": {"line": ""},
+    "no-credit": {**_HELD, "cause": "credit", "note": "the line's account has no credit (402)"},
+    "no-api": {
+        **_HELD,
+        "cause": "address",
+        "note": "nothing takes faxes at this address: see [provider] url (404)",
+    },
+    "no-line": {**_HELD, "line": "lab", "note": 'there is no [[line]] named "lab" any more'},
+    "line-open": {"kind": "line-open", "line": ""},
 }
 
 
@@ -104,12 +118,13 @@ def every() -> Iterator[tuple[str, Message, tuple[Fax, ...]]]:
     yield "delayed", MESSAGE, (replace(WAITING, held_by="kim"),)
     yield "failed", replace(MESSAGE, parts=HELD_PARTS), (REFUSED,)
     yield "failed", MESSAGE, (MISTYPED,)
+    yield "passed-on", MESSAGE, (MISTYPED,)
     yield "unknown", MESSAGE, (UNKNOWN,)
     yield "cancelled", MESSAGE, (CANCELLED,)
     yield "failed", MESSAGE, (replace(FAILED, retry_of=UNKNOWN.id),)
     yield "failed", MESSAGE, (replace(FAILED, detail=PARTLY),)
     yield "summary", MESSAGE, SUMMARY
-    yield "again", MESSAGE, (replace(WAITING, retry_of=FAILED.id),)
+    yield "again", MESSAGE, (replace(WAITING, id=f"{MESSAGE.id}-2", retry_of=FAILED.id),)
     yield "passed-on", MESSAGE, (FAILED,)
     parts = (replace(PARTS[0], name=reason.value, fate=Fate.REFUSED, reason=reason) for reason in Reason)
     yield "failed", replace(MESSAGE, parts=(*REFUSED_PARTS, *parts)), (REFUSED,)

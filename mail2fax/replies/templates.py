@@ -4,18 +4,16 @@ Promise: a broken template of the administrator's never keeps a sender from bein
 shipped one of the same name speaks in its place.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from babel import Locale
 from jinja2 import Environment, TemplateError
 from markupsafe import Markup
 
 from mail2fax import log, resources
-from mail2fax.model import Part
 from mail2fax.replies import jinja
 from mail2fax.replies import languages as catalogue
 from mail2fax.replies.filters import Wording, wrapped
@@ -24,7 +22,6 @@ from mail2fax.replies.species import species
 from mail2fax.rules.address import pretty
 
 _LOCALES = "locale"
-_KEPT = 64  # of each filter's last results
 _UNBROKEN = Markup('<span style="white-space:nowrap">{}</span>')
 
 
@@ -40,7 +37,6 @@ class Stationery:
         plain = catalogue.read_all(self._shipped / _LOCALES, self._unreadable)
         self._tongues = {False: catalogue.layered(plain, {}), True: catalogue.layered(plain, own)}
         self._environment = cache(self._open)
-        self._filters = cache(self._filters_of)
 
     @property
     def languages(self) -> frozenset[str]:
@@ -86,20 +82,18 @@ class Stationery:
             environment = jinja.sandboxed([self._own, self._shipped], tongue.texts, html=html)
         else:
             environment = jinja.quick(self._shipped, tongue.texts, html=html)
-        environment.filters.update(self._filters(tongue.locale))
-        if html:
-            environment.filters["fax_number"] = lambda number: _UNBROKEN.format(pretty(number))
+        wording = Wording(tongue.locale, self._zone)
+        environment.filters |= {
+            "when": lambda moment: wording.when(moment, _UNBROKEN.format if html else str),
+            "day": wording.day,
+            "duration": wording.duration,
+            "size": wording.size,
+            "count": wording.count,
+            "fax_number": (lambda number: _UNBROKEN.format(pretty(number))) if html else pretty,
+            "species": lambda part: species(part.kind, part.name),
+            "wrapped": wrapped,
+        }
         return environment
-
-    def _filters_of(self, locale: Locale) -> dict[str, Callable[..., str]]:
-        """What templates call. Text and HTML say the same times and sizes: each is put in words once."""
-        wording = Wording(locale, self._zone)
-        kept = {name: lru_cache(_KEPT)(getattr(wording, name)) for name in ("when", "day", "duration", "size")}
-        return {**kept, "count": wording.count, "fax_number": pretty, "species": _species, "wrapped": wrapped}
-
-
-def _species(part: Part) -> str:
-    return species(part.kind, part.name)
 
 
 def told(error: Exception) -> str:

@@ -68,6 +68,7 @@ class Doubt(StrEnum):
     WORDS = "words"  # it says something else, or something more
     NUMBERS = "numbers"  # two different numbers
     NO_WORD = "no word"  # a bare answer, where the word SEND is asked for
+    NO_NUMBER = "no number"  # where there was none to begin with, and one is asked for
     ATTACHMENT = "attachment"  # it brings a document of its own
 
 

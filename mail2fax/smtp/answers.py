@@ -77,6 +77,7 @@ NOT_SENT_AGAIN = {
     Doubt.WORDS: "550 5.7.1 nothing was sent again: answer with the one word SEND, or with the new fax number alone",
     Doubt.NUMBERS: "550 5.1.3 nothing was sent again: the answer holds two numbers; answer with one number alone",
     Doubt.NO_WORD: "550 5.7.1 nothing was sent again: to fax the document once more, answer with the one word SEND",
+    Doubt.NO_NUMBER: "550 5.1.3 nothing was sent: answer with the right fax number alone",
     Doubt.ATTACHMENT: "550 5.7.1 nothing was sent again: to fax another document, mail it to <number>@ this domain",
 }
 

@@ -105,6 +105,8 @@ class ReplyCommands:
             return await self._spool.hand_on(Work.REPLY, wishes.cancel, wish.fax_id, _who(envelope))
         (fax,) = await self._spool.read(questions.named, wish.fax_id)
         once = answer_text.once_more(made.text, made.headers.from_, self._settings.numbers.country)
+        if not (once.number or fax.number):
+            raise Doubtful(Doubt.NO_NUMBER)
         # One that may have arrived, or was sent again already, takes more than a nod: it would be sent twice.
         if not once.named and (fax.state is State.UNKNOWN or fax.retry_of):
             raise Doubtful(Doubt.NO_WORD)
@@ -118,7 +120,8 @@ class ReplyCommands:
             raise Refused(refusal)
 
     async def _send_again(self, fax: Fax, envelope: Envelope, number: str, key: str) -> str:
-        fresh = await self._spool.hand_on(Work.SUBMIT, wishes.send_again, key, fax.id, _who(envelope), number)
+        work = Work.SUBMIT if fax.document_id and not (number and fax.cover) else Work.PREPARE
+        fresh = await self._spool.hand_on(work, wishes.send_again, key, fax.id, _who(envelope), number)
         # A commit of its own: should we die before it, the new fax's own reply still comes.
         await self._owe("again", fresh, envelope)
         return fresh

@@ -27,6 +27,9 @@ _DOCUMENTS = (
     .where(documents.c.message_id == bindparam("message"), documents.c.variant == bindparam("kind"))
     .order_by(documents.c.position)
 )
+_NUMBERS = select(func.count(faxes.c.recipient.distinct())).where(
+    faxes.c.message_id == bindparam("message"), faxes.c.retry_of == ""
+)
 _REPLIES = select(func.count()).where(
     faxes.c.sender == bindparam("reverse_path"), faxes.c.reply == "sent", faxes.c.replied_at > now() - _HOUR
 )
@@ -119,6 +122,11 @@ def of_name(name: str) -> ColumnElement[bool]:
 def no_such_fax(name: str) -> Refused:
     """What to raise when there is none."""
     return Refused(f"{name.upper()}: no such fax; `mail2fax list` shows those there are")
+
+
+def numbers(connection: Connection, message_id: str) -> int:
+    """How many numbers a mail went to, mistyped ones among them."""
+    return connection.scalar(_NUMBERS, {"message": message_id}) or 0
 
 
 def history(connection: Connection, fax_id: str) -> list[Event]:

@@ -15,17 +15,24 @@ from mail2fax.smarthost.smarthost import Smarthost
 from mail2fax.spool import Spool, questions
 from mail2fax.steps.offering import Offering
 
-_TOKEN = re.compile(r"^HTTP 40[137]\b|\btoken\b")  # what a provider says that refuses one
+# What a held line's note is about: the first that it says. The administrator's mail tells what to do by it.
+_CAUSES = {
+    "token": re.compile(r"^HTTP 40[137]\b|\btoken\b"),
+    "credit": re.compile(r"^HTTP 402\b|\bcredit\b"),
+    "address": re.compile(r"see \[provider\] url$"),
+}
+_CODE = re.compile(r"^HTTP (\d{3})(?:: (.+))?$")
 
 
 async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "") -> None:
     """Owe [reply] admin a word, if there is an admin to be told: once a fax and kind, or once for `once`."""
     admin = parseaddr(spool.settings.reply.admin)[1]
     if admin:
-        detail: dict[str, Any] = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line, "note": note}
+        detail: dict[str, Any] = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line}
+        detail["note"] = _CODE.sub(lambda found: f"{found[2] or 'the provider says no'} ({found[1]})", note)
         if kind == "line-held":
             detail["token_file"] = _token_file(spool.settings, fax.line)
-            detail["token_refused"] = bool(_TOKEN.search(note))
+            detail["cause"] = next((cause for cause, words in _CAUSES.items() if words.search(note)), "")
         about = {"fax_id": fax.id, "message_id": fax.message_id, "detail": detail}
         await spool.owe(once or f"{fax.id}-{kind[:8]}", "admin", admin, about)
 
@@ -88,9 +95,9 @@ class Remind:
             one.line == fax.line and one.kind == "held" for one in await self._spool.read(questions.trouble_list)
         )
         waiting = replace(fax, reason=Reason.LINE_HELD) if held and fax.state is State.PREPARED else fax
-        return self._to_sender(owed.kind, message, waiting), message.envelope.reverse_path
+        return await self._to_sender(owed.kind, message, waiting), message.envelope.reverse_path
 
-    def _to_sender(self, kind: str, message: Message, fax: Fax) -> bytes:
+    async def _to_sender(self, kind: str, message: Message, fax: Fax) -> bytes:
         # RFC 3834 section 2: never answer a null reverse-path.
         if not message.envelope.reverse_path:
             return b""
@@ -99,8 +106,10 @@ class Remind:
         if fax.final or not wanted(fax):
             return b""  # its outcome is told, or nothing is to be
         if kind == "again":
-            return self._letters.again(message, fax)
-        return self._letters.delayed(message, fax, next_at=fax.due_at)
+            (before,) = await self._spool.read(questions.named, fax.retry_of)
+            return self._letters.again(message, fax, fresh=not before.number)
+        numbers = 1 if fax.retry_of else await self._spool.read(questions.numbers, message.id)
+        return self._letters.delayed(message, fax, next_at=fax.due_at, numbers=numbers)
 
     async def _forwarded(self, owed: Notice) -> bytes:
         message = await self._spool.message(owed.message_id)

@@ -99,7 +99,8 @@ class Reply:
             await alert(self._spool, "undeliverable", fax, verdict.note)
 
         owed_for = (fax.now - fax.finished_at).total_seconds() if fax.now and fax.finished_at else 0.0
-        letter = self._letters.outcome(message, faxes, preview=await self._picture(fax))
+        numbers = 1 if fax.retry_of else await self._spool.read(questions.numbers, message.id)
+        letter = self._letters.outcome(message, faxes, preview=await self._picture(fax), numbers=numbers)
         sending = self._smarthost.hand_over(letter, recipient)
         if await self._offering.once(
             sending, attempts=fax.attempts, owed_for=owed_for, postpone=postpone, give_up=give_up

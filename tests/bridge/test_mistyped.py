@@ -7,6 +7,7 @@ import pytest
 
 from mail2fax.model import Reason, Refused, State
 from mail2fax.spool import Work, operator
+from tests.support.answering import answer, say
 from tests.support.samples import mail, pdf
 
 REPLY = {"numbers": {"mistyped": "reply"}}
@@ -108,6 +109,34 @@ async def test_an_operator_sends_it_to_the_right_number(bridge, faxapi):
     fresh = await spool.hand_on(Work.PREPARE, operator.retry, fax.id, "kim", "4165550100")
     await running.until(fresh, State.DELIVERED)
     assert [post.number for post in faxapi.posts] == ["4165550100"]
+
+
+async def test_the_sender_answers_with_the_right_number(bridge, faxapi, outbox):
+    """The reply offers it: the document is made then, and nothing but a number sends it on."""
+    running = await bridge(**REPLY)
+    await running.send(mail(pdf(), subject="Lab results"), "416555010@fax.local")
+    letter = await outbox.next()
+    assert "It is enough to answer this mail with just the right number" in words(letter) and ">Send it again<" not in letter.html
+    address = str(letter.message["Reply-To"])
+    for text in ("", "SEND", "416555010"):
+        code, said = await say(running, address, answer(text))
+        assert (code in {550, 553} and "nothing was sent: answer with the right fax number" in said) or "digits" in said
+    code, said = await say(running, address, answer("Sorry!\n416-555-0100"))
+    assert code == 250, said
+    assert [(await outbox.next()).subject for _ in range(2)] == [
+        "Sending: (416) 555-0100: Lab results",
+        "Faxed to (416) 555-0100: Lab results",
+    ]
+    code, said = await say(running, address, answer("416-555-0101"))
+    assert (code, "delivered" in said) == (550, True)
+    assert [post.number for post in faxapi.posts] == ["4165550100"]
+
+
+async def test_nothing_is_offered_for_what_cannot_be_faxed(bridge, outbox):
+    """The right number would not help a mail without a document."""
+    running = await bridge(**REPLY)
+    await running.send(b"Subject: only text\r\n\r\nhello\r\n", "416555010@fax.local")
+    assert (await outbox.next()).message["Reply-To"] is None
 
 
 async def test_a_mail_without_a_fit_document_is_told_of_its_number(bridge, outbox):

@@ -78,7 +78,7 @@ async def test_nobody_there(document):
         raised = await verdict(provider, document, commit)
         assert type(raised) is Temporary
         assert raised.reason is Reason.PROVIDER_UNREACHABLE
-        assert raised.note == "ConnectError, Connection refused"
+        assert raised.note == "no connection: Connection refused"
     async with opened("http://no-such-host.invalid/api/fax") as provider:
         raised = await verdict(provider, document, commit)
         assert type(raised) is Temporary

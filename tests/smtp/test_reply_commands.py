@@ -4,7 +4,6 @@ import asyncio
 import re
 import smtplib
 from email import message_from_bytes
-from email.message import EmailMessage
 from email.policy import SMTP
 
 import pytest
@@ -15,35 +14,9 @@ from mail2fax.rules.answer_text import Doubt
 from mail2fax.smtp import answers
 from mail2fax.spool import questions
 from mail2fax.spool.database.schema import faxes
+from tests.support.answering import SENDER, answer, say
 from tests.support.faxapi import LOST, Reply
 from tests.support.samples import mail, pdf
-
-SENDER = "anna@office.example"
-
-
-def answer(text: str, subject: str = "Re: Not faxed") -> bytes:
-    made = EmailMessage(policy=SMTP)
-    made["From"], made["Subject"] = SENDER, subject
-    made.set_content(f"{text}\n\nOn Monday Fax wrote:\n> Your fax was not delivered. 416 555 0199\n")
-    return made.as_bytes()
-
-
-async def say(running, address: str, content: bytes, sender: str = SENDER) -> tuple[int, str]:
-    """Send an answer. The code and text of the first refusal, or of the end."""
-
-    def send():
-        with smtplib.SMTP(*running.address, timeout=30) as client:
-            client.ehlo("client.example")
-            client.mail(sender)
-            code, text = client.rcpt(address)
-            if code == 250:
-                try:
-                    code, text = client.data(content)
-                except smtplib.SMTPDataError as refused:  # before 354: about the sender, not the address
-                    code, text = refused.args
-            return code, text.decode()
-
-    return await asyncio.to_thread(send)
 
 
 async def failed(running, faxapi, outbox) -> tuple[str, str]:

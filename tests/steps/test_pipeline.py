@@ -1,6 +1,7 @@
 """The main job over real sockets: a mail goes in by SMTP, the fax out over HTTP, the reply back by SMTP."""
 
 import asyncio
+import re
 import smtplib
 import time
 
@@ -180,6 +181,18 @@ async def test_lines_choose_the_token_by_sender(bridge, faxapi, outbox):
         await running.send(mail(pdf(), subject=sender), sender=sender)
     await outbox.wait(3)
     assert {post.token for post in faxapi.posts} == {"token-a", "token-b", TOKEN}
+
+
+async def test_each_of_several_replies_says_which_number_it_is_about(bridge, outbox):
+    """One mail to three numbers: three replies, and each says that there are others. One to one number does not."""
+    running = await bridge()
+    await running.send(mail(pdf()), *(f"647495965{n}@fax.local" for n in range(3)))
+    for letter in await outbox.wait(3):
+        number = re.search(r"\(\d{3}\) [\d-]+", letter.subject)[0]
+        said = f"Your mail was for 3 numbers; this reply is about {number} only."
+        assert said in " ".join(letter.text.split()) and said in re.sub("<[^>]+>", "", letter.html)
+    await running.send(mail(pdf(2)))
+    assert "numbers" not in (await outbox.wait(4))[3].text
 
 
 async def test_a_bad_token_holds_the_line_and_bounces_nothing(bridge, faxapi, outbox):

@@ -27,6 +27,9 @@ def _only(name, kind, reason=Reason.UNSUPPORTED):
     return replace(samples.MESSAGE, parts=(samples.PARTS[0], Part(name, kind, 24_310, Fate.REFUSED, reason)))
 
 
+_AGAIN = replace(samples.WAITING, id=f"{samples.MESSAGE.id}-2", retry_of=samples.FAILED.id)
+
+
 CASES = {
     "delivered": (samples.MESSAGE, [samples.DELIVERED]),
     "failed": (samples.MESSAGE, [samples.FAILED]),
@@ -47,22 +50,18 @@ CASES = {
     "resolved": (samples.MESSAGE, [replace(samples.DELIVERED, reason=Reason.RESOLVED_BY_OPERATOR)]),
     "delayed": (samples.MESSAGE, [samples.WAITING]),
     "summary": (samples.MESSAGE, list(samples.SUMMARY)),
-    "again": (samples.MESSAGE, [replace(samples.WAITING, retry_of=samples.FAILED.id)]),
+    "again": (samples.MESSAGE, [_AGAIN]),
+    "corrected": (samples.MESSAGE, [replace(_AGAIN, number="4165550100")]),
     "passed-on": (samples.MESSAGE, [samples.FAILED]),
+    "mistyped-on": (samples.MESSAGE, [samples.MISTYPED]),
+    "of-several": (samples.MESSAGE, [samples.FAILED]),
 }
 ASKED = {
     name: (message, [replace(fax, notify=_ASKED, orcpt="rfc822;fax-6474959659@clinic.example") for fax in faxes])
     for name, (message, faxes) in CASES.items()
 }
 REPORTS = ("delivered", "failed", "cancelled", "delayed")
-UNDELIVERABLE = {
-    "kind": "undeliverable",
-    "fax": samples.FAILED.id,
-    "sender": "anna@clinic.example",
-    "note": "mail.example:25 answered RCPT with 550 5.1.1 no such user",
-}
-HELD = {**samples.ALERTS["line-held"], "fax": samples.FAILED.id, "sender": "anna@clinic.example"}
-ALERTS = {"undeliverable": UNDELIVERABLE, "line-held": HELD, "line-open": {"line": ""}}
+ALERTS = samples.ALERTS
 
 
 _MADE = {}
@@ -86,15 +85,17 @@ def body(letter, subtype):
 def letter(name, language, cases=CASES, **reply):
     made = letters(language=language, **reply)
     if name in ALERTS:
-        return made.admin(name, ALERTS[name], notice_id="N1", at=samples.ACCEPTED)
+        return made.admin(ALERTS[name]["kind"], ALERTS[name], notice_id="N1", at=samples.ACCEPTED)
     message, faxes = cases[name]
     if name in ("sending", "out-of-order", "held"):
         return made.delayed(message, faxes[0], next_at=None)
     if name == "delayed":
         return made.delayed(message, faxes[0], next_at=samples.ACCEPTED.replace(minute=19))
-    if name in ("again", "passed-on"):
-        return made.again(message, faxes[0]) if name == "again" else made.passed_on(message, faxes[0])
-    return made.outcome(message, faxes)
+    if name in ("again", "corrected"):
+        return made.again(message, faxes[0], fresh=name == "corrected")
+    if name in ("passed-on", "mistyped-on"):
+        return made.passed_on(message, faxes[0])
+    return made.outcome(message, faxes, numbers=3 if name == "of-several" else 1)
 
 
 def goldens():
