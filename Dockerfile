@@ -5,7 +5,8 @@ FROM python:${PYTHON}-slim-bookworm AS build
 WORKDIR /build
 # Both names: the packages and what builds them are pinned, by old and new pips alike.
 ENV PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE mail2fax.example.toml ./
+COPY contrib/mail2fax.service contrib/mail2fax.service
 COPY mail2fax/ mail2fax/
 COPY templates/ templates/
 RUN python3 -m venv /opt/mail2fax \

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 OPENING = """\
 # Commands
 
-<!-- Made by `make docs` from the commands' own words. Change mail2fax/cli/main.py or mail2fax/cli/faxes.py instead. -->
+<!-- Made by `make docs` from the commands' own words. Change them in mail2fax/cli/ instead. -->
 
 Every command takes `--config FILE` (or `MAIL2FAX_CONFIG` in the environment; without either it takes
 `/etc/mail2fax/mail2fax.toml`, if that is there) and `--help`; those that print data take `--json`. Run as root, a

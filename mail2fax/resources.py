@@ -2,9 +2,19 @@
 
 from pathlib import Path
 
+_PACKAGE = Path(__file__).parent
+
 
 def templates() -> Path:
     """The folder of the templates; below it "cover", "reply" and "web"."""
-    package = Path(__file__).parent
-    inside = package / "templates"
-    return inside if inside.is_dir() else package.parent / "templates"
+    return _shipped("templates")
+
+
+def unit() -> Path:
+    """The systemd unit."""
+    return _shipped("contrib/mail2fax.service")
+
+
+def _shipped(name: str) -> Path:
+    inside = _PACKAGE / name
+    return inside if inside.exists() else _PACKAGE.parent / name

@@ -65,14 +65,15 @@ async def _try(what: str, attempt: Try, settings: Settings) -> Finding:
         return Finding(what, good=False, said=log.redact(str(error)), advice="See the setting that is named.")
 
 
-def tell(settings: Settings, findings: Sequence[Finding], *, as_json: bool) -> None:
+def tell(settings: Settings, findings: Sequence[Finding], *, brief: bool, as_json: bool) -> None:
     """Print the settings in force and what was found."""
     shown = loader.effective(settings)
     if as_json:
         found = [{"what": f.what, "good": f.good, "said": f.said, "advice": f.advice} for f in findings]
-        print_json({"settings": shown, "findings": found})
+        print_json({"findings": found} if brief else {"settings": shown, "findings": found})
         return
-    out.print(_settings_table(shown))
+    if not brief:
+        out.print(_settings_table(shown))
     for finding in findings:
         out.print(Text.assemble(finding.mark, f" {finding.what}: {finding.said}"), soft_wrap=True)
         if finding.advice:

@@ -26,27 +26,16 @@ from rich.panel import Panel
 from rich.text import Text
 
 from mail2fax import log, node
+from mail2fax.cli import following
 from mail2fax.config import Settings
 from mail2fax.documents.pages import typeset
-from mail2fax.model import Event
 from mail2fax.rules.address import pretty
 from mail2fax.sandbox import server as sandbox
-from mail2fax.spool import questions
 
 NUMBER = "4165550123"
 SENDER = "anna@office.example"
 _PATIENCE = 40.0  # seconds for the whole way
 _LOOK = 0.05
-
-_WORDS = {
-    "received": "accepted: on disk, the client has its 250",
-    "prepared": "one letter-size document made, in a process of its own",
-    "submitting": "all but the last bytes are at the provider; committed",
-    "submitted": "the provider took it",
-    "poll": "the provider says",
-    "delivered": "the provider says Success",
-    "reply sent": "the reply is handed to the sender's mail server",
-}
 
 
 class Mailbox:
@@ -130,7 +119,7 @@ async def _one_mail(out: Console, bridge: node.Node, provider: sandbox.Sandbox, 
     out.print(Text.assemble(("  0.00 s  ", "dim"), ("250 after DATA".ljust(15), "bold"), answer))
     try:
         async with asyncio.timeout(_PATIENCE):
-            await _follow(out, bridge, answer.split()[-1])
+            await following.follow(out, bridge.spool, f"{answer.split()[-1]}-1", every=_LOOK)
             reply = await mailbox.mails.get()
     except TimeoutError:
         out.print(f"The reply did not come within {_PATIENCE:.0f} s.", style="bold red")
@@ -168,30 +157,6 @@ def _pdf() -> bytes:
     samples = [f"Sample {number}: within the expected range" for number in range(1, 25)]
     pages = (f"Lab results, page {page} of 2\n\n" + "\n".join(samples[12 * page - 12 : 12 * page]) for page in (1, 2))
     return typeset.plain("lab-results.txt", "\f".join(pages), max_pages=2)
-
-
-async def _follow(out: Console, bridge: node.Node, queue_id: str) -> None:
-    """Print every event of the fax when it happens, until the reply is on its way."""
-    shown = 0
-    while True:
-        events = await bridge.spool.read(questions.history, f"{queue_id}-1")
-        for event in events[shown:]:
-            _show(out, events[0], event)
-        shown = len(events)
-        if events and events[-1].what.startswith("reply"):
-            return
-        await asyncio.sleep(_LOOK)
-
-
-def _show(out: Console, first: Event, event: Event) -> None:
-    after = f"{(event.at - first.at).total_seconds():6.2f} s"
-    said = _WORDS.get(event.what, "")
-    detail = ", ".join(f"{key}: {value}" for key, value in event.detail.items())
-    colour = "green" if event.what in {"delivered", "reply sent"} else "cyan"
-    line = Text.assemble(
-        (f"{after}  ", "dim"), (event.what.ljust(15), colour), said, (f"  {detail}" if detail else "", "dim")
-    )
-    out.print(line, soft_wrap=True)
 
 
 def _as_read(reply: EmailMessage) -> Panel:

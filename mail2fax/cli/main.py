@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mail2fax import __version__, log, spool
-from mail2fax.cli import faxes, owner, sending
+from mail2fax.cli import faxes, owner, sending, trial
 from mail2fax.cli.console import ConfigFile, Json, err, load, out, tell
+from mail2fax.cli.setup.command import init
 from mail2fax.config import loader
 from mail2fax.model import Refused
 from mail2fax.providers import SANDBOX_LISTEN, UnusableProvider
@@ -149,15 +150,31 @@ async def _hfaxd(sandbox: "Sandbox", listen: str) -> AsyncIterator[None]:
 
 
 @app.command()
-def check(config_file: ConfigFile = None, as_json: Json = False) -> None:
-    """Print the settings in force, try everything they name, and say what is wrong and how to mend it."""
+def check(
+    brief: Annotated[bool, typer.Option("--brief", help="Do not print the settings.")] = False,
+    running: Annotated[
+        bool, typer.Option("--running", help="Ask instead how the service is: a plugin for Nagios and its kin.")
+    ] = False,
+    late: Annotated[float, typer.Option(help="With --running: seconds a fax may wait without a warning.")] = 1800,
+    config_file: ConfigFile = None,
+    as_json: Json = False,
+) -> None:
+    """Print the settings in force, try everything they name, and say what is wrong and how to mend it.
+
+    With --running: one line with figures, and exit status 0 when all is well, 1 for a warning, 2 when no fax goes out
+    or no mail comes in, 3 when it cannot be told.
+    """
     from mail2fax.cli import check as checks  # noqa: PLC0415
 
+    if running:
+        from mail2fax.cli import running as plugin  # noqa: PLC0415
+
+        sys.exit(plugin.run(config_file, late, as_json=as_json))
     settings = load(config_file)
     if user := owner.become(settings):
         settings = load(config_file)  # once more: what root may read, the service may not
     findings = asyncio.run(checks.run(settings, user))
-    checks.tell(settings, findings, as_json=as_json)
+    checks.tell(settings, findings, brief=brief, as_json=as_json)
     if any(not finding.good for finding in findings):
         sys.exit(_FAILED)
 
@@ -221,5 +238,7 @@ def _asked() -> str:
     return password
 
 
+app.command()(init)
+app.command("test")(trial.fax_test_page)
 faxes.add_to(app)
 sending.add_to(app)

@@ -27,6 +27,16 @@ WHOLE = os.environ.get("MAIL2FAX_TEST_IMAGE") == "whole"
 BORROWED = {} if WHOLE else {"PYTHONPATH": sysconfig.get_path("purelib"), "PIP_NO_BUILD_ISOLATION": "0"}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
+SOURCES = (
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "mail2fax",
+    "templates",
+    "contrib/mail2fax.service",
+    "mail2fax.example.toml",
+)
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
@@ -34,7 +44,8 @@ def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE", "mail2fax", "templates"):
+    (source / "contrib").mkdir()
+    for name in SOURCES:
         copy(ROOT / name, source / name)
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run(build, cwd=source, check=True, capture_output=True, timeout=60)
@@ -56,7 +67,9 @@ def test_the_wheel_has_everything(wheel):
         files = [path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
         assert len(files) > 3, folder
         assert {f"{where}/{path.relative_to(ROOT / folder).as_posix()}" for path in files} <= names
-    assert "mail2fax/py.typed" in names
+    assert {
+        f"mail2fax/{name}" for name in ("py.typed", "contrib/mail2fax.service", "contrib/mail2fax.example.toml")
+    } <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
 

@@ -1,0 +1,143 @@
+"""The command `mail2fax init`: it asks for what was not given, writes, and ends in a check."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mail2fax.cli.console import INSTALLED, ConfigFile, err, out
+from mail2fax.cli.setup import answers, files, in_front
+from mail2fax.model import Refused
+
+_KEYLESS = frozenset({"sandbox", "hylafax"})  # providers that may do without a token
+
+Token = Annotated[
+    Path | None, typer.Option(help="A file with the fax line's token. Without it the token is asked for.", exists=True)
+]
+Password = Annotated[Path | None, typer.Option(help="A file with that person's password.", exists=True)]
+More = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="What only this provider has; may be given again.")
+]
+
+
+def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
+    domain: Annotated[str, typer.Option(help="Mail to NUMBER@ it is faxed, such as fax.office.example.")] = "",
+    relay: Annotated[str, typer.Option(help="The mail server: HOST, HOST:PORT or smtp+starttls://HOST:587.")] = "",
+    senders: Annotated[str, typer.Option(help="Who may fax: patterns such as *@office.example, comma-separated.")] = "",
+    reply_from: Annotated[str, typer.Option(help="From of the replies, a mailbox that a person reads.")] = "",
+    admin: Annotated[str, typer.Option(help="Who is told of trouble.")] = "",
+    provider: Annotated[
+        str, typer.Option(help="rinble, sinch, telnyx or hylafax; sandbox tries everything and faxes nothing.")
+    ] = "",
+    url: Annotated[str, typer.Option(help="Where the provider is, if not at its usual address.")] = "",
+    account: Annotated[str, typer.Option(help="What the provider calls the account.")] = "",
+    from_number: Annotated[str, typer.Option(help="The number faxes come from, where the provider asks.")] = "",
+    provider_option: More = None,
+    token_file: Token = None,
+    time_zone: Annotated[str, typer.Option(help="Of the times in replies; else this machine's.")] = "",
+    user: Annotated[str, typer.Option(help="Who may use the operator's page; none without it.")] = "",
+    password_file: Password = None,
+    server: Annotated[str, typer.Option(help="Print the lines for postfix, exim, or other.")] = "postfix",
+    config_file: ConfigFile = None,
+) -> None:
+    """Set mail2fax up: settings, token, and as root the service's user, folder and unit; then check all of it.
+
+    Asks for what the options do not say. Writes below /etc/mail2fax as root, or where --config says, and never over
+    what is there.
+    """
+    place = _place(config_file)
+    files.refuse_existing(place)
+    domain = _asked(domain, "Domain of the fax addresses, such as fax.office.example", "")
+    home = answers.home(domain)
+    provider = _asked(provider, "Fax provider (rinble, sinch, telnyx, hylafax, or sandbox to try it)", "rinble")
+    told = answers.Answers(
+        domain=domain,
+        relay=answers.relay_url(_asked(relay, "Mail server that takes the replies", "127.0.0.1:25")),
+        senders=tuple(one.strip() for one in _asked(senders, "Who may fax", f"*@{home}").split(",") if one.strip()),
+        reply_from=_asked(reply_from, "From of the replies", f"Fax <fax@{home}>"),
+        admin=_asked(admin, "Who is told of trouble", f"postmaster@{home}"),
+        provider=provider,
+        spool=place.spool,
+        url=url,
+        account=account,
+        from_number=from_number,
+        options=_pairs(provider_option or ()),
+        time_zone=time_zone or answers.machine_zone(),
+        user=user,
+        token=_secret(token_file, f"Token for {provider}", optional=provider in _KEYLESS),
+        password=_secret(password_file, f"Password of {user}") if user else "",
+    )
+    _write(place, told, server)
+    _check(place)
+
+
+def _place(config: Path | None) -> files.Place:
+    installed = config in {None, INSTALLED}
+    if installed and os.geteuid() != 0:
+        raise Refused(f"{INSTALLED.parent} belongs to root: use sudo, or name another file with --config")
+    return files.Place(config or INSTALLED, installed)
+
+
+def _asked(given: str, question: str, default: str) -> str:
+    """What was given, or what is typed, or without a terminal the default."""
+    if given:
+        return given
+    if not sys.stdin.isatty():
+        if not default:
+            raise typer.BadParameter("say --domain: nobody is here to ask")
+        return default
+    answer: str = typer.prompt(question, default=default or None, err=True)
+    return answer.strip()
+
+
+def _secret(file: Path | None, question: str, *, optional: bool = False) -> str:
+    if file:
+        return file.read_text("utf-8-sig").strip()
+    if optional:
+        return ""
+    if not sys.stdin.isatty():
+        name = "--password-file" if question.startswith("Password") else "--token-file"
+        raise typer.BadParameter(f"say {name}: nobody is here to ask")
+    answer: str = typer.prompt(question, hide_input=True, err=True)
+    return answer.strip()
+
+
+def _pairs(words: tuple[str, ...] | list[str]) -> dict[str, str]:
+    pairs = dict(word.partition("=")[::2] for word in words)
+    if "" in pairs.values():
+        raise typer.BadParameter("write --provider-option KEY=VALUE")
+    return pairs
+
+
+def _write(place: files.Place, told: answers.Answers, server: str) -> None:
+    texts = {place.config.name if name == "mail2fax.toml" else name: text for name, text in told.files.items()}
+    for line in files.write(place, texts | {"users": _users(told)}):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+    out.print(f"\n{in_front.lines(told, server)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _users(told: answers.Answers) -> str:
+    if not told.user:
+        return ""
+    from mail2fax.smtp import users  # noqa: PLC0415
+
+    return users.hash_line(told.user, told.password, (), ("act", "documents")) + "\n"
+
+
+def _check(place: files.Place) -> None:
+    """Try all of it in a process of its own: it goes on as the service's user, and the settings are read anew."""
+    err.print("mail2fax check:", highlight=False)
+    words = [str(files.program()), "check", "--brief", "--config", str(place.config)]
+    status = os.spawnv(os.P_WAIT, words[0], words)  # noqa: S606 -- our own program
+    run = "systemctl enable --now mail2fax" if place.installed else f"mail2fax serve --config {place.config}"
+    out.print(
+        f"\nNext: {run}, then mail2fax test NUMBER"
+        if status == 0
+        else "\nMend what failed, then: mail2fax check; the settings are written, and need not be made again.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if status:
+        sys.exit(1)
