@@ -79,9 +79,7 @@ def _said(there: datetime, locale: Locale) -> tuple[str, str]:
 def wrapped(text: str, indent: int = 0) -> str:
     """A paragraph of plain text in lines of 72 characters; all but the first are indented. No word is broken.
 
-    No line begins with ">", as in "File > Print": a mail program would take it for a quotation.
-
-    textwrap does the same by one regular expression a word, in three times the time.
+    No line begins with ">", as in "File > Print", where textwrap would break: a mail program takes it for a quotation.
     """
     # Not str.split(): a space that must not be broken stays one.
     first, *words = _BLANKS.sub(" ", text).strip().split(" ")

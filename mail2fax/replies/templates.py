@@ -78,10 +78,8 @@ class Stationery:
     def _open(self, language: str, html: bool, own: bool) -> Environment:
         """One environment for text and one for HTML: what HTML imports is escaped there, whatever its name."""
         tongue = self._tongues[own][language]
-        if own and self._own:
-            environment = jinja.sandboxed([self._own, self._shipped], tongue.texts, html=html)
-        else:
-            environment = jinja.quick(self._shipped, tongue.texts, html=html)
+        folders = [self._own, self._shipped] if own and self._own else [self._shipped]
+        environment = jinja.environment(folders, tongue.texts, html=html, ours=not own)
         wording = Wording(tongue.locale, self._zone)
         environment.filters |= {
             "when": lambda moment: wording.when(moment, _UNBROKEN.format if html else str),
