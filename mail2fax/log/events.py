@@ -78,6 +78,11 @@ def found(*, fax: str, ref: str) -> None:
     setup.event.info("found at the provider", fax=fax, ref=ref)
 
 
+def reference_dropped(*, provider: str) -> None:
+    """The provider did not repeat our reference: should an answer be lost, the fax cannot be looked for."""
+    setup.event.warning("the provider drops our reference: a lost answer stays unknown", provider=provider)
+
+
 def redialed(*, fax: str, cause: str, seconds: float) -> None:
     """No page went, and the provider does not dial again by itself: the fax is offered anew."""
     setup.event.info("dialled again", fax=fax, cause=cause, seconds=round(seconds, 1))

@@ -90,6 +90,7 @@ class Telnyx:
 
     def __init__(self, settings: Provider) -> None:
         self.api = http.Api(settings)
+        self._warned = False
 
     async def submit(self, line: Line, number: str, document: Path, name: str, commit: Commit, reference: str) -> str:
         """Hand over a PDF; see `Provider.submit`. `to`, without which no fax can be sent, comes last."""
@@ -108,6 +109,7 @@ class Telnyx:
         ref = verdicts.submission(answer, committed=body.committed, redact=log.redact, api=_TELNYX)
         if not body.committed:
             await commit()
+        self._see_whether_kept(answer, reference)
         return ref
 
     async def status(self, line: Line, ref: str) -> Progress:
@@ -153,6 +155,13 @@ class Telnyx:
     async def close(self) -> None:
         """Close the connections."""
         await self.api.close()
+
+    def _see_whether_kept(self, answer: verdicts.Answer, reference: str) -> None:
+        """Telnyx declares client_state for its JSON requests, not for its form: should it be dropped, people hear."""
+        kept = _data(verdicts.told(answer, redact=log.redact, api=_TELNYX)).get("client_state") == _state(reference)
+        if not kept and not self._warned:
+            self._warned = True
+            log.reference_dropped(provider="telnyx")
 
     async def _asked(self, line: Line, path: str, **how: Any) -> Mapping[str, Any]:
         answer = await self.api.ask("GET", path, headers=_headers(line), **how)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from mail2fax import log
 from mail2fax.config import Provider
 from mail2fax.model import Cause, Line, LineHeld, Permanent, Progress, State, Temporary, Trace, Unclear, Verdict
 from mail2fax.providers import sinch, telnyx
@@ -76,6 +77,20 @@ async def test_the_form_is_the_vendors(which, tmp_path):
         assert {name: post[name] for name in values} == values
         assert post.headers["authorization"] == authorization
         assert TOKEN.encode() not in post.data
+        await provider.close()
+
+
+@pytest.mark.parametrize(("state", "told"), [(base64.b64encode(TAG.encode()).decode(), 0), (None, 1), ("b3RoZXI=", 1)])
+async def test_a_reference_that_telnyx_drops_is_told_once(tmp_path, state, told):
+    """Telnyx declares client_state for JSON only: where it does not come back, a lost answer cannot be settled."""
+    seen = []
+    async with FaxApi() as api:
+        api.before_post = lambda _: Reply(202, {"data": {"id": "01HD", "client_state": state}})
+        provider, line = opened("telnyx", f"127.0.0.1:{api.port}")
+        with log.observed(lambda event, _: seen.append(event)):
+            for _ in range(2):
+                assert await provider.submit(line, NUMBER, pdf(tmp_path, 50), "x.pdf", Commit(), TAG) == "01HD"
+        assert sum("drops our reference" in event for event in seen) == told
         await provider.close()
 
 

@@ -18,6 +18,7 @@ from mail2fax.sandbox import server
 from mail2fax.spool import questions
 from mail2fax.web import webhooks
 from tests.support.samples import mail, pdf
+from tests.support.vendors import Declared
 
 OURS, OTHERS = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
 DELIVERED = {"page_count": 2, "call_duration_secs": 25}
@@ -78,6 +79,7 @@ async def test_a_signed_one_hurries_the_look_and_tells_the_pages(waiting, outbox
     """What ended the fax is still the provider's answer to our question; the same webhook again is only thanked for."""
     running, queue_id, ref, client = waiting
     body = event(ref, **DELIVERED)
+    Declared("telnyx").check(json.loads(body), {"$ref": "#/$defs/Delivered"}, "the webhook")
     headers = signed(body)
     assert await post(client, body, headers) == 200
     fax = await running.until(queue_id, State.DELIVERED)
