@@ -1,6 +1,7 @@
 """Sinch and Telnyx: what is sent, every code in our words, and a line that breaks at any byte."""
 
 import base64
+import io
 import re
 from datetime import UTC, datetime
 
@@ -84,6 +85,7 @@ async def test_the_form_is_the_vendors(which, tmp_path):
 async def test_a_reference_that_telnyx_drops_is_told_once(tmp_path, state, told):
     """Telnyx declares client_state for JSON only: where it does not come back, a lost answer cannot be settled."""
     seen = []
+    log.configure("console", "error", io.StringIO())
     async with FaxApi() as api:
         api.before_post = lambda _: Reply(202, {"data": {"id": "01HD", "client_state": state}})
         provider, line = opened("telnyx", f"127.0.0.1:{api.port}")
