@@ -1,8 +1,8 @@
 """Two soft modems on a loopback of their own, one dialling the other, for as long as this process lives.
 
-    unshare --net python modems.py IAXMODEM CONFIGURATION CONFIGURATION
+    unshare --net python modems.py [--exchange PORT,CALLER,CALLED] IAXMODEM CONFIGURATION CONFIGURATION
 
-iaxmodem binds its port on all addresses and takes calls from anyone, hence the network namespace.
+With an exchange between them, some numbers go wrong (exchange.py). iaxmodem binds its port on all addresses and takes calls from anyone, hence the network namespace.
 """
 
 import fcntl
@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
 _GET_FLAGS, _SET_FLAGS, _UP = 0x8913, 0x8914, 1  # netdevice(7)
 
@@ -24,10 +25,14 @@ def loopback_up() -> None:
 
 def main() -> None:
     """Until SIGTERM."""
-    program, *configurations = sys.argv[1:]
+    exchange = sys.argv[2].split(",") if sys.argv[1] == "--exchange" else []
+    program, *configurations = sys.argv[3 if exchange else 1 :]
     loopback_up()
+    modems = []
+    if exchange:
+        modems.append(subprocess.Popen([sys.executable, Path(__file__).with_name("exchange.py"), *exchange]))
     # iaxmodem looks for its file in /etc/iaxmodem, by a name that may lead out of there.
-    modems = [subprocess.Popen([program, f"../..{path}"]) for path in configurations]
+    modems += [subprocess.Popen([program, f"../..{path}"]) for path in configurations]
     signal.sigwait([signal.SIGTERM, signal.SIGINT])
     for modem in modems:
         modem.terminate()

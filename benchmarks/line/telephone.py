@@ -100,7 +100,9 @@ def missing() -> str:
 class Telephone:
     """The line. It is up within its `with`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, exchange: bool = False) -> None:
+        """`exchange`: the modems speak through one, where some numbers go wrong (exchange.py)."""
+        self._exchange = exchange
         self.folder = folder.resolve()
         self.spool, self.root, self._locks = (self.folder / name for name in ("spool", "root", "locks"))
         self.port = 0  # of hfaxd, on 127.0.0.1
@@ -170,7 +172,7 @@ class Telephone:
             folder.mkdir(exist_ok=True)
         (self.spool / "tmp").chmod(0o1777)
 
-    def _configure(self, devices: list[str], ports: list[int]) -> None:
+    def _configure(self, devices: list[str], ports: list[int], others: list[int]) -> None:
         etc = self.spool / "etc"
         words = {"folder": self.folder, "spool": self.spool, "root": self.root, "locks": self._locks}
         words |= {"bin": self._bin, "library": self._library, "caller": devices[0], "again": _AGAIN}
@@ -183,7 +185,7 @@ class Telephone:
             f'#!/bin/bash\nLD_LIBRARY_PATH={self._library} exec {self._bin}/faxsend "$@"\n'
         )
         (self.folder / "send").chmod(0o755)
-        for device, number, port, other in zip(devices, ("4165550101", _ANSWERS), ports, ports[::-1], strict=True):
+        for device, number, port, other in zip(devices, ("4165550101", _ANSWERS), ports, others, strict=True):
             (etc / f"config.{device}").write_text(_MODEM.format(number=number, **words))
             soft = _SOFT_MODEM.format(device=device, number=number, port=port, other=other)
             (self.folder / f"{device}.conf").write_text(soft)
@@ -195,11 +197,14 @@ class Telephone:
     def _start(self) -> None:
         self.port = _free(socket.SOCK_STREAM)
         devices = [f"ttyfax{self.port}{end}" for end in "AB"]
-        self._configure(devices, [_free(socket.SOCK_DGRAM) for _ in devices])
+        ports = [_free(socket.SOCK_DGRAM) for _ in devices]
+        middle = _free(socket.SOCK_DGRAM)
+        self._configure(devices, ports, [middle, middle] if self._exchange else ports[::-1])
         configurations = [self.folder / f"{device}.conf" for device in devices]
         modems = (
             sys.executable,
             Path(__file__).with_name("modems.py"),
+            *(["--exchange", f"{middle},{ports[0]},{ports[1]}"] if self._exchange else []),
             self.root / "usr/bin/iaxmodem",
             *configurations,
         )
@@ -210,17 +215,28 @@ class Telephone:
         sbin = self.root / "usr/sbin"
         self._run("faxq", sbin / "faxq", "-D", "-q", self.spool)
         _wait(self._scheduled, "faxq")
-        self._run("hfaxd", sbin / "hfaxd", "-d", "-q", self.spool, "-l", "127.0.0.1", "-i", self.port)
-        _wait(lambda: _answers(self.port), "hfaxd")
+        self.start_hfaxd()
         command = [self._bin / "faxmodem", "-q", self.spool, "-c", _ABLE, devices[0]]
         subprocess.run(command, check=True, env=self._environment())
         self._run("faxgetty", sbin / "faxgetty", "-q", self.spool, devices[1])
         _wait(lambda: "Running and idle" in self._status(devices[1]), "the modem that answers", 60)
 
+    def start_hfaxd(self) -> None:
+        """The server that faxes are given to; again after `stop_hfaxd`."""
+        command = (self.root / "usr/sbin/hfaxd", "-d", "-q", self.spool, "-l", "127.0.0.1", "-i", self.port)
+        self._hfaxd = self._run("hfaxd", *command)
+        _wait(lambda: _answers(self.port), "hfaxd")
+
+    def stop_hfaxd(self) -> None:
+        """Kill it, with every connection that it has."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._hfaxd.pid, signal.SIGKILL)
+        self._hfaxd.wait()
+
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "LD_LIBRARY_PATH": str(self._library)}
 
-    def _run(self, name: str, *command: object) -> None:
+    def _run(self, name: str, *command: object) -> "subprocess.Popen[bytes]":
         with (self.folder / "logs" / name).open("wb") as log:
             process = subprocess.Popen(
                 [str(word) for word in command],
@@ -232,6 +248,7 @@ class Telephone:
                 env=self._environment(),
             )
         self._ends.callback(_end, process)
+        return process
 
     def _scheduled(self) -> bool:
         """Whether faxq reads its FIFO."""
