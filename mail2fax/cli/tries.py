@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mail2fax import timezones
 from mail2fax.cli import certificate
@@ -136,6 +137,7 @@ async def _relay(settings: Settings) -> Said:
     recipient = parseaddr(settings.reply.admin or settings.reply.sender)[1]
     try:
         await smarthost.check(recipient)
+        unread = await _unread(settings, smarthost)
     except Verdict as verdict:
         raise Wrong(
             verdict.note, "See [reply] relay: is the mail server there, and does it relay for this host?"
@@ -143,7 +145,32 @@ async def _relay(settings: Settings) -> Said:
     finally:
         await smarthost.close()
     relay = loader.effective(settings)["reply"]["relay"]
-    return f"{relay} would take a reply to {recipient}", ""
+    readable = await asyncio.to_thread(_readable_by_strangers, settings.reply.relay)
+    return f"{relay} would take a reply to {recipient}", " ".join(filter(None, (unread, readable)))
+
+
+async def _unread(settings: Settings, smarthost: Smarthost) -> str:
+    """What to do about a [reply] sender that nobody can write to: people answer replies, and servers ask for it."""
+    sender = parseaddr(settings.reply.sender)[1]
+    advice = "Answers of people would bounce, and servers that ask back for it refuse replies: name a real mailbox."
+    if sender.rpartition("@")[2].lower() in settings.smtp.domains:
+        return f"[reply] sender {sender} is in a domain of faxes, so it is nobody's mailbox. {advice}"
+    try:
+        await smarthost.check(sender)
+    except Verdict as verdict:
+        return f"Nobody can write to [reply] sender {sender}: {verdict.note}. {advice}"
+    return ""
+
+
+def _readable_by_strangers(relay: str) -> str:
+    """What to do about replies that leave the office in plain."""
+    url = urlsplit(relay)
+    if url.scheme != "smtp":
+        return ""
+    for *_, place in socket.getaddrinfo(url.hostname, url.port or 25, type=socket.SOCK_STREAM):
+        if ipaddress.ip_address(str(place[0]).partition("%")[0]).is_global:
+            return f"Replies go to {place[0]} unencrypted, over the internet: write [reply] relay as smtp+starttls://."
+    return ""
 
 
 async def _signature(settings: Settings) -> Said:

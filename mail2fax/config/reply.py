@@ -1,6 +1,7 @@
 """The section [reply]."""
 
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr, model_validator
 
@@ -14,6 +15,7 @@ from mail2fax.config.types import (
     Limit,
     Mailbox,
     OptionalDomain,
+    OptionalTokenUrl,
     Pattern,
     RelayUrl,
     Seconds,
@@ -32,6 +34,16 @@ class Reply(Section):
     """File that holds the relay's password."""
     relay_ca_file: File = ""
     """PEM file of the authority that signed the relay's certificate; empty: the system's own list."""
+    relay_oauth_token_url: OptionalTokenUrl = ""
+    """Where a token for the relay is had (OAuth 2.0, client credentials): it logs `relay`'s user in by XOAUTH2."""
+    relay_oauth_client_id: str = ""
+    """Who asks for the token: the application's id there."""
+    relay_oauth_client_secret: SecretStr = SecretStr("")
+    """The application's secret. Better: relay_oauth_client_secret_file."""
+    relay_oauth_client_secret_file: File = ""
+    """File that holds it."""
+    relay_oauth_scope: str = ""
+    """What the token is for, such as "https://outlook.office365.com/.default"."""
     timeout: Seconds = 60.0
     """Seconds for handing over one reply."""
     concurrency: Count = 4
@@ -83,4 +95,20 @@ class Reply(Section):
     def _keys(self) -> "Reply":
         if self.dkim_key_file and not self.dkim_selector:
             raise ValueError("dkim_key_file needs dkim_selector: under which name is the public key?")
+        if self.relay_oauth_token_url:
+            self._oauth()
         return self
+
+    def _oauth(self) -> None:
+        if not self.relay_oauth_client_id or not self.relay_oauth_client_secret.get_secret_value():
+            raise ValueError("relay_oauth_token_url needs relay_oauth_client_id and relay_oauth_client_secret_file")
+        relay = urlsplit(self.relay)
+        if not relay.username:
+            raise ValueError(
+                "relay_oauth_token_url needs a user in relay: smtp+starttls://fax%40office.example@host:587"
+            )
+        if relay.password or self.relay_password.get_secret_value():
+            raise ValueError("relay_oauth_token_url: a password of the relay is given, too; keep one of them")
+        # A token is a password to whoever reads it (RFC 6750 section 5.3).
+        if relay.scheme == "smtp":
+            raise ValueError("relay_oauth_token_url needs TLS to the relay: smtp+starttls:// or smtps://")

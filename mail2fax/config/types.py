@@ -131,6 +131,10 @@ RelayUrl = Annotated[
         "smtp://host:25, smtps://host:465 or smtp+starttls://user@host:587",
     ),
 ]
+_LOOPBACK = r"(localhost|127\.0\.0\.1|\[::1\])"
+OptionalTokenUrl = Annotated[
+    str, _written(rf"((https://{HOST}|http://{_LOOPBACK})(:\d{{1,5}})?/[^\s?#]*)?", "https://host/path")
+]
 SpoolUrl = Annotated[
     str,
     Field(repr=False),

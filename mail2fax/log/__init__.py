@@ -63,7 +63,7 @@ from mail2fax.log.events import (
     webhook_refused,
     worker_ended,
 )
-from mail2fax.log.secrets import hide, redact
+from mail2fax.log.secrets import hide, redact, unhide
 from mail2fax.log.setup import configure, observed
 
 __all__ = [
@@ -128,6 +128,7 @@ __all__ = [
     "template_broken",
     "tls_failed",
     "turned_away",
+    "unhide",
     "unsafe",
     "users_file_readable",
     "webhook_refused",

@@ -21,6 +21,13 @@ def hide(secret: str) -> None:
         _longest_first[:] = sorted(_secrets, key=len, reverse=True)
 
 
+def unhide(secret: str) -> None:
+    """It is worth nothing any more, and need not be looked for: a token that ran out."""
+    if secret in _secrets:
+        _secrets.remove(secret)
+        _longest_first.remove(secret)
+
+
 def redact(text: str) -> str:
     """The text with every known secret blanked."""
     for secret in _longest_first:

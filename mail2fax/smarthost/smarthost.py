@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import aiosmtplib
 from aiosmtplib.email import parse_address
@@ -18,6 +19,9 @@ from mail2fax.config import Reply
 from mail2fax.model import Permanent, Reason
 from mail2fax.smarthost.relay import Relay
 from mail2fax.smarthost.verdicts import verdict
+
+if TYPE_CHECKING:
+    from mail2fax.smarthost.oauth import Tokens
 
 _IDLE = 15.0  # seconds a connection waits for the next mail; servers close theirs after some minutes
 _GOODBYE = 5.0  # seconds for QUIT
@@ -35,6 +39,7 @@ class Smarthost:
         self._places = asyncio.Semaphore(settings.concurrency)
         self._idle: dict[aiosmtplib.SMTP, asyncio.TimerHandle] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._tokens = _tokens(settings, self._relay.user)
         for secret in self._relay.secrets:
             log.hide(secret)
 
@@ -91,7 +96,7 @@ class Smarthost:
                 except aiosmtplib.SMTPSenderRefused as error:
                     if error.code != aiosmtplib.SMTPStatus.domain_unavailable:
                         raise
-        return await self._mail(await self._connected(login=True), message, utf8=utf8)
+        return await self._mail(await self._connected(), message, utf8=utf8)
 
     async def _mail(self, client: aiosmtplib.SMTP, message: bytes, *, utf8: bool) -> aiosmtplib.SMTP:
         async with _cleared(client):
@@ -111,17 +116,32 @@ class Smarthost:
             options.append("SMTPUTF8")
         return options
 
-    async def _connected(self, *, login: bool) -> aiosmtplib.SMTP:
+    async def _connected(self) -> aiosmtplib.SMTP:
+        if self._tokens is None:
+            return await self._opened(None)
+        token = await self._tokens.get()
+        try:
+            return await self._opened(token)
+        except aiosmtplib.SMTPAuthenticationError:
+            self._tokens.refused(token)
+            raise
+
+    async def _opened(self, token: str | None) -> aiosmtplib.SMTP:
+        """A connection that is logged in, by this token or with the password, if either is set."""
         relay = self._relay
-        user = relay.user if login else ""
+
+        async def given() -> str:
+            return token or ""
+
         client = aiosmtplib.SMTP(
             hostname=relay.host,
             port=relay.port,
             use_tls=relay.tls == "implicit",
             start_tls=relay.tls == "starttls",  # True insists: never in the clear where TLS was asked for
             tls_context=await self._trust() if relay.tls else None,
-            username=user or None,
-            password=relay.password if user else None,
+            username=relay.user or None,
+            password=relay.password if relay.user and token is None else None,
+            oauth_token_generator=given if token is not None else None,
             local_hostname=self._hostname,
             timeout=self._timeout,
         )
@@ -155,6 +175,14 @@ class Smarthost:
         task = asyncio.create_task(_leave(client))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+
+
+def _tokens(settings: Reply, user: str) -> "Tokens | None":
+    if not settings.relay_oauth_token_url:
+        return None
+    from mail2fax.smarthost.oauth import Tokens  # noqa: PLC0415 -- its library is loaded where it is used
+
+    return Tokens(settings, user)
 
 
 def _writable(address: str) -> bool:

@@ -90,6 +90,9 @@ def _unanswered(error: BaseException, relay: str) -> Temporary:
                 return Temporary(Reason.RELAY_UNREACHABLE, "4.4.2", note=f"{relay} did not answer in time")
             case _:
                 continue
+    if "XOAUTH2" in str(error):  # the library's words for a server that does not offer it
+        why = f"{relay} offers no XOAUTH2, which [reply] relay_oauth_token_url asks for"
+        return Temporary(Reason.RELAY_DEFERRED, "4.7.4", note=why)
     lost = isinstance(error, aiosmtplib.SMTPServerDisconnected)
     note = f"{relay} closed the connection" if lost else log.redact(f"{relay}: {error}")[: _NOTE + len(relay)]
     return Temporary(Reason.RELAY_UNREACHABLE, "4.4.2" if lost else "4.4.1", note=note)

@@ -3,13 +3,15 @@
 import datetime as dt
 import shutil
 import socket
+import subprocess
 import sys
 
 import pytest
 import trustme
 
-from mail2fax.cli import certificate, check
+from mail2fax.cli import certificate, check, tries
 from mail2fax.config import ConfigError, Settings, loader
+from mail2fax.replies import signature
 from mail2fax.smtp.tls import open_context
 from mail2fax.smtp.users import Users, hash_line
 from mail2fax.spool import open_spool
@@ -75,6 +77,56 @@ async def test_a_mail_server_that_takes_no_replies(wanted, outbox, stage, answer
     found = (await findings(wanted))["reply relay"]
     assert not found.good
     assert answer in found.said
+
+
+@pytest.mark.parametrize(
+    ("sender", "words"),
+    [
+        ("Fax <fax@fax.local>", "[reply] sender fax@fax.local is in a domain of faxes, so it is nobody's mailbox."),
+        ("fax@office.example", "Nobody can write to [reply] sender fax@office.example: 127.0.0.1:"),
+    ],
+)
+async def test_a_sender_that_nobody_can_write_to(wanted, outbox, sender, words):
+    """The mail server is asked as a bounce would be, up to RCPT: a note, since replies themselves would go."""
+    outbox.fault("rcpt", "250 2.1.5 the administrator")
+    outbox.fault("rcpt", "550 5.1.1 no such user")
+    wanted["reply"] |= {"sender": sender, "admin": "kim@office.example"}
+    found = (await findings(wanted))["reply relay"]
+    assert found.good
+    assert found.advice.startswith(words)
+    assert outbox.mails == []
+    assert not [said for said in outbox.commands if said.startswith("MAIL") and not said.startswith("MAIL FROM:<>")]
+
+
+async def test_replies_that_leave_the_office_in_plain(wanted, outbox, monkeypatch):
+    """A public address behind smtp:// is worth a note; one inside, or TLS, is not."""
+    places = {"mail.example": "1.1.1.1", "inside.example": "10.1.2.3"}
+    real = socket.getaddrinfo
+
+    def resolved(host, port, *rest, **more):
+        return real(places.get(host, host), port, *rest, **more)
+
+    monkeypatch.setattr(tries.socket, "getaddrinfo", resolved)
+    advice = {
+        relay: tries._readable_by_strangers(relay)
+        for relay in ("smtp://mail.example", "smtp+starttls://mail.example", "smtp://inside.example:25", outbox.url)
+    }
+    assert advice.pop("smtp://mail.example") == (
+        "Replies go to 1.1.1.1 unencrypted, over the internet: write [reply] relay as smtp+starttls://."
+    )
+    assert set(advice.values()) == {""}
+    assert not (await findings(wanted))["reply relay"].advice
+
+
+async def test_a_signature_that_nobody_can_verify(wanted, tmp_path, monkeypatch):
+    """What is asked of the DNS, and a key that cannot be read."""
+    monkeypatch.setattr(signature.Signer, "problem", lambda _: "no key is published there that fits")
+    wanted["reply"] |= {"dkim_selector": "fax", "dkim_key_file": str(tmp_path / "key")}
+    assert "No such file" in (await findings(wanted))["signature"].said
+    subprocess.run(["openssl", "genrsa", "-out", tmp_path / "key", "1024"], check=True, capture_output=True)
+    found = (await findings(wanted))["signature"]
+    assert found.good
+    assert found.advice.startswith("fax._domainkey.office.example: no key is published there that fits.")
 
 
 async def test_the_sandbox(wanted):

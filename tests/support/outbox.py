@@ -220,7 +220,12 @@ class _Session:
 
     async def on_auth(self, rest):
         mechanism, _, first = rest.partition(" ")
-        if mechanism.upper() == "PLAIN":
+        if mechanism.upper() == "XOAUTH2":
+            user, password = base64.b64decode(first).decode().removesuffix("\1\1").split("\1auth=Bearer ")
+            user = user.removeprefix("user=")
+            if self.outbox.users.get(user) != password:  # the reason as a challenge, then the answer
+                await self.ask(base64.b64encode(b'{"status":"401"}').decode())
+        elif mechanism.upper() == "PLAIN":
             _, user, password = base64.b64decode(first or await self.ask("")).decode().split("\0")
         else:
             user = base64.b64decode(first or await self.ask("VXNlcm5hbWU6")).decode()
