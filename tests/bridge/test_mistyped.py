@@ -116,7 +116,10 @@ async def test_the_sender_answers_with_the_right_number(bridge, faxapi, outbox):
     running = await bridge(**REPLY)
     await running.send(mail(pdf(), subject="Lab results"), "416555010@fax.local")
     letter = await outbox.next()
-    assert "It is enough to answer this mail with just the right number" in words(letter) and ">Send it again<" not in letter.html
+    assert (
+        "It is enough to answer this mail with just the right number" in words(letter)
+        and ">Send it again<" not in letter.html
+    )
     address = str(letter.message["Reply-To"])
     for text in ("", "SEND", "416555010"):
         code, said = await say(running, address, answer(text))
