@@ -14,6 +14,7 @@ the figures.
 
 import base64
 import contextlib
+import gc
 import json
 import os
 import select
@@ -25,7 +26,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from mail2fax.documents import assembly, confinement, fork_memory, orders
+from mail2fax.documents import assembly, confinement, orders
 from mail2fax.documents.confinement import namespaces, privileges
 from mail2fax.documents.orders import ENDED, Answer, Limits, Order, Task
 
@@ -268,6 +269,7 @@ def run(entered: Iterable[str]) -> None:
     with tempfile.TemporaryDirectory() as name, socket.socket(fileno=os.dup(0)) as control:
         for _ in range(_REHEARSALS):
             _rehearse(Path(name))
-        fork_memory.settle()
+        gc.collect()
+        gc.freeze()  # a worker's garbage collector leaves what is there alone, so that its memory stays shared
         control.sendall(_layers(nursery, Path(name), entered))
         Forkserver(control, nursery).run()
