@@ -76,7 +76,7 @@ def explain(
         _ruled("sender", policy.sender(sender, login), sender),
     ]
     steps += [
-        _number(policy, recipient, fax),
+        _number(policy, recipient, fax, "" if user else client),
         *_budget(settings),
         _line(settings, policy, sender, fax.number if fax else ""),
     ]
@@ -102,11 +102,18 @@ def _envelope(settings: Settings, policy: Policy, client: str, user: str, login:
         yield Step("login", login is not None, said, rule)
 
 
-def _number(policy: Policy, path: str, fax: Recipient | None) -> Step:
+def _number(policy: Policy, path: str, fax: Recipient | None, relay: str) -> Step:
+    """`relay`: the client's address when nobody has logged in, else ""."""
+    ruling = policy.recipient(path)
     said = ""
     if fax:
         said = f"{address.pretty(fax.number)}, dialled as {fax.number}{', with a cover page' if fax.cover else ''}"
-    return _ruled("number", policy.recipient(path), said)
+    elif ruling.refusal and policy.mistyped(path, relay):
+        what = ruling.refusal.split(" ", 2)[2]
+        return Step(
+            "number", good=False, said=f"taken, and answered by a reply: {what}", rule='[numbers] mistyped "reply"'
+        )
+    return _ruled("number", ruling, said)
 
 
 def _budget(settings: Settings) -> Iterator[Step]:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
@@ -46,12 +47,14 @@ def list_(
     settings = load(config_file)
     digits = parse(number, settings.numbers.country).number if number else ""
     wanted = questions.Wanted(tuple(state or ()), sender, digits, limit, before)
+    unknown = replace(wanted, states=(State.UNKNOWN,))
 
     async def ask() -> listing.Listed:
         async with the_spool(settings) as spool:
             return listing.Listed(
                 await spool.read(questions.fax_list, wanted),
                 await spool.read(questions.fax_count, wanted),
+                await spool.read(questions.fax_count, unknown) if not state or State.UNKNOWN in state else 0,
                 await spool.read(questions.trouble_list),
             )
 

@@ -31,6 +31,7 @@ class Listed:
 
     faxes: Sequence[Fax]
     count: int  # how many there are, whatever the limit
+    unknown: int  # and of these, how many wait for a person's word
     troubles: Sequence[Trouble]
 
 
@@ -52,10 +53,9 @@ def show(found: Listed, zone: ZoneInfo, *, as_json: bool) -> None:
 
 
 def _notes(found: Listed) -> Iterator[str]:
-    unknown = sum(one.state is State.UNKNOWN for one in found.faxes)
-    if unknown:
+    if found.unknown:
         yield (
-            f"{unknown} unknown: ask the recipients whether they have it, then say so: "
+            f"{found.unknown:,} unknown: ask the recipients whether they have it, then say so: "
             "mail2fax resolve ID --delivered, --failed or --resend."
         )
     if found.count > len(found.faxes):

@@ -7,7 +7,6 @@ settings say so. An attachment is every part that is not ignored: who attaches a
 """
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,12 +24,6 @@ _PDF = "application/pdf"
 _FILE = "application/octet-stream"
 _MOST_UNPACKED = 134_217_728  # bytes of all files inside of portfolios
 _DEEPEST = 5  # portfolios within portfolios
-# Where offices put a file when they send a link to it instead.
-_LINK = re.compile(
-    r"https?://\S*(?:(?:drive|docs)\.google\.com|sharepoint\.com|onedrive\.live\.com|1drv\.ms|dropbox\.com"
-    r"|icloud\.com|we\.tl|wetransfer\.com|box\.com)/",
-    re.IGNORECASE,
-)
 _TEXT = 500  # characters of the mail's text that are handed on
 _CONVERT = {"image": "images", "text": "text", "office": "office"}  # what [documents] convert calls each kind
 
@@ -179,7 +172,7 @@ class _Assembly:
         meant = [line.part for line in self._lines if line.meant]
         refused = [part for part in meant if part.fate is Fate.REFUSED]
         if not any(line.of_use for line in self._lines):
-            return Reason.NOTHING_FAXABLE, {"link": True} if _LINK.search(self._mail.text) else {}
+            return Reason.NOTHING_FAXABLE, {"link": True} if self._mail.linked else {}
         if len(refused) == 1 == len(meant):
             return refused[0].reason, refused[0].detail
         if refused and not in_part:

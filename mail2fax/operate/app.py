@@ -258,7 +258,6 @@ class Pages:
             session=session,
             flash=session.told() if session else "",
             now=_clock(facts.get("faxes") or ()),
-            refresh=0,
             late=self._settings.reply.delay_notice or 900.0,
             health=self._health,
             **facts,

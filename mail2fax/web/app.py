@@ -147,7 +147,7 @@ class Pages:
             domain=self._settings.smtp.domains[0],
             provider=self._settings.provider.name,
         )
-        return self._html(self._page.overview(itself, seen, refresh="still" not in request.query_params))
+        return self._html(self._page.overview(itself, seen, renew="renew" in request.query_params))
 
     @_or_sorry
     async def _find(self, request: Request) -> Response:
@@ -166,13 +166,13 @@ class Pages:
             return self.sorry("no-fax", 404, name)
         if len(found) > 1:
             return self._html(self._page.faxes(name, found))
-        return self._html(await self._whole(found[0]))
+        return self._html(await self._whole(found[0], renew="renew" in request.query_params))
 
-    async def _whole(self, fax: Fax) -> str:
+    async def _whole(self, fax: Fax, *, renew: bool) -> str:
         message = await self._ask(questions.message, fax.message_id)
         events = await self._ask(questions.history, fax.id)
         siblings = [one for one in await self._ask(questions.named, fax.message_id) if one.id != fax.id]
-        return self._page.fax(Whole(fax, events, message.parts), siblings)
+        return self._page.fax(Whole(fax, events, message.parts), siblings, renew=renew)
 
     async def _not_found(self, _request: Request, _error: Exception) -> Response:
         return self.sorry("no-page", 404)

@@ -12,6 +12,7 @@ from mail2fax.web.templates import Templates
 
 _CHART_HEIGHT = 100.0
 _LATE = 900.0  # seconds a fax may wait before the page points at it, where [reply] delay_notice says nothing
+_EVERY = 10  # seconds after which a page that renews itself is loaded again
 _STACK = (State.DELIVERED, State.FAILED, State.UNKNOWN, State.CANCELLED)  # from the bottom; above it, what waits
 
 
@@ -45,8 +46,8 @@ class Page:
         self.policy = self._templates.policy
         self._late = settings.reply.delay_notice or _LATE
 
-    def overview(self, itself: Itself, seen: Overview, *, refresh: bool) -> str:
-        """The front page."""
+    def overview(self, itself: Itself, seen: Overview, *, renew: bool) -> str:
+        """The front page. `renew`: it is to be loaded again and again."""
         return self._templates.render(
             "overview.html",
             itself=itself,
@@ -55,26 +56,34 @@ class Page:
             late=self._late,
             totals=_totals(seen.hours),
             bars=_bars(seen.hours),
-            refresh=10 if refresh else 0,
+            renew=renew,
+            every=_EVERY,
         )
 
     def faxes(self, asked: str, found: Sequence[Fax]) -> str:
         """The faxes that were asked for."""
         now = found[0].now if found else datetime.now(UTC)
-        return self._templates.render("faxes.html", asked=asked, found=found, now=now, refresh=0)
+        return self._templates.render("faxes.html", asked=asked, found=found, now=now, every=0)
 
-    def fax(self, whole: Whole, siblings: Sequence[Fax]) -> str:
+    def fax(self, whole: Whole, siblings: Sequence[Fax], *, renew: bool) -> str:
         """One fax and its history. `siblings` are the other faxes of the same mail."""
         fax = whole.fax
         over = fax.final and fax.replied_at
         return self._templates.render(
-            "fax.html", fax=fax, whole=whole, siblings=siblings, now=fax.now, late=self._late, refresh=0 if over else 5
+            "fax.html",
+            fax=fax,
+            whole=whole,
+            siblings=siblings,
+            now=fax.now,
+            late=self._late,
+            renew=renew,
+            every=0 if over else _EVERY,
         )
 
     def sorry(self, why: str, asked: str) -> str:
         """A page that says why there is none: "no-answer", "nothing-found", "no-fax" or "no-page"."""
         now = datetime.now(UTC)
-        return self._templates.render("sorry.html", why=why, asked=asked, now=now, refresh=0)
+        return self._templates.render("sorry.html", why=why, asked=asked, now=now, every=0)
 
 
 def _totals(hours: Sequence[Hour]) -> Mapping[str, int]:

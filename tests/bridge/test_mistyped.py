@@ -135,6 +135,34 @@ async def test_the_sender_answers_with_the_right_number(bridge, faxapi, outbox):
     assert [post.number for post in faxapi.posts] == ["4165550100"]
 
 
+async def test_a_real_mail_server_bounces_nothing(bridge, postfix, faxapi, outbox):
+    """Behind Postfix: its own bounce without the setting, with it our reply, and an answer that goes the same way."""
+    through = {
+        "smtp": {"listen": [f"127.0.0.1:{postfix.fax_port}"]},
+        "reply": {"languages": {"*@office.example": "fr"}},
+    }
+    await bridge(**REPLY, **through)
+
+    async def submit(content: bytes, recipient: str) -> None:
+        await asyncio.to_thread(handed_over, postfix.port, content, recipient)
+
+    await submit(mail(pdf(), subject="Lab results"), "41655501@fax.local")
+    letter = await outbox.next(60)
+    assert letter.recipient == "anna@office.example" and "41655501 a 8 chiffres" in words(letter)
+    assert "to=<41655501@fax.local>" in postfix.log and "status=bounced" not in postfix.log
+    await submit(answer("416-555-0100"), str(letter.message["Reply-To"]))
+    assert [(await outbox.next(60)).subject.partition(" :")[0] for _ in range(2)] == [
+        "Envoi en cours",
+        "Télécopié au (416) 555-0100",
+    ]
+    assert [post.number for post in faxapi.posts] == ["4165550100"]
+
+
+def handed_over(port: int, content: bytes, recipient: str) -> None:
+    with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+        client.sendmail("anna@office.example", [recipient], content)
+
+
 async def test_nothing_is_offered_for_what_cannot_be_faxed(bridge, outbox):
     """The right number would not help a mail without a document."""
     running = await bridge(**REPLY)

@@ -8,11 +8,12 @@ import pikepdf
 import pytest
 from PIL import Image
 
-from mail2fax.config import FaxLine, Limits, Provider, Reply, Settings, Smtp
+from mail2fax.config import FaxLine, Limits, Numbers, Provider, Reply, Settings, Smtp
 from mail2fax.explain import explain
 from mail2fax.model import Fate, Reason
 from mail2fax.smtp.users import hash_line
 
+ANSWERING = Settings(numbers=Numbers(mistyped="reply"))
 GOOD = ("bob@office.example", "+1-647-495-9659@fax.local")
 
 
@@ -61,6 +62,24 @@ def test_a_mail_that_would_be_refused(sender, recipient, client, step, reply, ru
     assert text.startswith(reply)
     assert decided_by == rule
     assert all(other.good for other in found.steps if other.what not in {step, "reply"})
+
+
+def test_a_mistyped_number():
+    """Refused, or taken to be answered by a reply; either way no fax is sent."""
+    for settings, client, reply, rule in (
+        (Settings(), "127.0.0.1", "550 5.1.1 ", "the form of the address"),
+        (
+            ANSWERING,
+            "127.0.0.1",
+            'taken, and answered by a reply: "416555010" has 9 digits',
+            '[numbers] mistyped "reply"',
+        ),
+        (ANSWERING, "192.0.2.1", "550 5.1.1 ", "the form of the address"),
+    ):
+        found = explain(settings, GOOD[0], "416555010@fax.local", client)
+        good, text, decided_by = said(found)["number"]
+        assert not good and not found.accepted and found.recipient is None
+        assert text.startswith(reply) and decided_by == rule
 
 
 def test_a_login(tmp_path):

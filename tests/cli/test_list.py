@@ -12,11 +12,13 @@ import termios
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import update
 
 from mail2fax.cli import listing
 from mail2fax.config import Settings
 from mail2fax.model import Fax, State
 from mail2fax.spool import open_spool
+from mail2fax.spool.database.schema import faxes, now
 from tests.support.processes import PROGRAM, command, environment
 from tests.support.spooling import put
 
@@ -124,6 +126,17 @@ async def test_more_than_is_shown(filled):
     assert f"2 of 3. More: --limit, or --before {shown[-1]}" in errors
     _, printed, errors = await command(file, "list", "--limit", "2", "--before", shown[-1])
     assert [line.split()[0] for line in printed.splitlines()[1:]] == list(set(ids) - set(shown))
+
+
+async def test_what_nobody_knows_is_counted_whether_shown_or_not(filled):
+    """An unknown fax that is too old for the screen still waits for somebody; one that was not asked for does not."""
+    file, ids = filled
+    async with open_spool(Settings(spool={"url": f"sqlite:///{file.parent}/spool.db"})) as spool:
+        unknown = update(faxes).values(state="unknown", finished_at=now(), reason="no-answer", status="4.4.2")
+        await spool.change(lambda connection: connection.execute(unknown))
+    for words, noted in ((["--limit", "1"], True), (["--state", "delivered"], False)):
+        _, _, errors = await command(file, "list", *words)
+        assert (f"{len(ids)} unknown: ask the recipients" in errors) is noted
 
 
 def test_a_pipe_has_whole_moments_without_blanks():

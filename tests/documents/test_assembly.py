@@ -33,6 +33,25 @@ def make(tmp_path):
     return made
 
 
+CHIP = '<a class="chip" href="https://drive.google.com/file/d/1x&amp;y/view">Report.pdf</a>'
+
+
+@pytest.mark.parametrize(
+    ("html", "linked"),
+    [
+        (f"<p>Please fax {CHIP}</p>", True),
+        ("<p>Please fax <A HREF='https://acme.sharepoint.com/:b:/g/x'>it</A></p>", True),
+        (f"<p>Thanks!</p><blockquote>{CHIP}</blockquote>", False),
+        ('<p>Please fax it</p><a href="https://office.example/">Anna</a>', False),
+    ],
+)
+def test_a_link_behind_a_word_is_found(make, html, linked):
+    """Mail programs hide the drive's address in HTML, and say the file's name only; what is quoted is another's link."""
+    mail = f"Subject: x\r\nContent-Type: text/html\r\n\r\n<html><body>{html}</body></html>\r\n".encode()
+    made = make(mail)
+    assert (made.reason, dict(made.detail)) == (Reason.NOTHING_FAXABLE, {"link": True} if linked else {})
+
+
 def texts(made: orders.MadeDocument) -> list[str]:
     with pypdfium2.PdfDocument(made.file) as opened:
         return [page.get_textpage().get_text_range() for page in opened]

@@ -470,10 +470,13 @@ async def test_a_fax_is_found_by_what_people_know_of_it(site, spool):
 
 
 @SQLITE
-async def test_the_page_renews_itself_unless_told_not_to(site):
-    """Without JavaScript: it is current by itself, and holds still for who reads."""
-    assert '<meta http-equiv="refresh" content="10">' in (await site.page()).html
-    assert 'http-equiv="refresh"' not in (await site.page("/?still")).html
+async def test_the_page_renews_itself_when_told_to(site, spool):
+    """It holds still for who reads; without JavaScript, it is kept current for a screen on the wall."""
+    fax = await spooling.submitted(spool)
+    for path in ("/", f"/fax/{fax.id.lower()}"):
+        page = await site.page(path)
+        assert 'http-equiv="refresh"' not in page.html and 'href="?renew"' in page.html
+        assert '<meta http-equiv="refresh" content="10">' in (await site.page(f"{path}?renew")).html
 
 
 # -- who may ask

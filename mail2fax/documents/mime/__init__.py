@@ -26,7 +26,8 @@ def take_apart(content: bytes, limits: MimeLimits = _USUAL) -> Mail:
     leaves = list(tree.leaves(message, limits))
     around = verdict.surroundings(leaves)
     items = [verdict.judge(leaf, around) for leaf in leaves]
-    return Mail(headers(message.fields), tuple(_once(leaves, items)), own_text.written(leaves))
+    linked = not any(item.kind for item in items) and own_text.linked(leaves)
+    return Mail(headers(message.fields), tuple(_once(leaves, items)), own_text.written(leaves), linked)
 
 
 def found_inside(container: str, name: str, data: bytes, limits: MimeLimits = _USUAL) -> tuple[Item, ...]:

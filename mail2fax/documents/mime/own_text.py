@@ -33,17 +33,37 @@ _ATTRIBUTION = re.compile(
     r"(?:wrote|a écrit|schrieb|escribió|ha scritto)[^\n]{0,100}:\s*\Z",
     re.IGNORECASE,
 )
+# Where offices put a file when they send a link to it instead.
+_LINK = re.compile(
+    r"https?://\S*(?:(?:drive|docs)\.google\.com|sharepoint\.com|onedrive\.live\.com|1drv\.ms|dropbox\.com"
+    r"|icloud\.com|we\.tl|wetransfer\.com|box\.com)/",
+    re.IGNORECASE,
+)
+_HREF = re.compile(r"""\bhref\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 _FROM = re.compile(r"\*?(?:from|de|von) ?:", re.IGNORECASE)
 _SENT = re.compile(r"\*?(?:sent|date|envoyé|gesendet|to|à|an) ?:", re.IGNORECASE)
 
 
 def written(leaves: Iterable[Leaf]) -> str:
     """The sender's own words; empty when there are none."""
-    own = [leaf for leaf in leaves if leaf.mail_text and not leaf.forwarded and not leaf.verdict]
+    own = _own(leaves)
     texts = [_plain(leaf) for leaf in own if leaf.claim.type == "text/plain"]
     if not any(texts):
         texts = [_from_html(leaf) for leaf in own if leaf.claim.type == sniff.HTML]
     return "\n\n".join(filter(None, map(trim, texts)))[:_KEPT]
+
+
+def linked(leaves: Iterable[Leaf]) -> bool:
+    """Whether the sender's own words hold a link to a file on a drive, in plain sight or behind a word."""
+    for leaf in _own(leaves):
+        text = _from_html(leaf, links=True) if leaf.claim.type == sniff.HTML else _plain(leaf)
+        if _LINK.search(trim(text)):
+            return True
+    return False
+
+
+def _own(leaves: Iterable[Leaf]) -> list[Leaf]:
+    return [leaf for leaf in leaves if leaf.mail_text and not leaf.forwarded and not leaf.verdict]
 
 
 def trim(text: str) -> str:
@@ -73,13 +93,16 @@ def _plain(leaf: Leaf) -> str:
     return re.sub(r"(?<!\n--) \n(?!>)", " ", text) if leaf.claim.flowed else text
 
 
-def _from_html(leaf: Leaf) -> str:
+def _from_html(leaf: Leaf, *, links: bool = False) -> str:
     text = decode(leaf.data[:_READ], leaf.claim.charset)
-    return "\n".join(line.strip() for line in "".join(_visible(text)).splitlines())
+    return "\n".join(line.strip() for line in "".join(_visible(text, links=links)).splitlines())
 
 
-def _visible(text: str) -> Iterator[str]:
-    """The text between the tags, with the breaks that tags make. Not html.parser: that takes hours on some input."""
+def _visible(text: str, *, links: bool) -> Iterator[str]:
+    """The text between the tags, with the breaks that tags make, and the links if they are wanted.
+
+    Not html.parser: that takes hours on some input.
+    """
     hidden, depth = "", 0
     comment = False
     for piece in _TAG.split(text):
@@ -95,5 +118,7 @@ def _visible(text: str) -> Iterator[str]:
             continue
         elif name in _BREAKS:
             yield "\n"
+        elif links and name == "a" and (link := _HREF.search(piece)):
+            yield f" {html.unescape(_ENDLESS.sub('', link[1]))} "
         elif not piece.startswith("<"):
             yield html.unescape(_ENDLESS.sub("", re.sub(r"\s+", " ", piece)))

@@ -97,3 +97,4 @@ class Mail:
     headers: Headers
     items: tuple[Item, ...]
     text: str = ""  # what the sender wrote, without quoted history and signature
+    linked: bool = False  # whether that holds a link to a file, and no file came with it
