@@ -47,7 +47,7 @@ class Page(HTMLParser):
         for name, value in attributes:
             if tag == "script" or name == "style" or name.startswith("on"):
                 self.wrong.append(f"active: {tag} {name}")
-            if name in {"href", "src", "action"} and not (value or "").startswith(("/", "data:image/svg+xml,")):
+            if name in {"href", "src", "action"} and not (value or "").startswith(("/", "?", "data:image/svg+xml,")):
                 self.wrong.append(f"elsewhere: {value}")
 
     def handle_endtag(self, tag: str) -> None:
