@@ -1,6 +1,6 @@
 """What a document costs beside ghostscript's pdfwrite on the same file: processor seconds, and the memory of a worker.
 
-Each file is made here, by the same chance each time. The product's figure is that of a forked worker from a mail's bytes
+`python -m benchmarks.documents` starts it. Each file is made here, by the same chance each time. The product's figure is that of a forked worker from a mail's bytes
 to the fax; ghostscript's is that of `gs -sDEVICE=pdfwrite` on the PDF. They take turns.
 """
 
@@ -11,6 +11,7 @@ import resource
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -240,5 +241,5 @@ def _warm() -> None:
 
 if __name__ == "__main__":
     begin = time.time()
-    main(3)
+    main(int(sys.argv[1]), sys.argv[2])
     print(f"{time.time() - begin:.0f} s")

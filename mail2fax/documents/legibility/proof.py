@@ -1,9 +1,8 @@
 """Compare pages before and after they were made ready: what is large and dark stays, what is paper stays white."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from PIL import Image, ImageChops, ImageFilter
+from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from mail2fax.documents.legibility.marks import Mark
 from mail2fax.documents.pages.pdfium import Document
@@ -11,7 +10,7 @@ from mail2fax.documents.pages.pdfium import Document
 _SCALE = 25 / 72  # dots a point
 _DARK, _LIGHT = 215, 30  # of 255: what was as dark may not become as light,
 _PALE, _SOLID = 12, 240  # nor what was as pale as solid
-_BLACK = 0.35  # how light a page is at most that is nearly all black
+_BLACK = 0.65  # how dark a page is at least that is nearly all black
 
 
 def unlike(before: bytes, after: bytes, pages: Mapping[int, Sequence[Mark]]) -> list[int]:
@@ -29,16 +28,19 @@ def unlike(before: bytes, after: bytes, pages: Mapping[int, Sequence[Mark]]) -> 
     return found
 
 
+def is_black(darkness: float) -> bool:
+    """Whether a page so dark (0 white to 1) is nearly all black: minutes on the line, and the other side's toner."""
+    return darkness > _BLACK
+
+
 def black(data: bytes, pages: Iterable[int]) -> list[int]:
-    """Which of these pages are nearly all black: minutes on the line, and the other side's toner."""
+    """Draw these pages: which of them are nearly all black."""
     found = []
     with Document(data) as document:
         for index in pages:
             with document.page(index) as page:
                 drawn = page.drawn(_SCALE)
-            if drawn and sum(grey * count for grey, count in enumerate(drawn.histogram())) < _BLACK * 255 * math.prod(
-                drawn.size
-            ):
+            if drawn and is_black(1 - ImageStat.Stat(drawn).mean[0] / 255):
                 found.append(index)
     return found
 

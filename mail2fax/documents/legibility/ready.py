@@ -35,7 +35,7 @@ def make_ready(sheets: Sheets, pages: Pages) -> Sheets:
         data = work.proved(sheets.data) if work.replaced else sheets.data
         if pages == "mono":
             data = _pictures(pdf, data)
-        work.look(data)
+        work.look(data, sheets.darkness)
         words = told.gathered(work.words, sheets.pages)
         known = {word.partition(":")[0] for word in words}  # with their pages now
         notes = tuple(word for word in sheets.notes if word not in known) + words
@@ -96,9 +96,11 @@ class _Work:
             self.words[index] -= {"darkened", "cleaned", "screened"}
         return fit.saved(self._pdf) if wrong else after
 
-    def look(self, data: bytes) -> None:
-        """Draw the pages that may be nearly all black."""
-        for index in proof.black(data, self._dark) if self._dark else ():
+    def look(self, data: bytes, darkness: Sequence[float]) -> None:
+        """Which pages are nearly all black: by how dark they were drawn, or drawn again if they were changed since."""
+        as_drawn = [index for index in self._dark if index not in self.replaced and proof.is_black(darkness[index])]
+        changed = [index for index in self._dark if index in self.replaced]
+        for index in (*as_drawn, *(proof.black(data, changed) if changed else ())):
             self.words[index].add("black-page")
 
 

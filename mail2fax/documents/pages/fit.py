@@ -10,8 +10,9 @@ converter is not known, a reader of 2001 can parse that, and it costs a few per 
 
 import io
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name, Stream
@@ -41,6 +42,9 @@ _PICTURE_CODES = frozenset({"/DCTDecode", "/CCITTFaxDecode", "/JBIG2Decode", "/J
 _OTHER_FILE = ("/F", "/FFilter", "/FDecodeParms")  # of a stream whose bytes are elsewhere
 
 
+_MOST_KEPT = 8_000_000  # bytes of a document that PDFium may hold at a time
+_SMALL_PICTURE = 150_000  # bytes that a scan takes besides, see `small_pictures`
+
 _NOTHING = Enclosed()
 
 
@@ -53,6 +57,7 @@ class Sheets:
     # of "repaired", "flattened", "unmarked", "rastered", "turned", "shrunk", "tiny", "blank", "all-blank"
     notes: tuple[str, ...] = ()
     enclosed: Enclosed = _NOTHING  # what the original carried besides its pages
+    darkness: tuple[float, ...] = ()  # of each page as it was drawn, 0 white to 1 all black
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,30 @@ class _Sheet:
         return Geometry(Box(0, 0, *self.size))
 
 
+@dataclass(frozen=True, slots=True)
+class _Original:
+    """Of a document what its new pages are compared with."""
+
+    data: bytes
+    repaired: bool
+    small: SmallPictures | None
+
+    @classmethod
+    def of(cls, source: Source) -> Self | None:
+        """None for one that PDFium does not open."""
+        small = SmallPictures.of(source.pdf, len(source.data))
+        return cls(source.data, source.repaired, small) if source.drawable else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The new document."""
+
+    data: bytes
+    unreadable: frozenset[int]  # pages whose drawing could not be decoded
+    hollow: bool  # some pictures had nothing in them: for those PDFium draws black boxes
+
+
 def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful: bool = False) -> Sheets:
     """Inspect a PDF and make fax pages of it.
 
@@ -81,20 +110,20 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
     sheets = [_sheet(page, page_size) for page in source.geometries]
     marks = flattening.marks(source.pdf) if source.annotated else flattening.Marks()
     notes = ["repaired"] * source.repaired + ["flattened"] * marks.ink + ["unmarked"] * marks.notes
-    new, unreadable = _lay(_flat(source) if marks.ink else source.pdf, sheets)
-    written, hollow = _sound(new)
-    if source.drawable:
-        pictures, blank = _compare(source, sheets, written, unreadable, hollow=hollow)
-    elif unreadable:
+    original = _Original.of(source)
+    made = _made(_flat(source) if marks.ink else source.pdf, sheets)
+    del source  # and with it what qpdf copied of every picture
+    written = made.data
+    if original:
+        pictures, seen = _compare(original, sheets, made)
+    elif made.unreadable:
         raise refusal(Reason.DAMAGED)
     else:
-        pictures, blank = {}, _blank_note(_blank(sheets, written))
+        pictures, seen = {}, _looked_at(sheets, written)
     if pictures:
-        for index, picture in pictures.items():
-            _replace(new, index, picture)
-        written = saved(new)
-    notes += ["rastered"] * bool(pictures) + _seen(sheets) + blank
-    return Sheets(written, len(sheets), tuple(notes), carried)
+        written = _with(written, pictures)
+    notes += ["rastered"] * bool(pictures) + _placed(sheets) + _blank_note([page.blank for page in seen])
+    return Sheets(written, len(sheets), tuple(notes), carried, tuple(map(_darkness, seen, sheets)))
 
 
 def join(documents: Sequence[bytes]) -> bytes:
@@ -117,12 +146,19 @@ def _sheet(page: Geometry, page_size: str) -> _Sheet:
     return _Sheet(page, letter.place(page), (letter.WIDTH, letter.HEIGHT))
 
 
-def _seen(sheets: Iterable[_Sheet]) -> list[str]:
+def _placed(sheets: Iterable[_Sheet]) -> list[str]:
     """What a reader will see that became of the pages."""
     placements = [sheet.placed for sheet in sheets]
     least = min(placed.scale for placed in placements)
     shrunk = ["tiny"] if least < _TINY else ["shrunk"] if least < _SHRUNK else []
     return ["turned"] * any(placed.turned for placed in placements) + shrunk
+
+
+def _darkness(seen: raster.Comparison, sheet: _Sheet) -> float:
+    """How dark a page is from 0 to 1; it was drawn on letter paper, which a page of another size does not cover."""
+    width, height = sheet.geometry.upright
+    covered = width * height * letter.place(sheet.geometry).scale ** 2 / (letter.WIDTH * letter.HEIGHT)
+    return min(1.0, seen.ink_before / 255 / covered)
 
 
 def _flat(source: Source) -> pikepdf.Pdf:
@@ -131,6 +167,13 @@ def _flat(source: Source) -> pikepdf.Pdf:
         return flattening.flatten(source.pdf)
     flattening.flatten_by_qpdf(source.pdf)
     return source.pdf
+
+
+def _made(flat: pikepdf.Pdf, sheets: Sequence[_Sheet]) -> _Written:
+    """A new document with each page laid on a sheet. Of a large one only its bytes are kept, not what they are of."""
+    new, unreadable = _lay(flat, sheets)
+    data, hollow = _sound(new)
+    return _Written(data, unreadable, hollow)
 
 
 def _lay(flat: pikepdf.Pdf, sheets: Sequence[_Sheet]) -> tuple[pikepdf.Pdf, frozenset[int]]:
@@ -156,11 +199,14 @@ def _drawing(page: pikepdf.Page) -> pikepdf.Object | None:
     """All that a page draws as one form XObject; None when its content cannot be decoded."""
     try:
         drawing = page.as_form_xobject(handle_transformations=False)
-        drawing.read_bytes()
+        drawing.get_stream_buffer()
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 -- each filter has errors of its own
         return None
+    content = page.obj.get("/Contents")
+    if isinstance(content, Stream) and content.get("/Filter") == Name.FlateDecode and "/DecodeParms" not in content:
+        drawing.write(content.read_raw_bytes(), filter=Name.FlateDecode)  # packed as it was: packing takes long
     return drawing
 
 
@@ -256,30 +302,47 @@ def saved(new: pikepdf.Pdf) -> bytes:
 
 
 def _compare(
-    source: Source, sheets: Sequence[_Sheet], written: bytes, unreadable: frozenset[int], *, hollow: bool
-) -> tuple[dict[int, Image.Image], list[str]]:
-    """Draw each page before and after: pictures for pages that lost ink, and what is to be said of those without any.
+    original: _Original, sheets: Sequence[_Sheet], made: _Written
+) -> tuple[dict[int, Image.Image], list[raster.Comparison]]:
+    """Draw each page before and after: pictures for pages that lost ink, and how each page looked.
 
     Raises Permanent(DAMAGED) for a page that PDFium cannot load, or whose drawing cannot be decoded and of which PDFium
     shows nothing either.
     """
     pictures = {}
-    blank = []
-    small = SmallPictures.of(source.pdf, len(source.data))
-    with Document(source.data, forms=True) as before, Document(written) as after:
-        for index, sheet in enumerate(sheets):
-            with _original(before, index) as page, after.page(index) as made:
-                flattening.choose(before.form, page.raw)
-                if small:
-                    small.put(page.raw)
-                    small.put(made.raw)
-                seen = raster.compare(raster.sketch(page, sheet.page), raster.sketch(made, sheet.geometry))
-                if seen.blank and (index in unreadable or page.undrawn_picture(pale=source.repaired)):
-                    raise refusal(Reason.DAMAGED, page=index + 1)
-                if index in unreadable or (seen.lost and not hollow):
-                    pictures[index] = _stand_in(source.data, index, sheet)
-                blank.append(seen.blank)
-    return pictures, _blank_note(blank)
+    pages = []
+    for stretch in _stretches(len(sheets), len(original.data)):
+        with Document(original.data, forms=True) as before, Document(made.data) as after:
+            for index in stretch:
+                seen, picture = _page_compared(original, before, sheets[index], made, after, index)
+                pages.append(seen)
+                if picture:
+                    pictures[index] = picture
+    return pictures, pages
+
+
+def _stretches(count: int, size: int) -> Iterator[range]:
+    """The pages of a document of so many bytes, in stretches: PDFium keeps all that it has read until it is closed."""
+    a_page = size // count + _SMALL_PICTURE
+    step = max(1, _MOST_KEPT // a_page)
+    return (range(first, min(first + step, count)) for first in range(0, count, step))
+
+
+def _page_compared(
+    original: _Original, before: Document, sheet: _Sheet, made: _Written, after: Document, index: int
+) -> tuple[raster.Comparison, Image.Image | None]:
+    """One page, as `_compare` does it."""
+    unreadable = index in made.unreadable
+    with _original(before, index) as page, after.page(index) as new:
+        flattening.choose(before.form, page.raw)
+        if original.small:
+            original.small.put(page.raw)
+            original.small.put(new.raw)
+        seen = raster.compare(raster.sketch(page, sheet.page), raster.sketch(new, sheet.geometry))
+        if seen.blank and (unreadable or page.undrawn_picture(pale=original.repaired)):
+            raise refusal(Reason.DAMAGED, page=index + 1)
+    lost = unreadable or (seen.lost and not made.hollow)
+    return seen, _stand_in(original.data, index, sheet) if lost else None
 
 
 def _stand_in(data: bytes, index: int, sheet: _Sheet) -> Image.Image:
@@ -301,19 +364,21 @@ def _blank_note(blank: Sequence[bool]) -> list[str]:
     return ["all-blank"] if all(blank) else ["blank"] if any(blank) else []
 
 
-def _blank(sheets: Sequence[_Sheet], written: bytes) -> list[bool]:
-    """Draw the result alone; which pages have no ink."""
-    blank = []
+def _looked_at(sheets: Sequence[_Sheet], written: bytes) -> list[raster.Comparison]:
+    """Draw the result alone: how each page looks."""
+    pages = []
     with Document(written) as after:
         for index, sheet in enumerate(sheets):
             with after.page(index) as page:
                 sketch = raster.sketch(page, sheet.geometry)
-                blank.append(raster.compare(sketch, sketch).blank)
-    return blank
+                pages.append(raster.compare(sketch, sketch))
+    return pages
 
 
-def _replace(new: pikepdf.Pdf, index: int, picture: Image.Image) -> None:
-    """Put a picture in the place of a page."""
-    new.pages[index] = _page(
-        new, raster.group4(new, picture), (letter.WIDTH, 0, 0, letter.HEIGHT, 0, 0), (letter.WIDTH, letter.HEIGHT)
-    )
+def _with(written: bytes, pictures: Mapping[int, Image.Image]) -> bytes:
+    """The document with pictures in the place of some pages."""
+    with pikepdf.open(io.BytesIO(written)) as pdf:
+        for index, picture in pictures.items():
+            size = letter.WIDTH, letter.HEIGHT
+            pdf.pages[index] = _page(pdf, raster.group4(pdf, picture), (size[0], 0, 0, size[1], 0, 0), size)
+        return saved(pdf)

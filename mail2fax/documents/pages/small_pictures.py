@@ -16,6 +16,9 @@ from pikepdf import Array, Name, Stream
 from PIL import Image
 from pypdfium2 import raw as pdfium
 
+from mail2fax.documents.pages import fax_code
+from mail2fax.documents.pages.fax_code import Group4
+
 _LARGE = 1_000_000  # dots; drawing fewer is not worth the trouble
 _SMALL = 260  # dots of the shorter side that are kept at least: a page has 212 in a sketch
 _MOST_DOTS = 200_000_000
@@ -47,16 +50,19 @@ class SmallPictures:
             code = _raw(thing)
             digest = sha256(code).digest()
             if digest in self._codes:
-                small = self._last.get(digest) or shown.get(digest) or _small(thing, code)
+                small = self._last.get(digest) or shown.get(digest) or _small(thing, code, self._codes[digest])
                 if small:
                     shown[digest] = small
                     _replace(page, thing, small)
         self._last = shown
 
 
-def _plain_scans(pdf: pikepdf.Pdf) -> set[Digest]:
-    """The digests of all large pictures in one code, without masks and in an ordinary colour space."""
-    plain: set[Digest] = set()
+def _plain_scans(pdf: pikepdf.Pdf) -> dict[Digest, Group4 | None]:
+    """The digests of all large pictures in one code, without masks and in an ordinary colour space.
+
+    With how the code is to be read, where that is known and the same for all pictures with these bytes.
+    """
+    plain: dict[Digest, Group4 | None] = {}
     masked: set[Digest] = set()
     for thing in pdf.objects:
         if (
@@ -66,9 +72,11 @@ def _plain_scans(pdf: pikepdf.Pdf) -> set[Digest]:
             and _coded(thing)
         ):
             digest = sha256(thing.read_raw_bytes()).digest()
-            special = any(key in thing for key in _MASKS) or not _ordinary(thing.get("/ColorSpace"))
-            (masked if special else plain).add(digest)
-    return plain - masked
+            if any(key in thing for key in _MASKS) or not _ordinary(thing.get("/ColorSpace")):
+                masked.add(digest)
+            code = fax_code.group4(thing)
+            plain[digest] = code if plain.get(digest, code) == code else None
+    return {digest: code for digest, code in plain.items() if digest not in masked}
 
 
 def _dots(picture: Stream) -> int:
@@ -112,10 +120,10 @@ def _raw(thing: Any) -> bytes:
     return bytes(code)
 
 
-def _small(thing: Any, code: bytes) -> Image.Image | None:
+def _small(thing: Any, code: bytes, fax: Group4 | None) -> Image.Image | None:
     """The picture in grey, small; None when it cannot be decoded this way: then it is drawn as it is."""
     if not code.startswith(b"\xff\xd8"):
-        return _small_fax(thing)
+        return (_small_fax(code, fax) if fax else None) or _small_by_pdfium(thing)
     try:
         picture = Image.open(io.BytesIO(code), formats=("JPEG",))
         if picture.mode not in {"L", "RGB"} or picture.width * picture.height > _MOST_DOTS:
@@ -127,7 +135,18 @@ def _small(thing: Any, code: bytes) -> Image.Image | None:
         return None
 
 
-def _small_fax(thing: Any) -> Image.Image | None:
+def _small_fax(code: bytes, fax: Group4) -> Image.Image | None:
+    """None as well for a picture without ink: whether there really is none is the other engine's to say."""
+    if fax.width * fax.height > _MOST_DOTS:
+        return None
+    try:
+        small = _reduced(fax.decoded(code).convert("L"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    return small if small.getextrema() != (255, 255) else None
+
+
+def _small_by_pdfium(thing: Any) -> Image.Image | None:
     """A fax code has no dots to leave out, but needs to be read only once."""
     bitmap = pdfium.FPDFImageObj_GetBitmap(thing)
     if not bitmap:
@@ -137,10 +156,13 @@ def _small_fax(thing: Any) -> Image.Image | None:
         size = pdfium.FPDFBitmap_GetWidth(bitmap), pdfium.FPDFBitmap_GetHeight(bitmap)
         row = pdfium.FPDFBitmap_GetStride(bitmap)
         dots: Any = ctypes.cast(pdfium.FPDFBitmap_GetBuffer(bitmap), ctypes.POINTER(ctypes.c_ubyte * (row * size[1])))
-        whole = Image.frombuffer("L", size, dots.contents, "raw", "L", row, 1)
-        small = whole.reduce(max(1, min(size) // _SMALL))
+        small = _reduced(Image.frombuffer("L", size, dots.contents, "raw", "L", row, 1))
     pdfium.FPDFBitmap_Destroy(bitmap)
     return small
+
+
+def _reduced(whole: Image.Image) -> Image.Image:
+    return whole.reduce(max(1, min(whole.size) // _SMALL))
 
 
 def _replace(page: Any, thing: Any, small: Image.Image) -> None:

@@ -5,9 +5,9 @@ import io
 import pikepdf
 import pytest
 from pikepdf import Name, Stream
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
-from mail2fax.documents.pages import fit, inspection, raster, small_pictures
+from mail2fax.documents.pages import fax_code, fit, inspection, raster, small_pictures
 from mail2fax.documents.pages.pdfium import Document
 from tests.support import pdfs
 
@@ -72,3 +72,30 @@ def test_a_page_that_becomes_a_picture_is_drawn_whole(monkeypatch):
     bar = stand_in.crop((160, 102, 300, 114)).histogram()
     assert clear == (255, 255)
     assert bar[0] > 0.85 * sum(bar)
+
+
+@pytest.mark.parametrize("black_is_one", [False, True])
+def test_the_code_of_fax_machines_is_read_as_pdfium_reads_it(black_is_one):
+    """Dot for dot, whichever way round; and what is not the plain sort is left to PDFium."""
+    paper = scan("1")
+    pdf = pikepdf.Pdf.new()
+    picture = raster.group4(pdf, paper)
+    picture.DecodeParms.BlackIs1 = black_is_one
+    how = fax_code.group4(picture)
+    seen = how.decoded(picture.read_raw_bytes()).convert("L")
+    meant = ImageChops.invert(paper.convert("L")) if black_is_one else paper.convert("L")
+    assert ImageChops.difference(seen, meant).getbbox() is None
+    for key, value in {"Columns": 1700, "K": 4, "EncodedByteAlign": True}.items():
+        odd = pikepdf.Stream(pdf, b"", **picture.stream_dict.as_dict())
+        odd.DecodeParms = pikepdf.Dictionary({**picture.DecodeParms.as_dict(), f"/{key}": value})
+        assert fax_code.group4(odd) is None
+
+
+def test_a_dark_scan_is_told_without_drawing_it_again():
+    """How dark each page is stands in what `fit` made: 0 white, 1 all black, whatever the size of the paper."""
+    pdf = pdfs.empty()
+    for height in (792, 396):
+        pdfs.page(pdf, b"0 0 612 %d re f" % height)
+    assert fit.fit(pdfs.saved(pdf)).darkness == pytest.approx((1.0, 0.5), abs=0.02)
+    pdf.pages[0].obj.MediaBox = [0, 0, 300, 300]
+    assert fit.fit(pdfs.saved(pdf), page_size="keep").darkness[0] == pytest.approx(1.0, abs=0.03)

@@ -1,0 +1,68 @@
+"""Read the code of fax machines (ITU-T T.6, Group 4) as it stands in a PDF, by libtiff: twice as fast as by PDFium."""
+
+import io
+import struct
+from typing import Any, NamedTuple
+
+from pikepdf import Array, Dictionary, Stream
+from PIL import Image
+
+# TIFF 6.0: the fields of a directory in order; a short is 3, a long 4.
+_SHORT, _LONG = 3, 4
+_WIDTH, _HEIGHT, _BITS, _CODE, _COLOURS, _STRIP, _ROWS, _BYTES = 256, 257, 258, 259, 262, 273, 278, 279
+_GROUP_4 = 4
+_MIN_IS_WHITE, _MIN_IS_BLACK = 0, 1
+_MOST = 0xFFFF_0000  # bytes
+
+
+class Group4(NamedTuple):
+    """How a picture is coded; the code itself says nothing of it."""
+
+    width: int
+    height: int
+    inverted: bool  # BlackIs1, for a picture whose ones are light
+
+    def decoded(self, code: bytes) -> Image.Image:
+        """The picture, one bit a dot. Raises OSError for what libtiff cannot read."""
+        return Image.open(io.BytesIO(self._tiff(code)), formats=("TIFF",))
+
+    def _tiff(self, code: bytes) -> bytes:
+        """The code in a TIFF of one strip."""
+        fields = (
+            (_WIDTH, _LONG, self.width),
+            (_HEIGHT, _LONG, self.height),
+            (_BITS, _SHORT, 1),
+            (_CODE, _SHORT, _GROUP_4),
+            (_COLOURS, _SHORT, _MIN_IS_BLACK if self.inverted else _MIN_IS_WHITE),
+            (_STRIP, _LONG, 8),
+            (_ROWS, _LONG, self.height),
+            (_BYTES, _LONG, len(code)),
+        )
+        entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in fields)
+        code += b"\0" * (len(code) % 2)  # a directory begins at an even byte
+        head = b"II*\0" + struct.pack("<I", 8 + len(code))
+        return b"".join((head, code, struct.pack("<H", len(fields)), entries, bytes(4)))
+
+
+def group4(picture: Stream) -> Group4 | None:
+    """How a picture in the code of fax machines is to be read; None for one that is not the plain sort.
+
+    ISO 32000-1 table 11. Rows is left out of account by others too: /Height counts.
+    """
+    said: Any = picture.get("/DecodeParms", Dictionary())
+    if isinstance(said, Array) and len(said) == 1:
+        said = said[0]
+    width, height = picture.get("/Width"), picture.get("/Height")
+    if not (isinstance(said, Dictionary) and isinstance(width, int) and isinstance(height, int)):
+        return None
+    plain = (
+        0 < width * height < _MOST
+        and _is_negative(said.get("/K", 0))
+        and said.get("/Columns", 1728) == width
+        and said.get("/EncodedByteAlign", False) is False
+    )
+    return Group4(width, height, bool(said.get("/BlackIs1", False))) if plain else None
+
+
+def _is_negative(number: Any) -> bool:
+    return isinstance(number, int) and number < 0
