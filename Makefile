@@ -18,7 +18,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format docs bench clean
+.PHONY: help demo run test lint format docs deb bench clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ format: $(TOOLS)  ## Format the code and mend what ruff can mend.
 
 docs: $(TOOLS)  ## Write what is generated in docs/ again: settings, commands, the picture of the demo.
 	@$(BIN)/python -m docs.generate
+
+deb: $(TOOLS)  ## Make the Debian package, in dist/, for this Debian's own Python.
+	@contrib/debian/build dist
 
 bench: $(TOOLS)  ## Measure; benchmarks/README.md says what.
 	@$(BIN)/python -m benchmarks

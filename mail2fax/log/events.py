@@ -339,7 +339,7 @@ def operator_logged_in(*, who: str, client: str) -> None:
 
 def operator_refused(*, who: str, client: str, why: str) -> None:
     """Nobody was logged in: a wrong name or password, too many of them, or a form that was made elsewhere."""
-    setup.event.warning("operator refused", who=who, client=client, why=why)
+    setup.event.warning("operator refused", client=client, who=who, why=why)  # first: contrib/fail2ban
 
 
 # -- replies

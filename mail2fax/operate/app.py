@@ -28,7 +28,7 @@ from mail2fax.spool import Spool, SpoolUnavailable, operator, overview, question
 from mail2fax.web.host_guard import Guard
 from mail2fax.web.templates import Templates
 
-_PAGE, _FEW, _MOST_CSV = 50, 15, 50_000  # faxes on a page of a list, on the front page, in a table
+_PAGE, _FEW, _PIECE = 50, 15, 2_000  # faxes on a page of a list, on the front page, in a piece of a table
 _REFUSALS = 100
 _PICTURES = 30  # pages that are shown as pictures
 _PATIENCE = 10.0  # seconds until a page does without the database
@@ -119,9 +119,16 @@ class Pages:
     @needs(LOOK)
     async def _csv(self, request: Request, _session: Session) -> Response:
         wanted = filters.search(request.query_params, self._zone)
-        faxes = await self._ask(search.found, wanted, limit=_MOST_CSV)
+        first = await self._ask(search.found, wanted, limit=_PIECE)  # what goes wrong is told while it can be
         named = {"Content-Disposition": 'attachment; filename="faxes.csv"'}
-        return StreamingResponse(table.rows(faxes), media_type=table.MEDIA_TYPE, headers=named)
+        return StreamingResponse(self._table(wanted, first), media_type=table.MEDIA_TYPE, headers=named)
+
+    async def _table(self, wanted: search.Search, faxes: list[Fax]) -> AsyncIterator[str]:
+        """All of them, a piece at a time: no reader waits long, and none is held in memory."""
+        yield table.header()
+        while faxes:
+            yield table.lines(faxes)
+            faxes = await self._ask(search.found, wanted, before=faxes[-1].id, limit=_PIECE)
 
     @needs(LOOK)
     async def _fax(self, request: Request, session: Session) -> Response:
@@ -164,10 +171,10 @@ class Pages:
         """The pages as the other machine prints them. Who looked stands in the fax's history."""
         fax = (await self._named(request))[0]
         async with self._turn():
-            pages = await papers.printed(self._pool, self._spool, fax)
-        await self._spool.change(operator.viewed, fax.id, f"{session.name} (page)", "pages")
-        pictures = [base64.b64encode(page).decode() for page in pages[:_PICTURES]]
-        return self._html("printed.html", session, fax=fax, pictures=pictures, count=len(pages))
+            pages, count = await papers.printed(self._pool, self._spool, fax, most=_PICTURES)
+        await self._viewed(fax, session, "pages")
+        pictures = [base64.b64encode(page).decode() for page in pages]
+        return self._html("printed.html", session, fax=fax, pictures=pictures, count=count)
 
     @needs(DOCUMENTS)
     async def _document(self, request: Request, session: Session) -> Response:
@@ -177,7 +184,7 @@ class Pages:
             raise Refused(f"{fax.id} has no document: none was made, or it is no longer kept")
         async with self._spool.document(fax.document_id) as path:
             content = await asyncio.to_thread(path.read_bytes)
-        await self._spool.change(operator.viewed, fax.id, f"{session.name} (page)", "document")
+        await self._viewed(fax, session, "document")
         named = {"Content-Disposition": f'attachment; filename="{fax.id}.pdf"'}
         return Response(content, media_type="application/pdf", headers=named)
 
@@ -186,8 +193,13 @@ class Pages:
         """The reply to the sender. Who looked stands in the fax's history."""
         fax = (await self._named(request))[0]
         subject, text = await papers.reply(self._settings, self._spool, fax)
-        await self._spool.change(operator.viewed, fax.id, f"{session.name} (page)", "reply")
+        await self._viewed(fax, session, "reply")
         return self._html("reply.html", session, fax=fax, subject=subject, text=text)
+
+    async def _viewed(self, fax: Fax, session: Session, what: str) -> None:
+        """Put down who looked; without that nothing is shown."""
+        async with asyncio.timeout(_PATIENCE):
+            await self._spool.change(operator.viewed, fax.id, f"{session.name} (page)", what)
 
     # -- acting
 
@@ -215,8 +227,8 @@ class Pages:
         if request.method != "POST":
             return self._html("login.html", None, following=following, problem="")
         fields = await plain_form(request)
-        client = request.client.host if request.client else ""
         try:
+            client = self.gate.client(request)
             key, _ = await self.gate.log_in(fields.get("name", ""), fields.get("password", ""), client)
         except NotAllowed as refusal:
             return self._html("login.html", None, 403, following=following, problem=str(refusal))

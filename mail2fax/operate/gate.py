@@ -8,6 +8,7 @@ well where a form comes from. Both must be right.
 """
 
 import hmac
+import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
@@ -60,10 +61,23 @@ class Gate:
 
     def _proxied(self, request: Request) -> str:
         """The name that the proxy in front vouches for: only with the secret that it shares with us."""
+        return request.headers.get(self._settings.proxy_user_header, "") if self._by_proxy(request) else ""
+
+    def _by_proxy(self, request: Request) -> bool:
         shown = request.headers.get("x-mail2fax-secret", "")
-        if not self._secret or not hmac.compare_digest(shown.encode("utf-8", "replace"), self._secret.encode()):
-            return ""
-        return request.headers.get(self._settings.proxy_user_header, "")
+        return bool(self._secret) and hmac.compare_digest(shown.encode("utf-8", "replace"), self._secret.encode())
+
+    def client(self, request: Request) -> str:
+        """Whose passwords are counted: behind the proxy that has our secret the address that it saw, else the peer."""
+        peer = request.client.host if request.client else ""
+        if not self._by_proxy(request):
+            return peer
+        # The last one is the proxy's own word; what stands before it may be the client's invention.
+        seen = ",".join(request.headers.getlist("x-forwarded-for")).rpartition(",")[2].strip()
+        try:
+            return str(ipaddress.ip_address(seen.strip("[]")))
+        except ValueError:
+            return peer
 
     async def log_in(self, name: str, password: str, client: str) -> tuple[str, Session]:
         """A new session and its cookie. Raises NotAllowed, in the same words whatever was wrong."""

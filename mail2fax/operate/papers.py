@@ -34,8 +34,8 @@ async def reply(settings: Settings, spool: Spool, fax: Fax) -> tuple[str, str]:
     return str(mail["Subject"]), text.get_content() if text else ""
 
 
-async def printed(pool: Pool, spool: Spool, fax: Fax) -> list[bytes]:
-    """The pages of a fax's document as the other machine prints them, in fine resolution, as PNG.
+async def printed(pool: Pool, spool: Spool, fax: Fax, *, most: int) -> tuple[list[bytes], int]:
+    """The first pages of a fax's document as the other machine prints them, fine, as PNG; and how many it has.
 
     A worker draws them, as it draws whatever came from outside. Raises Refused when there is no document.
     """
@@ -47,7 +47,7 @@ async def printed(pool: Pool, spool: Spool, fax: Fax) -> list[bytes]:
             await asyncio.to_thread(lambda: source.write_bytes(_as_mail(path.read_bytes())))
         task = Task(source, Path(folder), page_size="keep", pages="as-is", max_pages=1000, print_folder=True)
         await pool.make(task)
-        return await asyncio.to_thread(_pictures, Path(folder))
+        return await asyncio.to_thread(_pictures, Path(folder), most)
 
 
 def _as_mail(pdf: bytes) -> bytes:
@@ -57,7 +57,7 @@ def _as_mail(pdf: bytes) -> bytes:
     return mail.as_bytes()
 
 
-def _pictures(folder: Path) -> list[bytes]:
+def _pictures(folder: Path, most: int) -> tuple[list[bytes], int]:
     """In the order of the pages, which their names count."""
     files = sorted(folder.glob("*-fine.png"), key=lambda file: [int(n) for n in re.findall(r"\d+", file.name)])
-    return [file.read_bytes() for file in files]
+    return [file.read_bytes() for file in files[:most]], len(files)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from mail2fax.model import Fax
@@ -21,22 +21,23 @@ _COLUMNS: tuple[tuple[str, Callable[[Fax], object]], ...] = (
     ("reply", lambda fax: fax.reply),
     ("provider_reference", lambda fax: fax.provider_ref),
 )
-_PIECE = 1000  # lines
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def rows(faxes: Iterable[Fax]) -> Iterator[str]:
-    """The table in pieces of many lines, the header first: to send a piece takes longer than to write it."""
+def header() -> str:
+    """The first line."""
+    return _written([[name for name, _ in _COLUMNS]])
+
+
+def lines(faxes: Iterable[Fax]) -> str:
+    """One line for each."""
+    return _written([_harmless(str(of(fax))) for _, of in _COLUMNS] for fax in faxes)
+
+
+def _written(rows: Iterable[Iterable[str]]) -> str:
     out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(name for name, _ in _COLUMNS)
-    for count, fax in enumerate(faxes, start=1):
-        writer.writerow(_harmless(str(of(fax))) for _, of in _COLUMNS)
-        if count % _PIECE == 0:
-            yield out.getvalue()
-            out.seek(0)
-            out.truncate()
-    yield out.getvalue()
+    csv.writer(out).writerows(rows)
+    return out.getvalue()
 
 
 def _harmless(text: str) -> str:

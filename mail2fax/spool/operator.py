@@ -159,7 +159,7 @@ def _refuse_second(connection: Connection, row: RowMapping, number: str) -> None
     if earlier:
         raise Refused(
             f"{row['id']} was sent again already, as {earlier.id}, which is {earlier.state}; "
-            "one more, of which both may arrive, is made by --again"
+            f"one more, of which both may arrive, is made by `mail2fax retry {row['id']} --again`"
         )
 
 

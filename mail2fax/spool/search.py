@@ -88,6 +88,8 @@ def _costs(connection: Connection, since: datetime, until: datetime) -> dict[tup
         detail = rows.load(text)
         with contextlib.suppress(InvalidOperation, KeyError):  # what is no number costs nothing that could be added
             amount, currency = Decimal(str(detail["cost"])), str(detail.get("currency", ""))
+            if not amount.is_finite():  # "NaN" is a Decimal, and would swallow the whole sum
+                continue
             sums = made.setdefault((line, sender), {})
             sums[currency] = sums.get(currency, Decimal()) + amount
     return made

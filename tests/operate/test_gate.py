@@ -191,3 +191,23 @@ async def test_a_form_with_many_fields_is_only_wrong(desk):
     async with desk.browser() as client:
         answer = await client.post("/login", content="&".join(["a=b"] * 1000))
     assert answer.status_code == 403
+
+
+async def test_behind_a_proxy_each_client_has_passwords_of_its_own(spool, tmp_path):
+    """The address that the proxy saw counts, if the proxy proves itself; what others write there counts for nothing."""
+    wrong = {"name": "ann", "password": "wrong"}
+    async with serving(spool, tmp_path, proxy_secret="shared-secret-1") as desk, desk.browser() as client:
+        for n in range(10):
+            for secret, seen in (("shared-secret-1", f"10.9.9.{n}, 192.0.2.7"), ("guessed", f"192.0.2.{n}")):
+                headers = {"X-Mail2fax-Secret": secret, "X-Forwarded-For": seen}
+                await client.post("/login", data={**wrong, "name": f"nobody{n}"}, headers=headers)
+        tried = {}
+        for secret, seen in (
+            ("shared-secret-1", "192.0.2.7"),
+            ("shared-secret-1", "192.0.2.8"),
+            ("guessed", "192.0.2.9"),
+        ):
+            headers = {"X-Mail2fax-Secret": secret, "X-Forwarded-For": seen}
+            answer = await client.post("/login", data={"name": "dora", "password": PASSWORD}, headers=headers)
+            tried[secret, seen] = answer.status_code
+    assert list(tried.values()) == [403, 303, 403]

@@ -1,0 +1,82 @@
+#!/bin/bash
+# Runs inside a bare Debian with a network and processes of its own: the package, init, a Postfix, a mail, a reply;
+# then an upgrade, and the end. Each step that fails ends it. Called by tests/bridge/test_debian.py.
+set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+trap 'status=$?; [ $status = 0 ] || { echo "== failed in line $LINENO"; tail -n 20 /serve.log /sandbox.log /mail.log 2>/dev/null; }' EXIT
+
+eventually() { # so many seconds, a command
+    for _ in $(seq $(($1 * 5))); do
+        ! "${@:2}" >/dev/null 2>&1 || return 0
+        sleep 0.2
+    done
+    echo "never: ${*:2}"
+    return 1
+}
+
+serve() { # as the unit does
+    setpriv --reuid mail2fax --regid mail2fax --clear-groups --no-new-privs \
+        env -C /var/lib/mail2fax MAIL2FAX_CONFIG=/etc/mail2fax/mail2fax.toml /opt/mail2fax/bin/mail2fax serve 2>>/serve.log &
+    server=$!
+    eventually 60 mail2fax check --running
+}
+
+post_office() { # a Postfix for office.example, with one mailbox
+    useradd --create-home anna
+    postconf -e myhostname=mail.office.example mydestination=office.example inet_interfaces=127.0.0.1 \
+        inet_protocols=ipv4 mynetworks=127.0.0.0/8 maillog_file=/mail.log maillog_file_prefixes=/mail.log alias_maps= \
+        smtputf8_enable=no mailbox_command=
+    postfix start
+}
+
+echo "== bare: $(. /etc/os-release && echo "$PRETTY_NAME"), $(dpkg --get-selections | wc -l) packages"
+post_office
+SECONDS=0
+dpkg -i /old.deb
+mail2fax --version
+mail2fax sandbox 2>/sandbox.log >&2 & # stands in for the provider
+eventually 30 bash -c '</dev/tcp/127.0.0.1/8026'
+echo a-token >/token
+mail2fax init --domain fax.office.example --provider rinble --url http://127.0.0.1:8026/api/fax --token-file /token \
+    --admin anna@office.example </dev/null | tee /init.out
+line=$(grep ^transport_maps /init.out)
+postconf -e "$line"
+postfix reload
+serve
+/opt/mail2fax/bin/python - <<'PYTHON'
+import email.policy, smtplib
+from mail2fax.cli import demo
+with smtplib.SMTP("127.0.0.1", 25) as client:
+    client.sendmail("anna@office.example", "4165550123@fax.office.example", demo.mail().as_bytes(policy=email.policy.SMTP))
+PYTHON
+eventually 90 grep -q '^Subject: .*416' /var/mail/anna
+echo "== from the package to the reply: $SECONDS s"
+grep '^Subject:' /var/mail/anna
+mail2fax test 4165550124
+
+stat -c '%a %U:%G %n' /etc/mail2fax/* /var/lib/mail2fax /var/lib/mail2fax/spool.db
+[ "$(stat -c %a%U%G /etc/mail2fax/token)" = 640rootmail2fax ]
+[ "$(stat -c %a%U /var/lib/mail2fax)" = 700mail2fax ]
+bash -c '. /usr/share/bash-completion/completions/mail2fax; complete -p mail2fax' | grep _mail2fax
+zcat /usr/share/man/man1/mail2fax.1.gz | grep -q '^.SS .*mail2fax init'
+[ -e /usr/lib/systemd/system/mail2fax.service ] && [ ! -e /etc/systemd/system/mail2fax.service ]
+
+echo "== upgrade"
+kill $server && wait $server
+echo 'MAIL2FAX_LOG__LEVEL=debug' >>/etc/default/mail2fax
+dpkg -i /new.deb
+dpkg-query --show mail2fax | grep -q 99
+grep -q LEVEL=debug$ /etc/default/mail2fax # a file of the administrator's
+serve
+[ "$(mail2fax list --json | grep -c '"state": "delivered"')" = 2 ]
+kill $server && wait $server
+
+echo "== removed"
+dpkg -r mail2fax
+[ -e /etc/mail2fax/mail2fax.toml ] && [ -e /var/lib/mail2fax/spool.db ] && [ ! -e /opt/mail2fax ]
+dpkg -P mail2fax
+! getent passwd mail2fax
+left=$(find / -xdev -not -path '/proc/*' -iname '*mail2fax*')
+[ -z "$left" ] || { echo "left: $left"; exit 1; }
+echo "== purged"
+postfix stop
