@@ -11,7 +11,7 @@ from pypdfium2 import raw as pdfium
 
 from mail2fax.documents.legibility import pictures
 from mail2fax.documents.legibility.geometry import then
-from mail2fax.documents.legibility.marks import Mark
+from mail2fax.documents.legibility.marks import Made, Mark
 from mail2fax.documents.pages import letter, raster
 from mail2fax.documents.pages.letter import Box
 from mail2fax.documents.pages.pdfium import Document
@@ -22,6 +22,8 @@ _LEAST = 4  # dots each way; what is smaller is no picture
 _PART = 6  # dots; a picture that is clipped by as much is drawn
 _PAINTS = frozenset({"/Decode", "/SMask", "/Mask", "/Matte"})  # what changes how a picture is painted
 _NOTHING = 2e-5  # share of black dots: dust on a blank sheet
+_ALIKE = 0.93  # of the dots of a fax: a picture of 200 dpi has as many each way
+_INSET = 0.02  # dots
 _SLANT = 1e-3  # of its size: as much may an upright picture be turned
 
 
@@ -35,22 +37,35 @@ def make(pdf: pikepdf.Pdf, mark: Mark, height: float) -> set[str]:
     if right - left < _LEAST or bottom - top < _LEAST:
         return set()
     dots = (left, top, right, bottom)
+    size = right - left, bottom - top
     grey = _plain_jpeg(mark, dots, height) or _drawn(mark, dots, height)
-    said = {"screened"}
     if pictures.is_paper(grey):
-        black, uneven = pictures.strokes(grey)
-        said = {"cleaned", "photographed"} if uneven else {"cleaned"}
+        found = pictures.strokes(grey, size)
+        black, corner = found.black, found.corner
+        said = {"cleaned", "photographed"} if found.uneven else {"cleaned"}
     else:
-        black = pictures.screened(grey)
-    mark.ink = black.histogram()[0] / (black.width * black.height)
+        black, corner, said = pictures.screened(grey, size), (0, 0), {"screened"}
+    mark.ink = black.histogram()[0] / (size[0] * size[1])
     mark.empty = mark.ink < _NOTHING
     stream = raster.group4(pdf, black)
-    if _lets_through(mark):
-        del stream.ColorSpace
-        stream.ImageMask = True
-    where = Box(left / _ACROSS, height - bottom / _DOWN, right / _ACROSS, height - top / _DOWN)
-    mark.made = (pdf.make_indirect(stream), where)
+    del stream.ColorSpace
+    stream.ImageMask = True
+    ground = None if _lets_through(mark) else _box(dots, height)
+    x, y = left + corner[0], top + corner[1]
+    where = _box((x, y, x + black.width, y + black.height), height)
+    mark.made = Made(pdf.make_indirect(stream), where, ground)
     return said
+
+
+def _box(dots: tuple[int, int, int, int], height: float) -> Box:
+    """Where these dots lie on the page: a little less, for a converter paints every dot that a picture touches."""
+    left, top, right, bottom = dots
+    return Box(
+        (left + _INSET) / _ACROSS,
+        height - (bottom - _INSET) / _DOWN,
+        (right - _INSET) / _ACROSS,
+        height - (top + _INSET) / _DOWN,
+    )
 
 
 def _dots(box: Box, height: float) -> tuple[int, int, int, int]:
@@ -81,7 +96,10 @@ def _drawn(mark: Mark, dots: tuple[int, int, int, int], height: float) -> Image.
 
 
 def _plain_jpeg(mark: Mark, dots: tuple[int, int, int, int], height: float) -> Image.Image | None:
-    """The same of an upright JPEG in grey or RGB, as nearly every scan is: its colours need not be decoded."""
+    """The same of an upright JPEG in grey or RGB, as nearly every scan is: its colours need not be decoded.
+
+    One that has nearly as many dots keeps them.
+    """
     picture: Any = mark.picture
     a, b, c, d, e, f = mark.placed
     left, top, right, bottom = dots
@@ -92,7 +110,10 @@ def _plain_jpeg(mark: Mark, dots: tuple[int, int, int, int], height: float) -> I
         return None
     jpeg = Image.open(io.BytesIO(picture.read_raw_bytes()), formats=["JPEG"])
     jpeg.draft("L", (right - left, bottom - top))
-    return jpeg.convert("L").resize((right - left, bottom - top), Image.Resampling.BILINEAR)
+    size = right - left, bottom - top
+    if all(_ALIKE * wanted < given < wanted / _ALIKE for wanted, given in zip(size, jpeg.size, strict=True)):
+        return jpeg.convert("L")
+    return jpeg.convert("L").resize(size, Image.Resampling.BILINEAR)
 
 
 def _lets_through(mark: Mark) -> bool:

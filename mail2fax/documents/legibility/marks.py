@@ -51,6 +51,15 @@ class Colour:
         return not _NEARLY < self.light < WHITE - _NEARLY
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a picture became: a stencil of its black dots."""
+
+    stencil: Any  # pikepdf.Stream
+    where: Box  # it stands
+    ground: Box | None  # what it makes white before; None when it lets through what lies under it
+
+
 @dataclass(slots=True, eq=False)
 class Mark:
     """One painting instruction."""
@@ -72,7 +81,7 @@ class Mark:
     picture: Any = None  # pikepdf.Stream
     ink: float = 0.0  # of a picture that was made black and white: the share of black dots
     empty: bool = False  # a picture in which there is nothing to see
-    made: Any = None  # its picture in black and white, and where that stands
+    made: Made | None = None
     fill_ink: Ink = Ink.AS_IT_IS
     stroke_ink: Ink = Ink.AS_IT_IS
 

@@ -4,13 +4,14 @@ Colours are set where something is painted with another one than before, and now
 """
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pikepdf
 from pikepdf import Array, ContentStreamInstruction, Dictionary, Name, Operator, Stream
 
 from mail2fax.documents.legibility.geometry import inverse, then
-from mail2fax.documents.legibility.marks import Drawing, Ink, Kind, Mark
+from mail2fax.documents.legibility.marks import Drawing, Ink, Kind, Made, Mark
 from mail2fax.documents.pages import letter
 from mail2fax.documents.pages.letter import Matrix
 from mail2fax.documents.pages.raster import FAX_HEIGHT, FAX_WIDTH
@@ -21,6 +22,7 @@ _FILLS = {"B": "S", "B*": "S", "b": "s", "b*": "s"}  # what is left of it withou
 # Each pattern is lines along the page, for such a line costs a fax a few bits: (every so many rows, of which black)
 _LINES = {Ink.LIGHT: (20, 1), Ink.MEDIUM: (10, 2), Ink.DENSE: (6, 3)}
 _DOT: tuple[float, float] = (letter.WIDTH / FAX_WIDTH, letter.HEIGHT / FAX_HEIGHT)  # points
+_DIGITS = 10
 _INSET = 0.1  # of a dot: a converter blackens every dot that a shape touches
 
 
@@ -157,13 +159,21 @@ class _Body:
         if mark.made is None or back is None:
             yield instruction
             return
-        stream, box = mark.made
-        yield _said("q")
-        yield _said("cm", *back)
-        yield _said("cm", box.width, 0, 0, box.height, box.left, box.bottom)
-        yield from self._ink(Ink.BLACK, fill=True)  # of a stencil
-        yield _said("Do", self._name("/XObject", stream))
-        yield _said("Q")
+        for box, ink in ((mark.made.ground, Ink.WHITE), (mark.made.where, Ink.BLACK)):
+            if box:
+                yield _said("q")
+                yield _said("cm", *then((box.width, 0, 0, box.height, box.left, box.bottom), back))
+                yield from self._ink(ink, fill=True)
+                yield from self._square() if ink is Ink.WHITE else self._stencil(mark.made)
+                yield _said("Q")
+
+    @staticmethod
+    def _square() -> Iterator[Any]:
+        yield _said("re", 0, 0, 1, 1)
+        yield _said("f")
+
+    def _stencil(self, made: Made) -> Iterator[Any]:
+        yield _said("Do", self._name("/XObject", made.stencil))
 
     def _opaque(self, instruction: Any) -> Any:
         """The same graphics state without transparency: ink is black or none."""
@@ -192,9 +202,9 @@ class _Body:
 
 
 def _said(operator: str, *operands: Any) -> ContentStreamInstruction:
-    return ContentStreamInstruction(
-        [round(one, 6) if isinstance(one, float) else one for one in operands], Operator(operator)
-    )
+    # A float would be written with six digits after the point: half a row too little for a picture's matrix.
+    exact = [round(Decimal(one), _DIGITS) if isinstance(one, float) else one for one in operands]
+    return ContentStreamInstruction(exact, Operator(operator))
 
 
 def _drop_unused(resources: Any, instructions: Iterable[Any]) -> None:
