@@ -23,6 +23,7 @@ _PART = 6  # dots; a picture that is clipped by as much is drawn
 _PAINTS = frozenset({"/Decode", "/SMask", "/Mask", "/Matte"})  # what changes how a picture is painted
 _NOTHING = 2e-5  # share of black dots: dust on a blank sheet
 _ALIKE = 0.93  # of the dots of a fax: a picture of 200 dpi has as many each way
+_FINE = 1.25  # times a fax's dots: enough of them to take plain means
 _INSET = 0.02  # dots
 _SLANT = 1e-3  # of its size: as much may an upright picture be turned
 
@@ -113,7 +114,8 @@ def _plain_jpeg(mark: Mark, dots: tuple[int, int, int, int], height: float) -> I
     size = right - left, bottom - top
     if all(_ALIKE * wanted < given < wanted / _ALIKE for wanted, given in zip(size, jpeg.size, strict=True)):
         return jpeg.convert("L")
-    return jpeg.convert("L").resize(size, Image.Resampling.BILINEAR)
+    fine = jpeg.width >= _FINE * size[0]
+    return jpeg.convert("L").resize(size, Image.Resampling.BOX if fine else Image.Resampling.BILINEAR)
 
 
 def _lets_through(mark: Mark) -> bool:

@@ -166,7 +166,7 @@ def _paper(blocks: Image.Image, flat: Image.Image) -> Image.Image:
 
 
 def _grown(blocks: Image.Image, pick: Callable[[Image.Image, Image.Image], Image.Image], beyond: int) -> Image.Image:
-    """The extreme of all blocks that are not further away than the widest; `beyond` the edge is what is never picked."""
+    """The extreme of all blocks not further away than the widest; `beyond` the edge is what is never picked."""
     grown = ImageOps.expand(blocks, _WIDEST, beyond)
     for right, down in ((1, 0), (0, 1)):
         for _ in range(_WIDEST):
