@@ -1,6 +1,8 @@
 """legibility: what a fax would lose is made black, what is fine is not touched, and nothing moves."""
 
 import io
+import shutil
+import subprocess
 from pathlib import Path
 
 import pikepdf
@@ -330,6 +332,18 @@ def test_a_picture_stays_as_it_was_placed(place):
     new = dots(pictured(written(), place)).convert("L").reduce(8)
     soft = ImageFilter.BoxBlur(3)
     assert ImageChops.difference(old.filter(soft), new.filter(soft)).getextrema()[1] < 70
+
+
+@pytest.mark.skipif(not shutil.which("gs"), reason="ghostscript, which HylaFAX converts with, is not installed")
+@pytest.mark.parametrize("place", [(612, 0, 0, 792, 0, 0), (400, 0, 0, 517, 100.3, 150.7)])
+def test_a_converter_puts_every_dot_where_it_is(place, tmp_path):
+    """As HylaFAX calls it: no row or column is drawn twice or left out."""
+    sheets = pictured(written(), place)
+    (tmp_path / "fax.pdf").write_bytes(sheets.data)
+    command = ("gs", "-q", "-dBATCH", "-dNOPAUSE", "-sDEVICE=tiffg4", "-r203.29x196", "-g1728x2156", "-dFIXEDMEDIA")
+    subprocess.run([*command, "-sOutputFile=fax.tif", "fax.pdf"], cwd=tmp_path, check=True, timeout=60)
+    with Image.open(tmp_path / "fax.tif") as arrived:
+        assert ImageChops.difference(arrived.convert("L"), dots(sheets).convert("L")).getbbox() is None
 
 
 def test_a_logo_lets_through_what_is_behind_it():
