@@ -78,8 +78,9 @@ def _next_due(table: Table, where: ColumnElement[bool]) -> Any:
 
 
 def renew(connection: Connection, table: Table, leases: Collection[str], seconds: float) -> None:
-    """Push the end of these leases out."""
-    connection.execute(update(table).where(table.c.lease.in_(leases)).values(due_at=now() + seconds))
+    """Push the end of these leases out, passing over what is just being written: that says by itself who acts next."""
+    ours = select(table.c.id).where(table.c.lease.in_(leases)).with_for_update(skip_locked=True).cte("ours")
+    connection.execute(update(table).where(table.c.id.in_(select(ours.c.id))).values(due_at=now() + seconds))
 
 
 def free_all(connection: Connection) -> None:

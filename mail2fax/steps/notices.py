@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from email.utils import format_datetime, parseaddr
+from functools import partial
 from typing import Any
 
 from mail2fax import log
@@ -76,11 +77,12 @@ class Remind:
             log.reply_undeliverable(fax=owed.id, recipient=recipient, note=verdict.note)
 
         owed_for = (owed.now - owed.created_at).total_seconds() if owed.now else 0.0
-        sending = self._smarthost.hand_over(letter, recipient)
+        hand_over = partial(self._smarthost.hand_over, letter, recipient)
         if await self._offering.once(
-            sending, attempts=owed.attempts, owed_for=owed_for, postpone=postpone, give_up=give_up
+            owed.id, hand_over, attempts=owed.attempts, owed_for=owed_for, postpone=postpone, give_up=give_up
         ):
             await self._spool.noticed(owed, "sent")
+            self._offering.written(owed.id)
             log.noticed(fax=owed.fax_id or owed.message_id, kind=owed.kind, recipient=recipient)
 
     async def _letter(self, owed: Notice) -> tuple[bytes, str]:

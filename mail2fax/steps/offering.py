@@ -1,12 +1,19 @@
-"""A mail that is owed is offered to the smarthost until it is taken, refused for good, or too old to be of use."""
+"""A mail that is owed is offered to the smarthost until it is taken, refused for good, or too old to be of use.
 
-from collections.abc import Awaitable, Callable
+What was taken is not offered again while this process lives, though the spool may not learn of it for long: whoever has
+the lease by then finds it here. A process that dies in between leaves a mail that comes twice (docs/flow.md).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from typing import Any
 
 from mail2fax.config import Reply
 from mail2fax.model import Permanent, Temporary, Verdict
 from mail2fax.rules.backoff import Backoff
 
 _LONGEST = 3600.0  # seconds between two attempts at one mail
+_REMEMBERED = 10_000  # mails that were taken and of which the spool could not be told; another node may have done it
 
 
 class Offering:
@@ -17,19 +24,24 @@ class Offering:
         self._chance = chance
         self._backoff = Backoff(rules.retry_first, _LONGEST)
         self._give_up = rules.give_up
+        self._handed: dict[Hashable, asyncio.Task[None]] = {}  # being handed over, or taken and not written down
 
     async def once(
         self,
-        hand_over: Awaitable[None],
+        mail: Hashable,
+        hand_over: Callable[[], Coroutine[Any, Any, None]],
         *,
         attempts: int,
         owed_for: float,
         postpone: Callable[[Verdict, float], Awaitable[None]],
         give_up: Callable[[Verdict], Awaitable[None]],
     ) -> bool:
-        """One attempt; `attempts` and `owed_for` (seconds) are of those before. Whether the mail was taken."""
+        """One attempt at this `mail`; `attempts` and `owed_for` (seconds) are of those before. Whether it was taken.
+
+        Then `written` is to be called once the spool knows.
+        """
         try:
-            await hand_over
+            await self._handed_over(mail, hand_over)
         except Permanent as verdict:
             await give_up(verdict)
         except Temporary as verdict:
@@ -40,3 +52,19 @@ class Offering:
         else:
             return True
         return False
+
+    def written(self, mail: Hashable) -> None:
+        """The spool knows that it was taken."""
+        self._handed.pop(mail, None)
+
+    async def _handed_over(self, mail: Hashable, hand_over: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin, or wait for what is under way under an older lease, or find that it was taken."""
+        task = self._handed.get(mail) or asyncio.create_task(hand_over())
+        self._handed[mail] = task
+        try:
+            await task
+        except BaseException:
+            self._handed.pop(mail, None)
+            raise
+        while len(self._handed) > _REMEMBERED:
+            self._handed.pop(next(iter(self._handed)))

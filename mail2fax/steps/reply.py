@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from mail2fax import log
 from mail2fax.config import Settings
@@ -101,11 +102,13 @@ class Reply:
         owed_for = (fax.now - fax.finished_at).total_seconds() if fax.now and fax.finished_at else 0.0
         numbers = 1 if fax.retry_of else await self._spool.read(questions.numbers, message.id)
         letter = self._letters.outcome(message, faxes, preview=await self._picture(fax), numbers=numbers)
-        sending = self._smarthost.hand_over(letter, recipient)
+        hand_over = partial(self._smarthost.hand_over, letter, recipient)
+        mail = (fax.id, fax.state, fax.finished_at)
         if await self._offering.once(
-            sending, attempts=fax.attempts, owed_for=owed_for, postpone=postpone, give_up=give_up
+            mail, hand_over, attempts=fax.attempts, owed_for=owed_for, postpone=postpone, give_up=give_up
         ):
             told = await self._spool.replied(fax, "sent", to=recipient)
+            self._offering.written(mail)
             log.replied(fax=fax.id, recipient=recipient, outcome=fax.state, seconds=told.age)
 
     async def _picture(self, fax: Fax) -> bytes | None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+import smtplib
 
 import httpx
 import psycopg
@@ -12,7 +13,9 @@ from mail2fax.config import Settings
 from mail2fax.model import State
 from mail2fax.spool import SpoolUnavailable, open_spool
 from tests.support import samples
+from tests.support.crashsweep import settings
 from tests.support.faxapi import Reply
+from tests.support.processes import ServedBy
 from tests.support.spooling import put
 
 
@@ -46,8 +49,8 @@ async def until(true, seconds: float = 20.0) -> None:
 
 async def test_it_is_used_again_when_it_writes_again(server):
     """Connections that may not write are given up: nobody restarts a node for it."""
-    settings = Settings.model_validate({"spool": {"url": server.url, "lease": 2.0}})
-    async with open_spool(settings, serving=True) as spool:
+    wanted = Settings.model_validate({"spool": {"url": server.url, "lease": 2.0}})
+    async with open_spool(wanted, serving=True) as spool:
         await put(spool, content=b"before")
         server.only_reads()
         for _ in range(8):  # each connection of the pool learns of it
@@ -103,3 +106,23 @@ async def test_a_reference_is_written_however_long_the_database_is_away(server, 
     await outbox.idle()
     assert len(faxapi.posts) == 1
     assert [mail.subject for mail in mails] == ["Faxed to (647) 495-9659: A fax"]
+
+
+async def test_a_reply_that_was_taken_is_not_offered_again(server, tmp_path, faxapi, outbox):
+    """However long the spool cannot be told of it, and though the step gives up and its lease ends meanwhile."""
+    wanted = settings(faxapi, outbox, server.url)
+    wanted["spool"]["lease"] = 2.0
+    outbox.on_taken = lambda: server.only_reads() if len(outbox.mails) == 1 else None
+    async with ServedBy(tmp_path, wanted) as node:
+        await node.up()
+        await asyncio.to_thread(_send, node.address)
+        await node.event("step failed")
+        server.only_reads(so=False)
+        await node.event("replied")
+        assert len(outbox.mails) == 1
+        assert await node.stop() == 0
+
+
+def _send(address: tuple[str, int]) -> None:
+    with smtplib.SMTP(*address) as client:
+        client.sendmail("anna@office.example", "6474959659@fax.local", samples.mail(samples.pdf()))

@@ -17,7 +17,7 @@ import email.policy
 import ssl
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 
@@ -73,6 +73,7 @@ class Outbox:
     mails: list[Mail] = field(default_factory=list)
     sessions: int = 0
     commands: list[str] = field(default_factory=list)
+    on_taken: Callable[[], object] = lambda: None  # called before a mail's final dot is answered
 
     def __post_init__(self):
         self._faults = defaultdict(deque)
@@ -271,6 +272,7 @@ class _Session:
         if taken:
             mail.answered = not fault or fault[0][0] not in (DROP, HANG)
             self.outbox.mails.append(mail)
+            self.outbox.on_taken()
             await self.outbox._tell()
         await self.answer("dot", f"250 2.0.0 taken as {len(self.outbox.mails)}")
 

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from mail2fax.spool.database.fsync import NotOnDisk, sync_data, sync_folder
+from mail2fax.spool.database.lock_waits import LockWaits
 from mail2fax.spool.database.unavailable import SpoolUnavailable
 
 _READERS = 100  # milliseconds that readers of the WAL have to be done, while nobody writes
@@ -61,10 +62,13 @@ class ServerJournal:
         self.lead: Turn = contextlib.nullcontext()
         self.turn: Turn = contextlib.nullcontext()
         self._engine = engine
+        self._lock_waits = LockWaits(engine)
 
-    def transaction(self) -> contextlib.AbstractContextManager[Connection]:
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Connection]:
         """On a connection of the pool, which asks whether it still stands."""
-        return self._engine.begin()
+        with self._engine.begin() as connection, self._lock_waits.ended(connection):
+            yield connection
 
     def sync(self) -> None:
         """It is there already."""
@@ -74,6 +78,7 @@ class ServerJournal:
 
     def close(self) -> None:
         """The pool is the engine's."""
+        self._lock_waits.close()
 
 
 class FileJournal:

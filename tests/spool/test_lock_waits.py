@@ -1,0 +1,44 @@
+"""A node that sleeps keeps its locks, and a server whose clock was set back finds no deadlock: nobody waits for either."""
+
+import asyncio
+
+import psycopg
+
+from mail2fax.config import Settings
+from mail2fax.spool import SpoolUnavailable, Work, open_spool
+from tests.support import spooling
+
+
+async def test_a_row_that_somebody_keeps_locked_is_not_waited_for(postgres_url):
+    """Whoever wants it is told, what came together with it is written, and it goes on when the lock is gone."""
+    settings = Settings.model_validate({"spool": {"url": postgres_url}})
+    async with open_spool(settings, serving=True) as spool:
+        await spooling.put(spool, content=b"locked")
+        fax = await spooling.claim(spool, Work.PREPARE)
+        with psycopg.connect(postgres_url) as sleeper:
+            sleeper.execute("select 1 from faxes where id = %s for update", [fax.id])
+            async with asyncio.timeout(40):
+                wanted = asyncio.gather(spool.put_back(fax), spool.try_writing(), return_exceptions=True)
+                await spooling.put(spool, content=b"beside it")
+                refused, tried = await wanted
+            assert isinstance(refused, SpoolUnavailable)
+            assert refused.passing
+            assert tried is None
+        await spool.put_back(fax)
+        assert len((await spool.claim(Work.PREPARE, 5))[0]) == 2
+
+
+async def test_renewing_waits_for_nobody(postgres_url):
+    """What is just being written says by itself who acts next; the other leases are renewed."""
+    settings = Settings.model_validate({"spool": {"url": postgres_url, "lease": 2.0}})
+    async with open_spool(settings, serving=True) as spool:
+        for content in (b"1", b"2"):
+            await spooling.put(spool, content=content)
+        held = [await spooling.claim(spool, Work.PREPARE) for _ in range(2)]
+        with psycopg.connect(postgres_url) as other:
+            other.execute("select 1 from faxes where id = %s for update", [held[0].id])
+            await asyncio.sleep(1.5)
+            async with asyncio.timeout(3):
+                await spool.renew({fax.lease for fax in held})
+        await asyncio.sleep(1.0)
+        assert [fax.id for fax in (await spool.claim(Work.PREPARE, 2))[0]] == [held[0].id]
