@@ -177,6 +177,7 @@ async def _regularly(seconds: float, chore: Callable[[], object]) -> None:
 
 
 async def _tell_delays(spool: Spool, seconds: float) -> None:
+    await spool.mind_the_clock()  # before a clock that was set makes everything seem late
     await spool.owe_delays(seconds, _TOLD_AT_ONCE)
 
 

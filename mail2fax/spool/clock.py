@@ -18,7 +18,8 @@ LONGEST_WAIT = 7200.0  # seconds; nothing is due later: [retry] and [poll] longe
 _STEP = 5.0  # seconds; less is a clock that is being adjusted, or a busy machine
 _PRECISE = 2.0  # seconds; a database that took longer to say its time has not said it
 _NEWEST: Any = select(type_coerce(events.c.at, Double())).order_by(events.c.id.desc()).limit(1)
-_SINCE = (faxes.c.prepared_at, faxes.c.submitted_at)  # what a fax's time for giving up is counted from
+# What a fax's time for giving up, and for a word that it takes long, is counted from.
+_SINCE = (faxes.c.received_at, faxes.c.prepared_at, faxes.c.submitted_at)
 _PAST = (
     *((faxes, faxes.c[name]) for name in ("received_at", "prepared_at", "submitted_at", "finished_at", "replied_at")),
     (messages, messages.c.received_at),
@@ -66,7 +67,8 @@ def set_right(connection: Connection, step: float, lease: float) -> None:
     _sooner(connection, troubles, troubles.c.closed_until, min(step, 0.0))
     if step > 0:
         for column in _SINCE:
-            connection.execute(update(faxes).where(column.is_not(None)).values({column.name: column + step}))
+            waiting = (faxes.c.finished_at.is_(None), column.is_not(None))
+            connection.execute(update(faxes).where(*waiting).values({column.name: column + step}))
     for table, column in _PAST:
         connection.execute(update(table).where(column > now()).values({column.name: now()}))
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from mail2fax.model import FINAL, State
 from tests.support.faxapi import FaxApi
 from tests.support.outbox import Mail, Outbox
 from tests.support.samples import mail
@@ -122,13 +123,14 @@ class Ledger:
 
 
 def _told(reply: Mail) -> list[Told]:
-    """What one reply says, by its part for machines."""
+    """What one reply says of outcomes, by its part for machines. A "still trying" says nothing of them."""
     message = reply.message
     parts = [part for part in message.walk() if part.get_content_type() == "application/json"]
     return [
         Told(message["Message-ID"], fax["id"], fax["number"], fax["state"], reply.answered, reply.at)
         for part in parts
         for fax in json.loads(part.get_payload(decode=True))["faxes"]
+        if State(fax["state"]) in FINAL
     ]
 
 
