@@ -52,7 +52,7 @@ ENDINGS = {"Success": "delivered", "Failed": "failed", "lost": "unknown"}
 class Wishes:
     """What may have been faxed: how often at the most, by number; and how often a bare answer may count."""
 
-    most: Counter = field(default_factory=lambda: Counter({FIRST: 1}))
+    most: Counter
     addresses: dict[str, str] = field(default_factory=dict)  # Reply-To of each reply: the fax it is about
 
 
@@ -63,13 +63,15 @@ def answers(running, faxapi, outbox, loop):
         return asyncio.run_coroutine_threadsafe(awaitable, loop).result(60)
 
     class Answers(RuleBasedStateMachine):
-        @initialize(ending=st.sampled_from(["Failed", "lost"]))
+        @initialize(ending=st.sampled_from(["Failed", "lost", "mistyped"]))
         def a_mail_is_faxed(self, ending):
             self.begun, self.read = len(faxapi.posts), len(outbox.mails)
-            self.wishes = Wishes()
+            typed = FIRST[:-1] if ending == "mistyped" else FIRST
+            self.wishes = Wishes(Counter({typed: 1}))
             self.repeats = []
-            self.next_ends(ending)
-            self.queue_id = wait(running.send(mail(pdf(), subject=f"Mail {self.begun}"), f"{FIRST}@fax.local"))
+            if ending != "mistyped":
+                self.next_ends(ending)
+            self.queue_id = wait(running.send(mail(pdf(), subject=f"Mail {len(outbox.mails)}"), f"{typed}@fax.local"))
             self.all_end()
 
         def next_ends(self, ending):
@@ -112,6 +114,7 @@ def answers(running, faxapi, outbox, loop):
             """An answer was obeyed: it must have been a wish, and from here on it counts."""
             wish = TEXTS[text]
             assert not mark and sender == OWNER and wish
+            assert fax.number or wish == OTHER  # mistyped: nobody's number yet
             assert wish != "same" or (fax.state == "failed" and not fax.retry_of), (text, fax)
             self.wishes.most[wish if wish == OTHER else fax.number] += 1
 
@@ -169,7 +172,7 @@ def _say(running, address: str, content: bytes, sender: str) -> tuple[int, str]:
 @pytest.mark.timeout(300)
 async def test_nothing_is_faxed_that_nobody_wished(bridge, faxapi, outbox):
     """The property, over random answers by anybody at any moment."""
-    running = await bridge(reply={"max_per_hour": 0})
+    running = await bridge(reply={"max_per_hour": 0}, numbers={"mistyped": "reply"})
     machine = answers(running, faxapi, outbox, asyncio.get_running_loop())
     quick = settings(
         max_examples=6,
