@@ -22,6 +22,7 @@ pytest_plugins = [
     "tests.support.outbox",
     "tests.support.postfix",
     "tests.support.exim",
+    "tests.support.opensmtpd",
     "tests.support.postgres",
     "tests.support.stranger",
     "tests.support.workers",

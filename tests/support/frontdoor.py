@@ -30,6 +30,7 @@ class Shelf:
     free: int | None = None
     faxes_waiting: int = 0
     used: Usage = field(default_factory=Usage)
+    today: dict[str, int] = field(default_factory=dict)  # faxes of today, by number
     fault: Exception | None = None
     write_fault: Exception | None = None
     gate: asyncio.Event | None = None
@@ -66,7 +67,7 @@ class Shelf:
         return self.used
 
     async def number_today(self, number: str) -> int:
-        return 0
+        return self.today.get(number, 0)
 
     async def waiting(self) -> int:
         return self.faxes_waiting

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -28,7 +29,7 @@ local_recipient_maps =
 alias_maps =
 alias_database =
 smtputf8_enable = no
-transport_maps = inline:{{ {{fax.local = smtp:[127.0.0.1]:{fax_port}}}, {{office.example = smtp:[127.0.0.1]:{home_port}}} }}
+{recipe}, inline:{{ {{office.example = smtp:[127.0.0.1]:{home_port}}} }}
 default_transport = error:nowhere else
 minimal_backoff_time = 1s
 maximal_backoff_time = 1s
@@ -64,15 +65,27 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "relays.md"
+
+
+def recipe(fax_port: int) -> str:
+    """The one line of docs/relays.md, with the addresses of a test."""
+    (line,) = re.findall(r"^transport_maps = .*$", PAGE.read_text(), re.MULTILINE)
+    for written, meant in {"fax.office.example": "fax.local", "[10.1.2.4]:2525": f"[127.0.0.1]:{fax_port}"}.items():
+        assert written in line
+        line = line.replace(written, meant)
+    return line
+
+
 @dataclass(frozen=True)
 class Relay:
-    """A running Postfix: it listens on `port`, and hands on to the two others."""
+    """A running mail server: it listens on `port`, and hands on to the two others."""
 
     folder: Path
     port: int
     fax_port: int  # where mail for fax.local goes
     home_port: int  # where mail for office.example goes
-    verifying_port: int  # as `port`, with recipients verified; 0 when they always are
+    verifying_port: int  # as `port`, with recipients verified; 0 when it cannot do that
 
     @property
     def log(self) -> str:
@@ -106,7 +119,7 @@ def running() -> Iterator[Relay]:
         for part in (config, folder / "queue", folder / "data"):
             part.mkdir()
         shutil.chown(folder / "data", "postfix")
-        values = {**vars(relay)}
+        values = {**vars(relay), "recipe": recipe(relay.fax_port)}
         (config / "main.cf").write_text(MAIN.format(**values))
         (config / "master.cf").write_text(MASTER.format(**values))
         command = ["postfix", "-c", str(config)]
