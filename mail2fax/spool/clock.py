@@ -33,6 +33,7 @@ class Clock:
     def __init__(self, lease: float) -> None:
         self._lease = lease
         self._ahead: float | None = None  # of the monotonic clock, when last looked at
+        self._back = 0.0  # what it was set back by at the last look
 
     async def look(self, database: Database) -> float:
         """Set right what waits wrongly. Seconds that the clock jumped since the last look; 0 when it did not."""
@@ -44,7 +45,11 @@ class Clock:
         step = ahead - self._ahead if self._ahead is not None else min(0.0, told - newest)
         self._ahead = ahead
         if abs(step) < _STEP:
+            back, self._back = self._back, 0.0
+            if back:  # a transaction that was under way then wrote moments of the clock before, and was not seen
+                await database.change(set_right, back, self._lease)
             return 0.0
+        self._back = min(step, 0.0)
         await database.change(set_right, step, self._lease)
         log.clock_stepped(seconds=step)
         return step

@@ -99,6 +99,18 @@ async def test_mails_of_a_wrong_clock_go_their_way_after_the_next_start(spool_ur
         assert len(found) == 4
 
 
+async def test_what_was_under_way_when_the_clock_was_set_back_is_found_later(spool, monkeypatch):
+    """A transaction that ended after the others were set right had asked the clock before."""
+    await put(spool)
+    await step(spool, monkeypatch, -HOUR)
+    assert await spool.mind_the_clock() == pytest.approx(-HOUR, abs=2)
+    await spool.change(
+        lambda connection: connection.execute(update(schema.faxes).values(due_at=schema.now() + HOUR)) and None
+    )
+    assert await spool.mind_the_clock() == 0.0
+    await claim(spool, Work.PREPARE)
+
+
 async def test_a_clock_that_goes_right_is_left_alone(spool):
     """No row is written, and what waits goes on waiting."""
     await spooling.prepared(spool)
