@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -33,6 +34,7 @@ _CLOCK_LOOK = 5.0  # seconds for which a clock that was set may hold faxes up
 _PURGE_LOOK = 3600.0
 _REFUSALS_LOOK = 2.0  # seconds until a refusal can be looked up
 _OWN_DESCRIPTORS = 150  # besides those of clients: workers, the database, the provider, replies, the page
+_WORD_OF_DESCRIPTORS = 30.0  # seconds between two words that none is left
 _TOLD_AT_ONCE = 100
 
 
@@ -194,6 +196,7 @@ async def serve(settings: Settings, *, adopt: bool = False) -> None:
     """
     _allow_descriptors(settings.smtp.max_connections + _OWN_DESCRIPTORS)
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_OutOfDescriptors())
     stopping: asyncio.Future[str] = loop.create_future()
     early = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, early.set)
@@ -226,6 +229,22 @@ def _allow_descriptors(wanted: int) -> None:
         soft = most
     if soft != resource.RLIM_INFINITY and soft < wanted:
         log.few_descriptors(limit=soft, wanted=wanted)
+
+
+class _OutOfDescriptors:
+    """The loop's own errors; that it cannot accept is said now and then, not once for each place of the backlog."""
+
+    def __init__(self) -> None:
+        self._silent_until = 0.0  # by the loop's clock
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """As `asyncio.loop.set_exception_handler` has it."""
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in {errno.EMFILE, errno.ENFILE}:
+            loop.default_exception_handler(context)
+        elif loop.time() > self._silent_until:
+            self._silent_until = loop.time() + _WORD_OF_DESCRIPTORS
+            log.out_of_descriptors(limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0], said=error.strerror or "")
 
 
 def _note(stopping: "asyncio.Future[str]", name: str) -> None:

@@ -28,6 +28,15 @@ def few_descriptors(*, limit: int, wanted: int) -> None:
     )
 
 
+def out_of_descriptors(*, limit: int, said: str) -> None:
+    """No connection can be accepted: those that come wait until others have ended."""
+    setup.event.error(
+        "no file descriptor left: new clients wait; raise LimitNOFILE or lower [smtp] max_connections",
+        limit=limit,
+        said=said,
+    )
+
+
 def copied(*, held: int) -> None:
     """The spool came from elsewhere: what waits in it may be faxed by whoever has the original."""
     say = "a copied or restored spool: what waits is held. Is the original at rest? `mail2fax serve --adopt`"

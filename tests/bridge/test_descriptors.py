@@ -1,12 +1,17 @@
 """Open files: as many as may be had, and a word when they are too few for every client."""
 
+import asyncio
 import resource
+import smtplib
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tests.support.crashsweep import settings
 from tests.support.processes import ServedBy
+from tests.support.samples import mail, pdf
 
 
 @pytest.fixture
@@ -35,3 +40,27 @@ async def test_too_few_are_told(tmp_path, faxapi, outbox):
     async with ServedBy(tmp_path, wanted) as node:
         await node.up(under=("prlimit", "--nofile=300:300"))
         assert node.count("few open files allowed: raise LimitNOFILE or lower [smtp] max_connections") == 1
+
+
+async def test_when_none_is_left_clients_wait_and_the_log_stays_short(tmp_path, faxapi, outbox):
+    """More clients than descriptors: one line in the log, not one a place of the backlog; then mail goes as before."""
+    wanted = settings(faxapi, outbox, f"sqlite:///{tmp_path}/spool.db")
+    wanted["smtp"] = {"max_connections": 400, "max_connections_per_client": 400}
+    async with ServedBy(tmp_path, wanted) as node:
+        await node.up(under=("prlimit", "--nofile=110:110"))
+        with ExitStack() as stack:
+            for _ in range(120):
+                stack.enter_context(socket.create_connection(node.address, timeout=30))
+            await node.event(
+                "no file descriptor left: new clients wait; raise LimitNOFILE or lower [smtp] max_connections"
+            )
+            await asyncio.sleep(3)  # the loop tries to accept once a second
+        assert len(node.lines) < 60
+        await asyncio.to_thread(_send, node.address)
+        await outbox.next(timeout=60)
+        assert await node.stop() == 0
+
+
+def _send(address: tuple[str, int]) -> None:
+    with smtplib.SMTP(*address, timeout=60) as client:
+        client.sendmail("anna@office.example", "6474959659@fax.local", mail(pdf()))
