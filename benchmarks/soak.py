@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import itertools
+import json
 import os
 import random
 import shutil
@@ -352,8 +353,15 @@ class Soak:
                 found.repeated["the mail server lost its answer"] += 1
             elif any(begun < later.at and earlier.at < ended for begun, ended in self._blows):
                 found.repeated["a node or the database was struck"] += 1
+            elif later.fax in self._lost_leases():
+                found.repeated["a lease ended while its node waited for the processor"] += 1
             else:
                 found.wrongs.append(f"repeated without a cause: the reply of {later.number}")
+
+    def _lost_leases(self) -> set[str]:
+        """Faxes of which a node found, too late, that another one acts on them."""
+        lost = (line for node in self._nodes for line in node.lines if '"event": "lease lost"' in line)
+        return {json.loads(line)["fax"] for line in lost}
 
     def _explain(self, found: Account, number: str) -> None:
         begun_at = self._begun_at.get(number, [])

@@ -71,11 +71,9 @@ class Spool:
         if isinstance(self.contents, FolderContents):
             await self.change(leases.free_all)
             await self._inbox.recover(self.contents)
-            await copies.settle_in(self.database, adopt=adopt)
             await self._sweep()
-            self.database.keep_wal_short()
-        else:
-            self.database.listen()
+        await copies.settle_in(self.database, adopt=adopt)
+        self.database.serve()
 
     def close(self) -> None:
         """Write what was asked for, then end the threads."""

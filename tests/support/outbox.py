@@ -191,7 +191,9 @@ class _Session:
 
     async def answer(self, stage, reply) -> bool:
         """Say the reply, or the fault in its place. Whether it was a good one."""
-        fault = self.outbox._fault(stage)
+        return await self.give(self.outbox._fault(stage), reply)
+
+    async def give(self, fault, reply) -> bool:
         if fault == DROP:
             raise _DroppedError
         if fault == HANG:
@@ -268,13 +270,13 @@ class _Session:
             lines.append(line[1:] if line.startswith(b".") else line)
         mail, self.envelope = self.envelope, None
         mail.content = b"".join(lines)
-        taken = not (fault := self.outbox._faults["dot"]) or fault[0][0] in (DROP, HANG) or fault[0][0][0] == "2"
-        if taken:
-            mail.answered = not fault or fault[0][0] not in (DROP, HANG)
+        fault = self.outbox._fault("dot")  # once: others come in between
+        if not fault or fault in (DROP, HANG) or fault[0] == "2":
+            mail.answered = fault not in (DROP, HANG)
             self.outbox.mails.append(mail)
             self.outbox.on_taken()
             await self.outbox._tell()
-        await self.answer("dot", f"250 2.0.0 taken as {len(self.outbox.mails)}")
+        await self.give(fault, f"250 2.0.0 taken as {len(self.outbox.mails)}")
 
     async def on_rset(self, _rest):
         self.envelope = None

@@ -44,21 +44,19 @@ class Database:
         self._listener: Listener | None = None
         self._checkpoints: Checkpoints | None = None
 
-    def keep_wal_short(self) -> None:
-        """Have SQLite's WAL copied beside the writing."""
+    def serve(self) -> None:
+        """Have SQLite's WAL copied beside the writing; hear what other nodes of a PostgreSQL announce."""
         if isinstance(self.journal, FileJournal):
             self._checkpoints = Checkpoints(self.engine, self.journal.turn)
             self.journal.after_commit = self._checkpoints.note
+        else:
+            loop = asyncio.get_running_loop()
+            self._listener = Listener(self.engine, lambda work: loop.call_soon_threadsafe(self._wakeups.wake, work))
 
     def empty_wal(self) -> None:
         """Have nothing stay in SQLite's WAL of what was deleted."""
         if self._checkpoints:
             self._checkpoints.empty()
-
-    def listen(self) -> None:
-        """Hear what other nodes of a PostgreSQL announce."""
-        loop = asyncio.get_running_loop()
-        self._listener = Listener(self.engine, lambda work: loop.call_soon_threadsafe(self._wakeups.wake, work))
 
     def close(self) -> None:
         """Write what was asked for, then end the threads."""
