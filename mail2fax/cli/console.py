@@ -15,7 +15,7 @@ from rich.console import Console
 
 from mail2fax import log
 from mail2fax.cli import owner
-from mail2fax.config import Settings, loader
+from mail2fax.config import Settings, exposed, loader
 from mail2fax.model import Refused
 from mail2fax.spool import Spool, database_file, open_spool
 
@@ -44,6 +44,12 @@ def load(file: Path | None, *, serving: bool = False) -> Settings:
     level = settings.log.level
     log.configure(settings.log.format, "warning" if level == "info" and not serving else level)
     return settings
+
+
+def tell_of_exposed(settings: Settings, file: Path | None) -> None:
+    """Warn of secrets that everybody on this machine may read."""
+    for name in exposed.files(settings, file or installed()):
+        log.secret_exposed(file=name)
 
 
 def installed() -> Path | None:

@@ -13,7 +13,7 @@ import typer
 
 from mail2fax import __version__, log, spool
 from mail2fax.cli import faxes, owner, sending, trial
-from mail2fax.cli.console import ConfigFile, Json, err, load, out, tell
+from mail2fax.cli.console import ConfigFile, Json, err, load, out, tell, tell_of_exposed
 from mail2fax.cli.setup.command import init
 from mail2fax.config import loader
 from mail2fax.model import Refused
@@ -91,7 +91,9 @@ def serve(
     """Accept mail, fax it, reply: run until SIGTERM. SIGHUP reloads certificates and the users file."""
     from mail2fax import node  # noqa: PLC0415 -- the small commands start faster without it
 
-    asyncio.run(node.serve(load(config_file, serving=True), adopt=adopt))
+    settings = load(config_file, serving=True)
+    tell_of_exposed(settings, config_file)
+    asyncio.run(node.serve(settings, adopt=adopt))
 
 
 @app.command()
@@ -171,6 +173,7 @@ def check(
 
         sys.exit(plugin.run(config_file, late, as_json=as_json))
     settings = load(config_file)
+    tell_of_exposed(settings, config_file)
     if user := owner.become(settings):
         settings = load(config_file)  # once more: what root may read, the service may not
     findings = asyncio.run(checks.run(settings, user))

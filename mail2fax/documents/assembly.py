@@ -41,7 +41,7 @@ def make(task: Task, mail: bytes, *, careful: bool = False, report: Callable[[Ma
     try:
         apart = mime.take_apart(mail, _limits(task))
     except Permanent as verdict:
-        return Made(reason=verdict.reason, detail=verdict.detail)
+        return Made(mime.header_of(mail, _limits(task)), reason=verdict.reason, detail=verdict.detail)
     del mail  # its parts are copies
     made = _Assembly(task, apart, careful=careful).make(report)
     return replace(made, text=apart.text[:_TEXT])

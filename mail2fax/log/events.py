@@ -235,6 +235,13 @@ def worker_ended(*, folder: str, how: str, trace: str, again: bool) -> None:
 # -- logins
 
 
+def secret_exposed(*, file: str) -> None:
+    """A file that holds a secret may be read by everybody on this machine."""
+    setup.event.warning(
+        "a secret is readable by everyone: chgrp to the group of the service, then chmod 640", file=file
+    )
+
+
 def users_file_readable(*, file: str) -> None:
     """Password hashes are open to everyone on this machine."""
     setup.event.warning(

@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import ssl
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
@@ -136,7 +137,16 @@ async def _read(response: httpx.Response, limit: float, longest: int) -> verdict
                 if len(body) > longest:
                     break
     pause = verdicts.retry_after(response.headers.get("Retry-After"), datetime.now(UTC))
-    return verdicts.Answer(response.status_code, bytes(body), pause)
+    coding = response.headers.get("Content-Encoding", "")
+    return verdicts.Answer(response.status_code, _unpacked(bytes(body), coding, longest), pause)
+
+
+def _unpacked(body: bytes, coding: str, longest: int) -> bytes:
+    """As it was before a proxy that listens to nobody packed it (RFC 9110 section 8.4.1), or as it came."""
+    if coding.strip().lower() in {"gzip", "x-gzip", "deflate"}:
+        with suppress(zlib.error):
+            return zlib.decompressobj(wbits=47).decompress(body, longest)  # 47: gzip or zlib, as its head says
+    return body
 
 
 def opened(document: Path) -> BinaryIO:

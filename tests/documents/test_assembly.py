@@ -253,10 +253,12 @@ def test_before_each_part_its_end_is_foretold(make):
 
 
 def test_a_mail_that_is_a_bomb_has_its_reason(make):
-    """What `mime` refuses as a whole is told as the mail's reason."""
+    """What `mime` refuses as a whole is told as the mail's reason, in a reply that finds its thread by the header."""
     header = b"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=%d\r\n\r\n--%d\r\n"
     bomb = b"".join(header % (n, n) for n in range(2000))
-    assert make(bomb).reason is Reason.MAIL_BOMB
+    made = make(b"Subject: Lab results\r\nMessage-ID: <1@b.example>\r\n" + bomb)
+    assert made.reason is Reason.MAIL_BOMB
+    assert (made.headers.subject, made.headers.message_id) == ("Lab results", "<1@b.example>")
 
 
 def test_what_travels_between_the_processes_comes_back_the_same(tmp_path):

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import gzip
+import zlib
 
 import pytest
 
@@ -239,6 +241,8 @@ async def test_what_the_provider_says_after_the_commit_is_believed(faxapi, docum
         Reply(body=TAKEN, headers={"Content-Length": "9999"}, end="close"),
         Reply(body=TAKEN, headers={"Content-Length": "9999"}, end="reset"),
         Reply(body=b"\xef\xbb\xbf" + TAKEN),
+        Reply(body=gzip.compress(TAKEN), headers={"Content-Encoding": "gzip"}),
+        Reply(body=zlib.compress(TAKEN), headers={"Content-Encoding": "deflate"}),
         Reply(body=b"\r\n\t" + TAKEN + b"\n"),
         Reply(201, TAKEN),
         Reply(raw=b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n" + TAKEN, end="close"),

@@ -6,6 +6,7 @@ Runs in a worker process, never in the server's loop. Promise: whatever the byte
 no part out, or Permanent(MAIL_BOMB); time and memory grow with the mail's size only.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
@@ -13,9 +14,9 @@ from mail2fax.documents.mime import own_text, tree, verdict
 from mail2fax.documents.mime.entity import whole
 from mail2fax.documents.mime.fields import headers, printable
 from mail2fax.documents.mime.parts import Item, Kind, Leaf, Mail, MimeLimits
-from mail2fax.model import Reason
+from mail2fax.model import Headers, Permanent, Reason
 
-__all__ = ["Item", "Kind", "Mail", "MimeLimits", "found_inside", "printable", "take_apart"]
+__all__ = ["Item", "Kind", "Mail", "MimeLimits", "found_inside", "header_of", "printable", "take_apart"]
 
 _USUAL = MimeLimits()
 
@@ -28,6 +29,13 @@ def take_apart(content: bytes, limits: MimeLimits = _USUAL) -> Mail:
     items = [verdict.judge(leaf, around) for leaf in leaves]
     linked = not any(item.kind for item in items) and own_text.linked(leaves)
     return Mail(headers(message.fields), tuple(_once(leaves, items)), own_text.written(leaves), linked)
+
+
+def header_of(content: bytes, limits: MimeLimits = _USUAL) -> Headers:
+    """What the header of a mail says whose parts are over a limit; as much as nothing if the header itself is."""
+    with contextlib.suppress(Permanent):
+        return headers(whole(content, limits).fields)
+    return Headers()
 
 
 def found_inside(container: str, name: str, data: bytes, limits: MimeLimits = _USUAL) -> tuple[Item, ...]:

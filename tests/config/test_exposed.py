@@ -1,0 +1,35 @@
+"""Secrets that everybody on the machine may read are told, whichever file they stand in."""
+
+from mail2fax.config import exposed, load
+
+
+def found(path, **environ):
+    return exposed.files(load(path, environ), path)
+
+
+def test_a_token_file_and_a_password_file(tmp_path):
+    for name in ("token", "line.token", "password"):
+        (tmp_path / name).write_text("canary-7391")
+        (tmp_path / name).chmod(0o644)
+    (tmp_path / "line.token").chmod(0o640)
+    settings = tmp_path / "mail2fax.toml"
+    settings.write_text(
+        '[provider]\ntoken_file = "token"\n[[line]]\nname = "lab"\nsenders = ["*@lab.example"]\ntoken_file = "line.token"\n'
+        '[spool]\npassword_file = "password"\n'
+    )
+    assert sorted(found(settings)) == [str(tmp_path / "password"), str(tmp_path / "token")]
+
+
+def test_the_settings_themselves(tmp_path, monkeypatch):
+    """Only if they hold a secret, and it is the one in force."""
+    settings = tmp_path / "mail2fax.toml"
+    settings.write_text('[provider]\ntoken = "canary-7391"\n')
+    settings.chmod(0o644)
+    assert found(settings) == [str(settings)]
+    settings.chmod(0o640)
+    assert found(settings) == []
+    settings.chmod(0o644)
+    settings.write_text("[smtp]\nmax_connections = 40\n")
+    assert found(settings) == []
+    monkeypatch.setenv("MAIL2FAX_PROVIDER__TOKEN", "canary-7391")
+    assert found(settings, MAIL2FAX_PROVIDER__TOKEN="canary-7391") == []
