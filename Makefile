@@ -18,7 +18,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export PIP_NO_INPUT := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint format docs deb bench clean
+.PHONY: help demo run test test-pythons lint format docs site deb bench clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ test: lint  ## Format, lint, types, layers, and all tests, on SQLite and Postgre
 	@echo "== tests"
 	@.ci/postgres $(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
+test-pythons:  ## All tests with each newer Python that is here, in a virtual environment of its own each.
+	@for python in 3.12 3.13 3.14; do \
+	  command -v python$$python >/dev/null && python$$python --version >/dev/null 2>&1 || { echo "== no Python $$python here"; continue; }; \
+	  echo "== Python $$python" && PYTHON=python$$python .ci/install $(VENV)/$$python '.[dev]' && \
+	  .ci/postgres $(VENV)/$$python/bin/python -m pytest -n $(JOBS) $(PYTEST) || exit 1; done
+
 lint: $(TOOLS)
 	@echo "== format, lint, types, layers"
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
@@ -46,6 +52,9 @@ format: $(TOOLS)  ## Format the code and mend what ruff can mend.
 
 docs: $(TOOLS)  ## Write what is generated in docs/ again: settings, commands, the picture of the demo.
 	@$(BIN)/python -m docs.generate
+
+site: $(TOOLS)  ## The docs as a site, in dist/site; a link that leads nowhere fails it.
+	@$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html docs dist/site
 
 deb: $(TOOLS)  ## Make the Debian package, in dist/, for this Debian's own Python.
 	@contrib/debian/build dist

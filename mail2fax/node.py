@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mail2fax.steps.pipeline import Builder
 
 _DELAY_LOOK = 15.0  # seconds between two looks for faxes that wait long
+_SUMMARY_LOOK = 60.0
 _CLOCK_LOOK = 5.0  # seconds for which a clock that was set may hold faxes up
 _PURGE_LOOK = 3600.0
 _REFUSALS_LOOK = 2.0  # seconds until a refusal can be looked up
@@ -148,6 +149,10 @@ async def _chores(spool: Spool, settings: Settings, letters: "Letters") -> None:
         group.create_task(_keep_refusals(spool))
         group.create_task(_regularly(_CLOCK_LOOK, spool.mind_the_clock))
         group.create_task(_regularly(_PURGE_LOOK, partial(_purge, spool)))
+        if settings.reply.daily_summary and settings.reply.admin:
+            from mail2fax.steps import daily  # noqa: PLC0415 -- loaded where it is wanted
+
+            group.create_task(_regularly(_SUMMARY_LOOK, partial(daily.summary, spool, settings)))
         if settings.reply.delay_notice:
             look = min(_DELAY_LOOK, settings.reply.delay_notice / 4)
             group.create_task(_regularly(look, partial(_tell_delays, spool, settings.reply.delay_notice)))

@@ -14,6 +14,7 @@ from mail2fax.config.types import (
     Language,
     Limit,
     Mailbox,
+    OptionalClock,
     OptionalDomain,
     OptionalTokenUrl,
     Pattern,
@@ -59,7 +60,9 @@ class Reply(Section):
     dkim_domain: OptionalDomain = ""
     """The domain that signs; empty: that of `sender`."""
     admin: Mailbox = ""
-    """Gets the alerts: replies that could not be delivered, a held line."""
+    """Gets the alerts: replies that could not be delivered, a held line, an unknown fax."""
+    daily_summary: OptionalClock = ""
+    """When `admin` gets a mail about the last 24 hours, such as "07:30", by `time_zone`; empty: never."""
     retry_first: Seconds = 30.0
     """Seconds before a reply is offered again; doubled each time up to an hour."""
     give_up: Seconds = 432_000.0

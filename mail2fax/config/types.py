@@ -181,6 +181,7 @@ CertificateName = Annotated[
     _written(rf"(\*\.)?{LABEL}(\.{LABEL})*", "a name as it stands in the certificate, such as mail.office.example"),
     AfterValidator(str.lower),
 ]
+OptionalClock = Annotated[str, _written(r"(([01]\d|2[0-3]):[0-5]\d)?", "a time of the day, such as 07:30")]
 Zone = Annotated[str, _said(timezones.zone, "a time zone name, such as America/Toronto")]
 Count = Annotated[int, Field(ge=1)]
 Limit = Annotated[int, Field(ge=0)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from mail2fax.model import Cause, Envelope, Fate, Fax, Headers, Message, Part, Reason, State
 
@@ -82,7 +83,7 @@ SUMMARY = (
     replace(UNKNOWN, id=f"{MESSAGE.id}-3", number="8005551234"),
 )
 _HELD = {"kind": "line-held", "line": "", "cause": "", "note": "", "fax": FAILED.id, "sender": FAILED.sender}
-ALERTS = {
+ALERTS: dict[str, dict[str, Any]] = {
     "undeliverable": {
         "kind": "undeliverable",
         "fax": FAILED.id,
@@ -104,6 +105,22 @@ ALERTS = {
     },
     "no-line": {**_HELD, "line": "lab", "note": 'there is no [[line]] named "lab" any more'},
     "line-open": {"kind": "line-open", "line": ""},
+    "not-known": {"kind": "unknown", "fax": UNKNOWN.id, "sender": UNKNOWN.sender, "line": "", "note": ""},
+    "daily": {
+        "kind": "daily",
+        "day": "2026-11-27",
+        "received": 14,
+        "delivered": 11,
+        "pages": 37,
+        "failed": 1,
+        "unknown": 1,
+        "cancelled": 0,
+        "waiting": 1,
+        "held": 0,
+        "undeliverable": 1,
+        "shut": ["accounting"],
+        "paused": "",
+    },
 }
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from mail2fax import log
 from mail2fax.config import Settings
-from mail2fax.model import Fax, Message, Reason, Verdict
+from mail2fax.model import Fax, Message, Reason, State, Verdict
 from mail2fax.replies.letters import Letters, wanted
 from mail2fax.rules.backoff import Backoff
 from mail2fax.smarthost.smarthost import Smarthost
@@ -42,6 +42,9 @@ class Reply:
     async def __call__(self, fax: Fax) -> None:
         """Send the reply that this fax owes."""
         message = await self._spool.message(fax.message_id)
+        if fax.state is State.UNKNOWN and fax.finished_at:
+            # A person has to find out how it ended. Once an hour: after a crash there are many.
+            await alert(self._spool, "unknown", fax, "", once=f"unknown-{fax.finished_at:%Y%m%d%H}")
         if not message.envelope.reverse_path:
             # RFC 3834 section 2: never answer a null reverse-path.
             await self._suppress(fax, "null reverse-path")

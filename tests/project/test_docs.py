@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,16 @@ def test_links_lead_somewhere(page):
         assert linked.exists(), target
         if anchor:
             assert anchor in _anchors(linked), target
+
+
+def test_the_docs_are_a_site(tmp_path):
+    """The generator finds every page in its place, and each link between them leads somewhere (make site)."""
+    words = ["--fail-on-warning", "--keep-going", "-q", "-b", "html", "-d", str(tmp_path / "trees")]
+    command = [sys.executable, "-m", "sphinx", *words, str(ROOT / "docs"), str(tmp_path / "site")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=110)
+    assert done.returncode == 0, done.stderr
+    built = {page.name for page in (tmp_path / "site").glob("*.html")}
+    assert {f"{page.stem}.html" for page in (ROOT / "docs").glob("*.md")} <= built
 
 
 def _anchors(page: Path) -> set[str]:

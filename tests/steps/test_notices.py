@@ -1,9 +1,10 @@
-"""Mails owed besides the reply: a late fax, a held line."""
+"""Mails owed besides the reply: a late fax, a held line, an unknown fax, a day."""
 
 import asyncio
 import smtplib
 
 from mail2fax.model import State
+from tests.support.faxapi import LOST
 from tests.support.samples import mail, pdf
 
 TOKEN = "canary-token-7391"
@@ -55,3 +56,20 @@ async def test_nobody_is_told_of_a_delay_who_does_not_want_to_be(bridge, faxapi,
         while (await running.faxes(queue_id))[0].reply != "suppressed":
             await asyncio.sleep(0.05)
     assert outbox.mails == []
+
+
+async def test_the_administrator_is_told_of_an_unknown_fax_and_of_the_day(bridge, faxapi, outbox):
+    """Once an hour that somebody has to find out how a fax ended; and once a day how all went, where it is wanted."""
+    faxapi.on_post(LOST, LOST)
+    running = await bridge(reply={"admin": "Fax admin <admin@office.example>", "daily_summary": "00:00"})
+    for n in range(2):
+        await running.send(mail(pdf(), subject=str(n)))
+    mails = {mail.subject: mail for mail in await outbox.wait(4)}
+    told = [mail for mail in outbox.mails if mail.recipient == "admin@office.example"]
+    assert sorted(mail.subject.partition(",")[0] for mail in told) == [
+        "mail2fax: 0 of 0 faxes delivered",
+        "mail2fax: it is not known whether a fax arrived",
+    ]
+    assert "mail2fax resolve" in mails["mail2fax: it is not known whether a fax arrived"].text
+    (day,) = [mail.text for mail in told if "faxes delivered" in mail.subject]
+    assert "Received" in day and "On the way" in day

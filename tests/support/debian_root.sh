@@ -35,6 +35,7 @@ SECONDS=0
 dpkg -i /old.deb
 mail2fax --version
 mail2fax sandbox 2>/sandbox.log >&2 & # stands in for the provider
+provider=$!
 eventually 30 bash -c '</dev/tcp/127.0.0.1/8026'
 echo a-token >/token
 mail2fax init --domain fax.office.example --provider rinble --url http://127.0.0.1:8026/api/fax --token-file /token \
@@ -69,7 +70,7 @@ dpkg-query --show mail2fax | grep -q 99
 grep -q LEVEL=debug$ /etc/default/mail2fax # a file of the administrator's
 serve
 [ "$(mail2fax list --json | grep -c '"state": "delivered"')" = 2 ]
-kill $server && wait $server
+kill $server $provider && wait $server $provider
 
 echo "== removed"
 dpkg -r mail2fax
