@@ -15,7 +15,7 @@ from mail2fax.documents import mime
 from mail2fax.documents.legibility import ready
 from mail2fax.documents.mime import Item, Mail
 from mail2fax.documents.orders import Made, MadeDocument, Task
-from mail2fax.documents.pages import fit, images, office, raster, typeset
+from mail2fax.documents.pages import fit, images, office, raster, reviewed, typeset
 from mail2fax.documents.pages.enclosed import Enclosed
 from mail2fax.documents.pages.fit import Sheets
 from mail2fax.model import Fate, Part, Permanent, Reason
@@ -57,7 +57,7 @@ class _Line:
 
     item: Item
     meant: bool  # an attachment: the sender meant it to be faxed
-    of_use: bool  # a PDF, what claims to be one, or what [documents] convert asks for
+    of_use: bool  # a PDF, what claims to be one or may be a piece of one, or what [documents] convert asks for
     part: Part
     depth: int = 0  # how many documents it was found in
 
@@ -87,7 +87,8 @@ class _Assembly:
 
     def _line(self, item: Item, depth: int = 0) -> _Line:
         part = item.part
-        claims = part.reason is Reason.NOT_A_PDF or part.kind == _PDF or part.name.lower().endswith(".pdf")
+        claims = part.kind == _PDF or part.name.lower().endswith(".pdf")
+        claims = claims or part.reason in {Reason.NOT_A_PDF, Reason.SPLIT_MAIL}
         meant = part.fate is not Fate.IGNORED
         return _Line(item, meant, self._can_be_pages(item) or (meant and not item.kind and claims), part, depth)
 
@@ -148,7 +149,9 @@ class _Assembly:
         elif item.kind == "text":
             text = data.decode(errors="replace")
             data = typeset.plain(item.part.name, text, max_pages=task.max_pages)
+            notes = typeset.unshown(text, data)
         elif item.kind == "office":
+            notes = reviewed.told(data)
             data = office.to_pdf(data, item.part.kind, task.folder)
         sheets = fit.fit(data, page_size=task.page_size, max_pages=task.max_pages, careful=self._careful)
         sheets = replace(sheets, notes=(*notes, *sheets.notes))

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select
 
-from mail2fax.model import ERROR, FINAL, Document, Event, Fax, Message, Refused, State, Usage
+from mail2fax.model import ERROR, FINAL, Document, Event, Fax, Message, Reason, Refused, State, Usage
 from mail2fax.rules import senders
 from mail2fax.spool.database import rows
 from mail2fax.spool.database.schema import documents, events, faxes, messages, now, troubles
@@ -187,6 +187,18 @@ def number_today(connection: Connection, number: str) -> int:
 def replies_this_hour(connection: Connection, sender: str) -> int:
     """Replies sent to one reverse-path in the last hour."""
     return connection.scalar(_REPLIES, {"reverse_path": senders.behind(sender)}) or 0
+
+
+def pieces(connection: Connection, fax: Fax) -> list[Fax]:
+    """The pieces of one mail that was split, as far as they came within a day, the first one first."""
+    query = select(faxes).where(
+        faxes.c.sender == fax.sender,
+        faxes.c.number == fax.number,
+        faxes.c.received_at > now() - _DAY,
+        faxes.c.reason == Reason.SPLIT_MAIL.value,
+    )
+    found = [rows.fax(row) for row in connection.execute(query.order_by(faxes.c.id)).mappings()]
+    return [other for other in found if other.detail.get("split") == fax.detail.get("split")]
 
 
 def waiting(connection: Connection) -> int:

@@ -16,6 +16,7 @@ from mail2fax.steps.offering import Offering
 
 _FLOODED = 900.0  # seconds until a reply beyond [reply] max_per_hour is looked at again
 _SIBLINGS = 30.0  # seconds until a reply that waits for the mail's other faxes looks again
+_PIECES = 5.0  # seconds in which the pieces of a split mail come, if they come together
 _FOLLOW = Backoff(1.0, _SIBLINGS)  # until one that is told of by another looks again
 
 
@@ -48,6 +49,8 @@ class Reply:
         if not message.envelope.reverse_path:
             # RFC 3834 section 2: never answer a null reverse-path.
             await self._suppress(fax, "null reverse-path")
+        elif fax.reason is Reason.SPLIT_MAIL and not fax.retry_of:
+            await self._piece(message, fax)
         elif self._rules.group and not fax.retry_of:
             await self._summary(message, fax)
         else:
@@ -74,6 +77,17 @@ class Reply:
             await self._after(leader, fax)
         else:
             await self._tell(message, fax, faxes)
+
+    async def _piece(self, message: Message, fax: Fax) -> None:
+        """A mail that came in pieces (RFC 2046 section 5.2.2): one reply for all of them, once they are there."""
+        pieces = await self._spool.read(questions.pieces, fax)
+        told = next((other for other in pieces if other.replied_at), None)
+        if told or (fax.attempts and pieces[0].id != fax.id):
+            await self._after(told or pieces[0], fax)
+        elif not fax.attempts:
+            await self._spool.postpone(fax, _PIECES)
+        else:
+            await self._tell(message, fax, [fax])
 
     async def _corrected(self, fax: Fax) -> bool:
         """Whether a person's word changes an outcome that the summary has told."""

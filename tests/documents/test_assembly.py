@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import stat
+import zipfile
 
 import pikepdf
 import pypdfium2
@@ -12,7 +13,8 @@ from PIL import Image
 
 from mail2fax.documents import assembly, orders, pool
 from mail2fax.documents.orders import CoverSheet, Made, Task
-from mail2fax.model import Fate, Headers, Part, Reason
+from mail2fax.documents.pages import reviewed, typeset
+from mail2fax.model import Fate, Headers, Part, Permanent, Reason
 from tests.support import pdfs
 
 PDF = "application/pdf"
@@ -198,6 +200,30 @@ cp "%s" "$out/$(basename "$last" .docx).pdf"
 """
 
 
+def zipped(**files: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as box:
+        for name, text in files.items():
+            box.writestr(name.replace("__", "/") + ".xml", text)
+    return out.getvalue()
+
+
+THAI = "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35"
+FAR = "<w:t>word</w:t>" * 10_000
+REVIEWED = {
+    "a letter": (zipped(word__document=f"<w:body>{FAR}</w:body>"), ()),
+    "deleted": (zipped(word__document=f'{FAR}<w:del w:id="1"><w:delText>500</w:delText></w:del>'), ("changes",)),
+    "both": (
+        zipped(word__document=f"{FAR}<w:ins w:id='1'>", word__comments='<w:comment w:id="0">'),
+        ("changes", "comments"),
+    ),
+    "OpenDocument": (zipped(content='<text:changed-region xml:id="a"><office:annotation>'), ("changes", "comments")),
+    "a sheet": (zipped(xl__comments1='<comment ref="A1">'), ("comments",)),
+    "RTF": (b"{\\rtf1 {\\deleted 500}{\\*\\annotation why?}}", ("changes", "comments")),
+    "damaged": (b"PK\x03\x04" + bytes(90), ()),
+}
+
+
 def test_office_files_need_an_office(make, tmp_path, monkeypatch):
     """Without LibreOffice a Word file is refused; with it, it is faxed as LibreOffice prints it."""
     word = b"PK\x03\x04" + b"\0" * 26 + b"word/document.xml" + b"\0" * 100
@@ -216,6 +242,23 @@ def test_office_files_need_an_office(make, tmp_path, monkeypatch):
     assert texts(made.documents[0]) == ["from Word"]
     printed.unlink()
     assert make(mail, convert=("office",)).reason is Reason.DAMAGED
+
+
+@pytest.mark.parametrize("case", REVIEWED)
+def test_tracked_changes_and_comments_are_told(case):
+    """LibreOffice prints the ones, deleted words among them, and leaves out the others: the sender is to know."""
+    file, notes = REVIEWED[case]
+    assert reviewed.told(file) == notes
+
+
+def test_a_page_of_boxes_is_no_fax(monkeypatch):
+    """Where no font has most of a text's letters it is refused; some that lack are told."""
+    monkeypatch.setattr(typeset, "_shipped", lambda _: True)  # as on a machine without fonts
+    for text, notes in (("plain", ()), ("Gr\u00fc\u00dfe \u2713", ()), ("one \u4e00 of many letters", ("letters",))):
+        assert typeset.unshown(text, typeset.plain("x.txt", text, max_pages=1)) == notes
+    with pytest.raises(Permanent) as caught:
+        typeset.unshown(THAI, typeset.plain("x.txt", THAI, max_pages=1))
+    assert caught.value.reason is Reason.UNSUPPORTED
 
 
 def test_the_cover_page_comes_first_and_is_counted(make):

@@ -255,3 +255,22 @@ async def test_twenty_large_mails_at_once(bridge, faxapi, outbox):
     await asyncio.gather(*(send(content) for content in mails))
     await outbox.wait(20, timeout=60)
     assert len(faxapi.posts) == len(faxapi.uploads) == 20
+
+
+async def test_the_pieces_of_a_split_mail_get_one_reply(bridge, faxapi, outbox):
+    """RFC 2046 section 5.2.2: a scanner that splits its mails is told so once, not once a piece."""
+    running = await bridge()
+    pieces = [
+        f"From: scanner@office.example\r\nSubject: piece {number}\r\nMIME-Version: 1.0\r\n"
+        f'Content-Type: message/partial; id="one@scanner"; number={number}; total=3\r\n\r\nJVBERi0x\r\n'
+        for number in (1, 2, 3)
+    ]
+    ids = [await running.send(piece.encode()) for piece in pieces]
+    reply = await outbox.next()
+    assert "split" in reply.text
+    for queue_id in ids:
+        fax = await running.until(queue_id, State.FAILED)
+        assert fax.reason is Reason.SPLIT_MAIL
+        while not (await running.faxes(queue_id))[0].replied_at:
+            await asyncio.sleep(0.1)
+    assert len(outbox.mails) == 1

@@ -5,6 +5,7 @@
 Facts only. `mime` is the door: other modules take these names from there.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -64,6 +65,7 @@ class Leaf:
     related: bool = False  # stands beside HTML that may show it (RFC 2387)
     forwarded: bool = False  # belongs to a mail within the mail
     verdict: Reason | None = None  # when that is known without its bytes
+    detail: Mapping[str, str] = field(default_factory=dict)  # of the verdict
 
     @property
     def mail_text(self) -> bool:

@@ -8,6 +8,7 @@ matter. What is opened is counted first: a bomb ends as Permanent(MAIL_BOMB).
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from mail2fax.documents.mime import cms, msg, sniff, tnef, transfer, zipped
 from mail2fax.documents.mime.entity import Entity, guess_boundary, message, read, split, whole
@@ -104,7 +105,10 @@ class _Dissection:
         if known.get("number", "1") == known.get("total") == "1":
             yield from self.forwarded(message(entity.buffer, entity.start, entity.end, self.limits), about, place)
         else:
-            yield self.leaf(about, bytes(entity.body), place, Reason.SPLIT_MAIL, about.type)
+            piece = self.leaf(about, bytes(entity.body), place, Reason.SPLIT_MAIL, about.type)
+            # What all pieces of one mail have in common: its sender is told once (see steps.reply).
+            shared = sha256(known.get("id", "").encode(errors="replace")).hexdigest()[:16]
+            yield replace(piece, detail={"split": shared})
 
     def multipart(self, entity: Entity, about: Claim, encoding: str, place: _Place) -> Iterator[Leaf]:
         boundary = entity.boundary

@@ -52,6 +52,8 @@ _BY_KIND = {
 _TEXT_NAME = re.compile(r"\.(?:txt|text|log|csv|md|asc)\Z|\A[^.]+\Z", re.IGNORECASE)
 # Exchange makes such files of the text that stands below an attachment, or of a mailing list's foot.
 _CUT_OFF = re.compile(r"ATT\d{5,}\.(?:txt|html?)", re.IGNORECASE)
+# What mail programs and filters name a text, and leave behind empty; an empty spreadsheet was lost on its way.
+_NAMED_TEXT = re.compile(r"(?:.*\.(?:txt|html?))?\Z", re.IGNORECASE | re.DOTALL)
 _PLAIN = frozenset({"text/plain", "text/csv", "text/markdown", "text/tab-separated-values"})
 _SHOWN = re.compile(rb"cid:([^\s\"'<>)]{1,250})", re.IGNORECASE)
 # On paper this is less than an inch at the resolution of a fax: a logo or an icon, not a scan.
@@ -77,7 +79,7 @@ def surroundings(leaves: Sequence[Leaf]) -> Surroundings:
 def judge(leaf: Leaf, around: Surroundings) -> Item:
     """The verdict on one leaf, with its bytes if something can be made of them."""
     if leaf.verdict:
-        return _final(leaf, leaf.verdict, leaf.kind or leaf.claim.type)
+        return _final(leaf, leaf.verdict, leaf.kind or leaf.claim.type, **leaf.detail)
     if leaf.kind == sniff.PDF:
         return Item(_part(leaf, sniff.PDF, Fate.FAXED), leaf.data, "pdf")
     if leaf.claim.type in _BY_KIND:
@@ -94,7 +96,7 @@ def _own_text(leaf: Leaf, around: Surroundings) -> bool:
     text = claim.type.startswith("text/") and not claim.pdf
     if not leaf.data.strip(_BLANKS):
         # Exchange's ATT00001.txt behind an attachment, GNU mail's empty message under the type of its attachment.
-        blank = bool(leaf.data) or not claim.name  # a file of no bytes at all was lost on its way
+        blank = bool(leaf.data) or _NAMED_TEXT.match(claim.name) is not None
         return (text and blank) or (not claim.name and claim.disposition != "attachment")
     if text and (not claim.name or _CUT_OFF.fullmatch(claim.name)):
         return True

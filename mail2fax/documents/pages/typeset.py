@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pikepdf
 import typst
 
 from mail2fax import resources
@@ -23,6 +24,7 @@ _MOST_COVER_TEXT = 20_000  # characters, some five pages
 _COLUMNS = 80
 _TAB = 8
 _LINES = 58  # on a page of plain text
+_MOST_UNSHOWN = 0.5  # of a text's letters; a page of boxes is no fax
 
 # The fonts inside of Typst (Libertinus Serif, DejaVu Sans Mono) know Latin, Greek, Cyrillic, Hebrew and Arabic and look
 # alike on every machine. Only other scripts make it worth the 70 ms to look what fonts the system has.
@@ -69,6 +71,17 @@ def plain(name: str, text: str, *, max_pages: int) -> bytes:
     return _set(resources.templates() / "cover" / "text.typ", {"name": name, "sheets": sheets})
 
 
+def unshown(text: str, pdf: bytes) -> tuple[str, ...]:
+    """The note "letters" when no font had some letters of a text, so that boxes stand for them.
+
+    Raises Permanent(UNSUPPORTED) for a text that is boxes for the most part.
+    """
+    boxes = 0 if text.isascii() else _boxes(pdf)
+    if boxes > _MOST_UNSHOWN * sum(map(len, text.split())):
+        raise refusal(Reason.UNSUPPORTED, kind="text/plain")
+    return ("letters",) * bool(boxes)
+
+
 def note(text: str, *, width: float, height: float, size: float, grey: float, align: str) -> io.BytesIO:
     """Words in a box of so many points, as a page of its size: `size` points high or as much smaller as it takes.
 
@@ -104,6 +117,21 @@ def _set(template: Path, data: Mapping[str, Any], *, system_fonts: bool = False)
     except typst.TypstError as error:
         raise TemplateError(str(error)) from None
     return pdf
+
+
+def _boxes(pdf: bytes) -> int:
+    """How many letters of a document of Typst's are drawn by glyph 0: a font's box for what it does not have."""
+    with pikepdf.open(io.BytesIO(pdf)) as made:
+        shown = (
+            bytes(one)
+            for page in made.pages
+            for instruction in pikepdf.parse_content_stream(page, "Tj TJ")
+            for operand in instruction.operands
+            for one in (operand if isinstance(operand, pikepdf.Array) else [operand])
+            if isinstance(one, pikepdf.String)
+        )
+        # Typst numbers glyphs by two bytes each (Identity-H).
+        return sum(code[at : at + 2] == b"\0\0" for code in shown for at in range(0, len(code), 2))
 
 
 def _shipped(letter: str) -> bool:

@@ -560,6 +560,8 @@ def test_outlook_s_own_files_are_opened():
 
 TEXTS = {
     "an empty text": part(b"\r\n", "text/plain", name="notes.txt"),
+    "a text file without a byte": part(b"", "text/plain", name="ATT00001.txt"),
+    "the same in HTML, from a filter": part(b"", "text/html", name="disclaimer.html"),
     "what Exchange makes of the rest": part(b"Kind regards", "text/plain", name="ATT00001.txt"),
     "the same in HTML": part(b"<html><p>&nbsp;</html>", "text/html", name="ATT00002.htm"),
     "a disclaimer": part(b"This mail is confidential.", "text/plain; charset=us-ascii", disposition="attachment"),
@@ -579,6 +581,7 @@ def test_a_part_that_is_the_mail_s_text_is_no_document(case):
 def test_an_empty_pdf_by_name_is_still_told():
     """Who attached "invoice.pdf" must hear that it came empty; and a text that claims to be a PDF, alone, is none."""
     assert only(mail(multipart(text(), part(b"", name="invoice.pdf")))).part.reason is Reason.EMPTY
+    assert only(mail(multipart(text(), part(b"", "text/csv", name="prices.csv")))).part.reason is Reason.EMPTY
     assert only(mail(part(b"See the file.", "application/pdf", disposition=""))).part.reason is Reason.NOT_A_PDF
 
 
