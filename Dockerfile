@@ -17,6 +17,12 @@ FROM python:${PYTHON}-slim-bookworm
 LABEL org.opencontainers.image.title="mail2fax" \
       org.opencontainers.image.description="An email-to-fax bridge" \
       org.opencontainers.image.licenses="Apache-2.0"
+# Letters that Typst does not bring along (Thai, Chinese, Japanese, Korean, Indic scripts): text files and cover pages use
+# them. An image without them: docker build --build-arg FONTS= .
+ARG FONTS="fonts-noto-core fonts-noto-cjk"
+# hadolint ignore=DL3008,SC2086
+RUN [ -z "$FONTS" ] || { apt-get update && apt-get install --yes --no-install-recommends $FONTS \
+    && rm -rf /var/lib/apt/lists/*; }
 COPY --from=build /opt/mail2fax /opt/mail2fax
 COPY --from=build --chown=2525:2525 /var/lib/mail2fax /var/lib/mail2fax
 COPY contrib/container.toml /etc/mail2fax/mail2fax.toml

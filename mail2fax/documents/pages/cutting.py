@@ -1,4 +1,4 @@
-"""Long pictures in pieces: a scrolled screenshot, a receipt, the roll of a fax, cut where nothing is written.
+"""Long pictures and pages in pieces: a scrolled screenshot, a receipt, the roll of a fax, cut where nothing is written.
 
 Made to fit one page they could not be read. A piece ends at the last blank row of its lower quarter; where there is
 none, the next piece begins a little above the cut, so that every line stands whole on one of the two pages.
@@ -25,14 +25,19 @@ def is_long(width: float, height: float) -> bool:
 
 def pieces(picture: Image.Image, width: float, height: float) -> Iterator[tuple[Image.Image, float]]:
     """The picture of so many points in pieces that fit a page as wide as it is, each with its height in points."""
-    row = height / picture.height  # points
-    most = max(1, int(letter.HEIGHT / min(letter.WIDTH / width, 1.0) / row))
+    for top, end in bands(picture, width, height):
+        yield picture.crop((0, top, picture.width, end)), (end - top) * height / picture.height
+
+
+def bands(picture: Image.Image, width: float, height: float) -> Iterator[tuple[int, int]]:
+    """The first row of each piece, and the one that its end stands before."""
+    most = max(1, int(letter.HEIGHT / min(letter.WIDTH / width, 1.0) / height * picture.height))
     top = 0
     while picture.height - top > most:
         cut, blank = _blank_row(picture, top, top + most)
-        yield picture.crop((0, top, picture.width, cut)), (cut - top) * row
+        yield top, cut
         top = cut if blank else cut - round(most * _OVERLAP)
-    yield picture.crop((0, top, picture.width, picture.height)), (picture.height - top) * row
+    yield top, picture.height
 
 
 def _blank_row(picture: Image.Image, top: int, end: int) -> tuple[int, bool]:

@@ -24,6 +24,7 @@ from mail2fax.documents.pages.enclosed import Enclosed, enclosed
 from mail2fax.documents.pages.inspection import Source, refusal
 from mail2fax.documents.pages.layers import Layers
 from mail2fax.documents.pages.letter import Box, Geometry, Placement
+from mail2fax.documents.pages.long_pages import in_pieces
 from mail2fax.documents.pages.pdfium import Document, EngineError, Page
 from mail2fax.documents.pages.small_pictures import SmallPictures
 from mail2fax.model import Reason
@@ -54,7 +55,7 @@ class Sheets:
 
     data: bytes
     pages: int
-    # of "repaired", "flattened", "unmarked", "rastered", "turned", "shrunk", "tiny", "blank", "all-blank"
+    # of "repaired", "flattened", "unmarked", "cut", "rastered", "turned", "shrunk", "tiny", "blank", "all-blank"
     notes: tuple[str, ...] = ()
     enclosed: Enclosed = _NOTHING  # what the original carried besides its pages
     darkness: tuple[float, ...] = ()  # of each page as it was drawn, 0 white to 1 all black
@@ -107,9 +108,12 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
     """
     source = as_printed(inspection.inspect(data, max_pages=max_pages, careful=careful))
     carried = enclosed(source)
+    whole = len(source.geometries)
+    source = in_pieces(source, max_pages=max_pages) if page_size == "letter" else source
     sheets = [_sheet(page, page_size) for page in source.geometries]
     marks = flattening.marks(source.pdf) if source.annotated else flattening.Marks()
     notes = ["repaired"] * source.repaired + ["flattened"] * marks.ink + ["unmarked"] * marks.notes
+    notes += ["cut"] * (len(sheets) > whole)
     original = _Original.of(source)
     made = _made(_flat(source) if marks.ink else source.pdf, sheets)
     del source  # and with it what qpdf copied of every picture

@@ -1,0 +1,79 @@
+"""Pages far longer than paper, such as a till's receipt, in pieces: the same page several times, each through a window.
+
+The windows are crop boxes, so whatever follows (fitting, drawing, comparing) knows nothing of it. A page with marks
+that are to be drawn into it is left as it is: they would be drawn into every piece.
+"""
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pikepdf
+from pikepdf import Array
+from PIL import Image
+
+from mail2fax.documents.pages import cutting, flattening, inspection
+from mail2fax.documents.pages.inspection import Source, refusal
+from mail2fax.documents.pages.letter import Box, Geometry
+from mail2fax.documents.pages.pdfium import Document
+from mail2fax.model import Reason
+
+_SCALE = 2.0  # dots a point: a gap between two lines is several of them
+_BLANK = 240  # of 255: as light is paper
+_MOST_ROWS = 40_000  # of the drawing by which blank rows are found
+
+
+def in_pieces(source: Source, *, max_pages: int) -> Source:
+    """The same document, its long pages in pieces. Raises Permanent: TOO_MANY_PAGES (detail: pages, limit)."""
+    long = [index for index, page in enumerate(source.geometries) if _is_long(page)]
+    if not long or not source.drawable or flattening.marks(source.pdf).ink:
+        return source
+    windows = _windows(source, long)
+    count = len(source.geometries) + sum(len(boxes) - 1 for boxes in windows.values())
+    if count > max_pages:
+        raise refusal(Reason.TOO_MANY_PAGES, pages=count, limit=max_pages)
+    for index in reversed(long):
+        _split(source.pdf, index, windows[index])
+    data = inspection.saved(source.pdf)
+    pdf = pikepdf.open(io.BytesIO(data))
+    return replace(source, data=data, pdf=pdf, geometries=tuple(map(inspection.geometry, pdf.pages)), annotated=False)
+
+
+def _is_long(page: Geometry) -> bool:
+    """Whether it is, and stands upright, as every till and browser writes it."""
+    return not page.rotation and cutting.is_long(*page.upright)
+
+
+def _windows(source: Source, long: list[int]) -> dict[int, list[Box]]:
+    """What is to be seen of each long page on each of its pieces, in the page's own units."""
+    windows = {}
+    with Document(source.data) as document:
+        for index in long:
+            geometry = source.geometries[index]
+            with document.page(index) as page:
+                drawn = page.drawn(min(_SCALE, _MOST_ROWS / geometry.box.height))
+            if drawn is None:
+                windows[index] = [geometry.box]
+                continue
+            windows[index] = list(_written_on(drawn, geometry)) or [geometry.box]
+    return windows
+
+
+def _written_on(drawn: Image.Image, page: Geometry) -> Iterator[Box]:
+    """The pieces on which there is something: a roll of paper may have a long blank end."""
+    box, row = page.box, page.box.height / drawn.height
+    for top, end in cutting.bands(drawn, *page.upright):
+        piece = drawn.crop((0, top, drawn.width, end))
+        if any(piece.histogram()[:_BLANK]):
+            yield Box(box.left, box.top - end * row, box.right, box.top - top * row)
+
+
+def _split(pdf: pikepdf.Pdf, index: int, windows: list[Box]) -> None:
+    """The page once for each window."""
+    for number, box in enumerate(windows):
+        if number:
+            pdf.pages.insert(index + number, pdf.pages[index])
+        page = pdf.pages[index + number].obj
+        page.CropBox = Array([round(corner, 4) for corner in (box.left, box.bottom, box.right, box.top)])
+        if "/Annots" in page:
+            del page["/Annots"]

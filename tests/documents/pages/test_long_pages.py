@@ -1,0 +1,58 @@
+"""Pages far longer than paper are cut at blank rows into pages that can be read, as long pictures are."""
+
+import pytest
+
+from mail2fax.documents.pages import fit
+from mail2fax.documents.pages.pdfium import Document
+from mail2fax.model import Permanent, Reason
+from tests.support import pdfs
+
+WIDTH, HEIGHT, LINE = 164, 5669, 11  # a till's roll: 58 mm x 2 m
+
+
+def receipt(lines: int, **keys) -> bytes:
+    pdf = pdfs.empty()
+    words = (pdfs.words(f"Coffee {n}", x=8, y=HEIGHT - 20 - n * LINE, size=9) for n in range(lines))
+    pdfs.page(pdf, b"".join(words), box=(0, 0, WIDTH, HEIGHT), **keys)
+    pdfs.page(pdf, pdfs.words("A letter"))
+    return pdfs.saved(pdf)
+
+
+def rows(made: fit.Sheets) -> list[int]:
+    """How many rows of text stand on each page: stretches of rows with ink."""
+    found = []
+    with Document(made.data) as document:
+        for index in range(document.count):
+            with document.page(index) as page:
+                drawn = page.drawn(2)
+            dark = [drawn.crop((0, y, drawn.width, y + 1)).getextrema()[0] < 128 for y in range(drawn.height)]
+            found.append(sum(now and not before for before, now in zip([False, *dark], dark, strict=False)))
+    return found
+
+
+def test_a_receipt_is_cut_between_its_lines():
+    """In its true size, each line once, on a page it does not share with the next document; its blank end is no page."""
+    made = fit.fit(receipt(300))
+    assert made.notes == ("cut",)
+    found = rows(made)
+    assert sum(found[:-1]) == 300
+    assert found[-1] == 1
+    assert made.pages == 300 * LINE // 792 + 2
+
+
+def test_a_long_page_stays_whole_where_pages_keep_their_size():
+    """With [documents] page_size = "keep" nothing is made smaller, so nothing is cut."""
+    assert fit.fit(receipt(300), page_size="keep").pages == 2
+
+
+def test_the_pieces_count_as_pages():
+    """The limit holds for what is faxed."""
+    with pytest.raises(Permanent) as caught:
+        fit.fit(receipt(300), max_pages=4)
+    assert (caught.value.reason, caught.value.detail["limit"]) == (Reason.TOO_MANY_PAGES, 4)
+
+
+def test_an_empty_roll_is_one_blank_page():
+    """Nothing is made of nothing."""
+    made = fit.fit(receipt(0))
+    assert (made.pages, made.notes) == (2, ("tiny", "blank"))
