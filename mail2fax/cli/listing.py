@@ -99,12 +99,19 @@ def _cells(one: Fax, times: Times) -> Iterable[str]:
         one.id,
         times.written(one.received_at),
         _printable(one.sender) or "<>",
-        pretty(one.number) if times.short else one.number,
+        _number(one, times),
         "" if one.pages is None else str(one.pages),
         _printable(printing.state(one) + held),
         printing.age(one),
         one.reply or ("owed" if one.final else ""),
     )
+
+
+def _number(one: Fax, times: Times) -> str:
+    """What was typed, where no number was read: a line in a pipe has a word in each column."""
+    if not one.number:
+        return _printable(one.recipient.rpartition("@")[0]).replace(" ", "_") or "-"
+    return pretty(one.number) if times.short else one.number
 
 
 def _widest(name: str, rows: Sequence[dict[str, str]]) -> int:

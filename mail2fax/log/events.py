@@ -113,8 +113,9 @@ def same_ref(*, fax: str, ref: str, other: str) -> None:
 
 
 def postponed(*, fax: str, note: str, seconds: float) -> None:
-    """The provider did not take the fax; it is offered again."""
-    setup.event.warning("not taken, trying again", fax=fax, note=note, seconds=round(seconds, 1))
+    """The provider did not take the fax; it is offered again after so many seconds, 0: once its line is open."""
+    pause = {"seconds": round(seconds, 1)} if seconds else {}
+    setup.event.warning("not taken, trying again", fax=fax, note=note, **pause)
 
 
 def provider_answered(*, request: str, answer: str, seconds: float) -> None:

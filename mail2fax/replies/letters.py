@@ -12,7 +12,7 @@ from email.utils import parseaddr
 from typing import Any
 
 from mail2fax.config import Reply, Settings
-from mail2fax.model import WAITING, Fate, Fax, Message, State
+from mail2fax.model import WAITING, Cause, Fate, Fax, Message, Reason, State
 from mail2fax.replies import dsn, outcome_json, samples
 from mail2fax.replies.bodies import PREVIEW, body, plain
 from mail2fax.replies.facts import Draft, clean_fax, clean_message
@@ -132,7 +132,7 @@ class Letters:
 
     def _ways_back(self, message: Message, faxes: Sequence[Fax]) -> dict[str, Any]:
         """The addresses for sending again those that have a document and did not, or perhaps not, arrive."""
-        again = [fax for fax in faxes if fax.state in _SENT_AGAIN and fax.finished_at and _faxable(message, fax)]
+        again = [fax for fax in faxes if _worth_it(fax) and fax.finished_at and _faxable(message, fax)]
         if not self._rules.resend or not again:
             return {}
         addresses = {fax.id: signed_address.write(Action.RESEND, fax.id, self._key, self._domain) for fax in again}
@@ -150,6 +150,12 @@ class Letters:
         for detail in samples.ALERTS.values():
             for template in ("admin-subject.txt", "admin.txt"):
                 yield template, {"kind": detail["kind"], "detail": detail, "host": self._host}
+
+
+def _worth_it(fax: Fax) -> bool:
+    """Whether the same document could fare better: not where the provider has refused it."""
+    futile = fax.reason is Reason.PROVIDER_REFUSED or fax.detail.get("cause") == Cause.DOCUMENT
+    return fax.state in _SENT_AGAIN and not futile
 
 
 def _faxable(message: Message, fax: Fax) -> bool:

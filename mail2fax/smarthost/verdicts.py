@@ -4,6 +4,7 @@ Permanent is only what the server says of this mail or this recipient. What it s
 envelope sender) is Temporary: replies wait until an operator has mended it, instead of being lost by the hundred.
 """
 
+import os
 import re
 import socket
 import ssl
@@ -94,7 +95,9 @@ def _unanswered(error: BaseException, relay: str) -> Temporary:
         why = f"{relay} offers no XOAUTH2, which [reply] relay_oauth_token_url asks for"
         return Temporary(Reason.RELAY_DEFERRED, "4.7.4", note=why)
     lost = isinstance(error, aiosmtplib.SMTPServerDisconnected)
-    note = f"{relay} closed the connection" if lost else log.redact(f"{relay}: {error}")[: _NOTE + len(relay)]
+    numbered = (os.strerror(one.errno) for one in _chain(error) if isinstance(one, OSError) and one.errno)
+    why = next(numbered, str(error))
+    note = f"{relay} closed the connection" if lost else log.redact(f"{relay}: {why}")[: _NOTE + len(relay)]
     return Temporary(Reason.RELAY_UNREACHABLE, "4.4.2" if lost else "4.4.1", note=note)
 
 

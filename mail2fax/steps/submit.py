@@ -126,7 +126,9 @@ class Submit:
 
     async def _again(self, fax: Fax, pause: float, verdict: Verdict) -> None:
         log.postponed(fax=fax.id, note=verdict.note, seconds=pause)
-        event = {"note": verdict.note, "seconds": round(pause, 1)}
+        event: dict[str, Any] = {"note": verdict.note}
+        if pause:  # else it waits for its line
+            event["seconds"] = round(pause, 1)
         if fax.state is State.SUBMITTING:
             await self._spool.advance(fax, State.PREPARED, due_in=pause, event=event)
         else:

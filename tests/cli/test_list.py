@@ -9,6 +9,7 @@ import re
 import struct
 import subprocess
 import termios
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -126,6 +127,14 @@ async def test_more_than_is_shown(filled):
     assert f"2 of 3. More: --limit, or --before {shown[-1]}" in errors
     _, printed, errors = await command(file, "list", "--limit", "2", "--before", shown[-1])
     assert [line.split()[0] for line in printed.splitlines()[1:]] == list(set(ids) - set(shown))
+
+
+def test_what_was_typed_instead_of_a_number_is_a_word():
+    """A mistyped number leaves no hole among the columns."""
+    for typed, shown in (("416555010", "416555010"), ('"call me"', '"call_me"'), ("", "-")):
+        mistyped = replace(fax(1), number="", recipient=f"{typed}@fax.local", state=State.FAILED)
+        _, line, *_ = listing.lines([mistyped], listing.Times(ZONE, NOW, short=False), None)
+        assert line.split()[3] == shown
 
 
 async def test_what_nobody_knows_is_counted_whether_shown_or_not(filled):

@@ -287,6 +287,14 @@ def test_no_letter_names_what_the_provider_s_server_answered():
     assert "The fax provider refused it." in said and "422" not in said
 
 
+def test_nothing_is_offered_that_could_not_help():
+    """The provider refused this document, or could make no pages of it: the same once more would fare no better."""
+    for changes in ({"reason": Reason.PROVIDER_REFUSED}, {"detail": {"cause": "document"}}):
+        letter = ENGLISH.outcome(MESSAGE, [replace(FAILED, **changes)])
+        assert sent(letter)["Reply-To"] is None and "send the same document again" not in words(letter)
+    assert "send the same document again" in words(ENGLISH.outcome(MESSAGE, [FAILED]))
+
+
 def test_a_fax_short_of_an_attachment_is_never_simply_delivered():
     """[documents] incomplete = "send": subject and first sentence say that it was in part, and what is missing."""
     for language, subject in (("en", "Faxed in part to (647) 495-9659"), ("fr", "Envoi partiel : (647) 495-9659")):
