@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import smtplib
 import time
 from collections import Counter
 
@@ -11,8 +12,9 @@ import pytest
 
 from tests.support.crashsweep import settings
 from tests.support.faxapi import Reply
+from tests.support.haproxy import balancing
 from tests.support.ledger import Ledger
-from tests.support.processes import ServedBy, command
+from tests.support.processes import ServedBy, command, free_port
 from tests.support.samples import pdf
 
 LEASE = 5.0
@@ -86,6 +88,32 @@ async def test_a_killed_nodes_work_is_taken_over_within_the_lease(nodes, faxapi,
     assert told.state == "unknown"
     assert time.monotonic() - killed < LEASE + 15.0  # the machine may be slow; the lease is what counts
     assert len(faxapi.posts) == 1
+
+
+async def test_a_balancer_before_two_nodes_of_which_one_stops(nodes, faxapi, outbox):
+    """HAProxy by docs/relays.md: mails go on while a node is stopped, and each client is known by its own address."""
+    ledger = Ledger(faxapi, outbox)
+    inside = {"proxy_networks": ["127.0.0.1/32"], "trusted_networks": ["127.0.0.1/32"]}
+    one, other = await nodes(2, smtp=inside)
+    front = free_port()
+    with balancing(front, [one.port, other.port]):
+        sending = [asyncio.create_task(ledger.deliver(lambda: ("127.0.0.1", front), pdf())) for _ in range(12)]
+        await faxapi.until(lambda: len(faxapi.uploads) >= 2)
+        assert await one.stop() == 0
+        await asyncio.wait_for(asyncio.gather(*sending), 60)
+        await ledger.deliver(lambda: ("127.0.0.1", front), pdf())
+        with smtplib.SMTP("127.0.0.1", front, source_address=("127.0.0.9", 0)) as stranger:
+            stranger.ehlo()
+            code, text = stranger.mail("kim@office.example")
+    assert (code, b"127.0.0.9 is not in a trusted network" in text) == (530, True)
+    await ledger.settled(60)
+    assert ledger.wrongs() == []
+    assert {tale.state for tales in ledger.told().values() for tale in tales} == {"delivered"}
+    assert (one.count("accepted") > 0, other.count("accepted") > 0) == (True, True)
+    assert {event["event"] for event in other.events} & {
+        "turned away",
+        "session failed",
+    } == set()  # the balancer's looks
 
 
 async def test_a_paused_node_brings_its_proof_when_it_wakes(nodes, faxapi, outbox):
