@@ -49,6 +49,13 @@ def test_another_library_believes_every_reply(rules, key):
     assert set(verified(published(key, "fax2026._domainkey.office.example"), refolded)) == {"pass office.example"}
 
 
+def test_the_record_is_what_the_page_s_commands_make(rules, key):
+    """docs/relays.md, Signed replies."""
+    command = f"openssl rsa -in {rules['dkim_key_file']} -pubout -outform der | openssl base64 -A"
+    public = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True).stdout
+    assert list(published(key, "x").values()) == [f"v=DKIM1; k=rsa; p={public}"]
+
+
 def test_what_was_changed_is_not_believed(rules, key):
     """Neither another text, nor another subject, nor a second From; nor by another key."""
     letter, record = every(rules)[0], published(key, "fax2026._domainkey.office.example")

@@ -1,6 +1,9 @@
 """[smtp] client_certificates: a name in a certificate lets a client in, and nothing else about it does."""
 
 import asyncio
+import os
+import shutil
+import smtplib
 import ssl
 from contextlib import suppress
 
@@ -10,7 +13,8 @@ import trustme
 from mail2fax import log
 from mail2fax.config import ConfigError, Smtp
 from mail2fax.smtp import tls
-from tests.support.frontdoor import SENDER, opened
+from tests.support import postfix
+from tests.support.frontdoor import NUMBER, SENDER, opened
 
 NAME = "mail.office.example"
 
@@ -127,3 +131,19 @@ def test_a_file_of_no_authority(tmp_path, secured, content):
         file.write_text(content)
     with pytest.raises(ConfigError, match=r"^\[smtp\] client_ca_file .*authorities\.pem: (No such file|holds no cert)"):
         tls.open_contexts(Smtp(**{**secured, "client_ca_file": str(file)}))
+
+
+async def test_postfix_with_a_certificate(tmp_path, secured, authority):
+    """By the line of docs/relays.md: let in by its name, from an address that is not trusted."""
+    if not shutil.which("postfix") or os.geteuid() != 0:
+        pytest.skip("needs Postfix, and root to start it")
+    chain = tmp_path / "chain.pem"
+    authority.issue_cert(NAME).private_key_and_cert_chain_pem.write_to_path(str(chain))
+    more = f"smtp_tls_security_level = encrypt\nsmtp_tls_chain_files = {chain}\n"
+    with postfix.running(more) as relay:
+        async with opened(tmp_path, {**secured, "listen": [f"127.0.0.1:{relay.fax_port}"]}) as door:
+            with smtplib.SMTP("127.0.0.1", relay.port) as submitting:
+                await asyncio.to_thread(submitting.sendmail, SENDER, [NUMBER], b"Subject: x\r\n\r\nx\r\n")
+            async with asyncio.timeout(30):
+                while not door.shelf.mails:
+                    await asyncio.sleep(0.05)

@@ -109,8 +109,8 @@ def postfix() -> Iterator[Relay]:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Relay]:
-    """A relay of one's own, as long as the context lasts."""
+def running(more: str = "") -> Iterator[Relay]:
+    """A relay of one's own, as long as the context lasts; `more` is for main.cf."""
     with tempfile.TemporaryDirectory(prefix="postfix-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -120,7 +120,7 @@ def running() -> Iterator[Relay]:
             part.mkdir()
         shutil.chown(folder / "data", "postfix")
         values = {**vars(relay), "recipe": recipe(relay.fax_port)}
-        (config / "main.cf").write_text(MAIN.format(**values))
+        (config / "main.cf").write_text(MAIN.format(**values) + more)
         (config / "master.cf").write_text(MASTER.format(**values))
         command = ["postfix", "-c", str(config)]
         subprocess.run([*command, "start"], check=True, capture_output=True, timeout=30)
