@@ -14,10 +14,10 @@ from mail2fax.config import Settings, loader
 from mail2fax.documents.orders import CoverSheet, Made, Task
 from mail2fax.documents.pool import Pool
 from mail2fax.model import Part, Permanent, Recipient, User, Verdict
-from mail2fax.rules import address
+from mail2fax.rules import address, senders, signed_address
 from mail2fax.rules.patterns import Patterns
 from mail2fax.rules.policy import Policy, Ruling
-from mail2fax.smtp import loops
+from mail2fax.smtp import answers, loops, paths
 from mail2fax.smtp.users import Users
 
 
@@ -29,6 +29,7 @@ class Step:
     good: bool
     said: str  # what would happen; of a refusal the SMTP reply
     rule: str  # what decides it, '[smtp] trusted_networks "127.0.0.0/8"'
+    when: str = ""  # of a refusal the command that hears it: "MAIL", "RCPT" or "DATA"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,10 @@ def explain(
     fax = policy.recipient(recipient).recipient
     steps = [
         *_envelope(settings, policy, client, user, login),
-        _ruled("sender", policy.sender(sender, login), sender),
+        _ruled("sender", policy.sender(sender, login), sender, "DATA"),
     ]
     steps += [
-        _number(policy, recipient, fax, "" if user else client),
+        _own(settings, policy, recipient) or _number(policy, recipient, fax, "" if user else client),
         *_budget(settings),
         _line(settings, policy, sender, fax.number if fax else ""),
     ]
@@ -89,13 +90,14 @@ def explain(
     return Explanation(tuple(steps), fax, policy.line(sender, fax.number if fax else ""), sender, made)
 
 
-def _ruled(what: str, ruling: Ruling, said: str) -> Step:
-    return Step(what, ruling.refusal is None, ruling.refusal or said, ruling.rule)
+def _ruled(what: str, ruling: Ruling, said: str, when: str) -> Step:
+    good = ruling.refusal is None
+    return Step(what, good, ruling.refusal or said, ruling.rule, "" if good else when)
 
 
 def _envelope(settings: Settings, policy: Policy, client: str, user: str, login: User | None) -> Iterator[Step]:
     tls = " over TLS" if settings.smtp.require_tls else ""
-    yield _ruled("client", policy.client(client, user, tls=True), f"{client} may send{tls}")
+    yield _ruled("client", policy.client(client, user, tls=True), f"{client} may send{tls}", "MAIL")
     if user:
         rule = f"[smtp] users_file {settings.smtp.users_file}".rstrip()
         said = f"{user} may log in over TLS" if login else f"535 5.7.8 there is no login {address.shown(user)}"
@@ -113,7 +115,24 @@ def _number(policy: Policy, path: str, fax: Recipient | None, relay: str) -> Ste
         return Step(
             "number", good=False, said=f"taken, and answered by a reply: {what}", rule='[numbers] mistyped "reply"'
         )
-    return _ruled("number", ruling, said)
+    return _ruled("number", ruling, said, "RCPT")
+
+
+def _own(settings: Settings, policy: Policy, path: str) -> Step | None:
+    """An address that is no number and exists all the same, for a mail server that asks back; None for any other."""
+    local_part, _, domain = path.rpartition("@")
+    if domain.lower() not in settings.smtp.domains:
+        return None
+    if local_part.lower() == paths.POSTMASTER:
+        to = settings.smtp.postmaster
+        said = f"not faxed, but forwarded to {to}" if to else answers.NO_POSTMASTER
+        return Step("number", good=False, said=said, rule="[smtp] postmaster", when="" if to else "DATA")
+    if settings.reply.resend and signed_address.claimed(local_part):
+        said = "not faxed: it asks for what the answered reply offers, if its signature holds"
+        return Step("number", good=False, said=said, rule="[reply] resend")
+    if policy.is_reply_sender(path):
+        return Step("number", good=False, said=answers.NO_MAILBOX, rule="[reply] sender", when="DATA")
+    return None
 
 
 def _budget(settings: Settings) -> Iterator[Step]:
@@ -128,7 +147,7 @@ def _line(settings: Settings, policy: Policy, sender: str, number: str) -> Step:
     line = next((line for line in settings.line if line.name == name), None)
     rule = "[provider] token, no [[line]] fits"
     if line:
-        rule = f'[[line]] "{name}" senders "{Patterns(line.senders).fitting(sender)}"'
+        rule = f'[[line]] "{name}" senders "{Patterns(line.senders).fitting(senders.behind(sender))}"'
     token = (line or settings.provider).token.get_secret_value()
     tokenless = "" if token or settings.provider.name != "rinble" else ", which has no token yet"
     return Step("line", good=True, said=f"{name or 'default'}{tokenless}", rule=rule)

@@ -109,7 +109,7 @@ def _parts(parts: Sequence[Part]) -> Table:
 def explanation(found: Explanation, *, as_json: bool) -> None:
     """What would happen to a mail, and which rule decides each step."""
     if as_json:
-        steps = [{"what": s.what, "good": s.good, "said": s.said, "rule": s.rule} for s in found.steps]
+        steps = [{"what": s.what, "good": s.good, "said": s.said, "rule": s.rule, "when": s.when} for s in found.steps]
         number = found.recipient.number if found.recipient else None
         data = {"accepted": found.accepted, "number": number, "line": found.line, "reply_to": found.reply_to}
         print_json({**data, "steps": steps, "parts": [jsonable.part(part) for part in found.parts]})
@@ -119,7 +119,8 @@ def explanation(found: Explanation, *, as_json: bool) -> None:
         table.add_column(column, overflow="fold")
     for step in found.steps:
         mark = Text("yes", "green") if step.good else Text("no", "bold red")
-        table.add_row(mark, step.what, Text(step.said), Text(step.rule, "dim"))
+        said = f"at {step.when}: {step.said}" if step.when else step.said
+        table.add_row(mark, step.what, Text(said), Text(step.rule, "dim"))
     out.print(table)
     if found.parts:
         out.print(_parts(found.parts))

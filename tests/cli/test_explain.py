@@ -64,6 +64,26 @@ def test_a_mail_that_would_be_refused(sender, recipient, client, step, reply, ru
     assert all(other.good for other in found.steps if other.what not in {step, "reply"})
 
 
+@pytest.mark.parametrize(
+    ("sender", "recipient", "smtp", "when", "words"),
+    [
+        ("", GOOD[1], {}, ("sender", "DATA"), "550 5.7.1 Mail from <>"),
+        (GOOD[0], "911@fax.local", {}, ("number", "RCPT"), "550 5.1.1 "),
+        (GOOD[0], GOOD[1], {"trusted_networks": ["192.0.2.0/24"]}, ("client", "MAIL"), "530 5.7.0 "),
+        (GOOD[0], "fax@fax.local", {}, ("number", "DATA"), "550 5.1.1 nobody reads this address"),
+        (GOOD[0], "Postmaster@fax.local", {}, ("number", "DATA"), "550 5.1.1 nobody reads postmaster here"),
+        (GOOD[0], "postmaster@fax.local", {"postmaster": "kim@x.example"}, ("number", ""), "not faxed, but forwarded"),
+        (GOOD[0], "resend+6F.abc@fax.local", {}, ("number", ""), "not faxed: it asks for what the answered reply"),
+    ],
+)
+def test_when_it_would_be_refused(sender, recipient, smtp, when, words):
+    """A server that asks back stops at RCPT: what is said at DATA it never hears."""
+    found = explain(Settings(smtp=Smtp(**smtp)), sender, recipient)
+    step = next(step for step in found.steps if not step.good)
+    assert ((step.what, step.when), step.said[: len(words)]) == (when, words)
+    assert not found.accepted
+
+
 def test_a_mistyped_number():
     """Refused, or taken to be answered by a reply; either way no fax is sent."""
     for settings, client, reply, rule in (
@@ -80,6 +100,15 @@ def test_a_mistyped_number():
         good, text, decided_by = said(found)["number"]
         assert not good and not found.accepted and found.recipient is None
         assert text.startswith(reply) and decided_by == rule
+
+
+def test_the_sender_behind_a_tag():
+    """A signed return path finds the same line, and the pattern that fits is named."""
+    line = FaxLine(name="accounting", senders=["ann@office.example"])
+    found = explain(Settings(line=[line]), "prvs=7791dd7436=ann@office.example", GOOD[1])
+    assert found.line == "accounting"
+    assert said(found)["line"][2] == '[[line]] "accounting" senders "ann@office.example"'
+    assert found.reply_to == "prvs=7791dd7436=ann@office.example"
 
 
 def test_a_login(tmp_path):

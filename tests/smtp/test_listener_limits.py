@@ -8,7 +8,7 @@ from mail2fax.config import Smtp
 from mail2fax.model import Usage
 from mail2fax.smtp import answers
 from mail2fax.smtp.limits import Rates, Window
-from mail2fax.spool import questions
+from mail2fax.spool import operator, questions
 from tests.support.frontdoor import NUMBER, SENDER, opened
 
 
@@ -281,7 +281,8 @@ async def test_a_number_that_was_faxed_enough_is_said_at_rcpt(tmp_path, spool):
 
 async def test_a_tag_that_changes_is_the_same_sender(tmp_path, spool):
     """A relay that signs its return paths lost our 250 before midnight and comes again with another tag: one fax."""
-    async with opened(tmp_path, spool=spool, limits={"sender_faxes_per_day": 2}) as door:
+    line = {"name": "accounting", "senders": ["ann@office.example"]}
+    async with opened(tmp_path, spool=spool, limits={"sender_faxes_per_day": 2}, line=[line]) as door:
         client = await door.client()
         first = await client.mail(sender="prvs=7791dd7436=ann@office.example")
         again = await client.mail(sender="prvs=0791248870=ann@office.example")
@@ -292,4 +293,9 @@ async def test_a_tag_that_changes_is_the_same_sender(tmp_path, spool):
         assert over.startswith("452 4.7.1 Budget of 24 hours used up: 2 faxes from this sender")
         message = await spool.message(first.split()[-1])
         assert message.envelope.reverse_path == "prvs=7791dd7436=ann@office.example"  # where the reply goes
-        assert len(await spool.read(questions.fax_list, questions.Wanted(sender="ann@office.example"))) == 2
+        found = await spool.read(questions.fax_list, questions.Wanted(sender="ann@office.example"))
+        assert [fax.line for fax in found] == ["accounting", "accounting"]
+        # `hold --sender` and `release --sender` mean the person, however the path is written.
+        tagged = operator.waiting(sender="prvs=0791248870=ann@office.example")
+        assert sorted(await spool.change(operator.hold, tagged, "kim")) == sorted(fax.id for fax in found)
+        assert len(await spool.change(operator.release, operator.waiting(sender="Ann@office.example"), "kim")) == 2
