@@ -9,7 +9,7 @@ from pikepdf import Array, Dictionary, Name
 from PIL import Image
 from pypdfium2 import raw as pdfium
 
-from mail2fax.documents.legibility import pictures
+from mail2fax.documents.legibility import pictures, writing
 from mail2fax.documents.legibility.geometry import then
 from mail2fax.documents.legibility.marks import Made, Mark
 from mail2fax.documents.pages import letter, raster
@@ -44,10 +44,10 @@ def make(pdf: pikepdf.Pdf, mark: Mark, height: float) -> set[str]:
         found = pictures.strokes(grey, size)
         black, corner = found.black, found.corner
         said = {"cleaned", "photographed"} if found.uneven else {"cleaned"}
+        mark.writing = writing.look(black)
     else:
         black, corner, said = pictures.screened(grey, size), (0, 0), {"screened"}
-    mark.ink = black.histogram()[0] / (size[0] * size[1])
-    mark.empty = mark.ink < _NOTHING
+    _weigh(mark, black, size)
     stream = raster.group4(pdf, black)
     del stream.ColorSpace
     stream.ImageMask = True
@@ -56,6 +56,21 @@ def make(pdf: pikepdf.Pdf, mark: Mark, height: float) -> set[str]:
     where = _box((x, y, x + black.width, y + black.height), height)
     mark.made = Made(pdf.make_indirect(stream), where, ground)
     return said
+
+
+def look(mark: Mark, height: float) -> None:
+    """See what is on a picture that is black and white already. Raises as `make` does."""
+    left, top, right, bottom = dots = _dots(mark.box, height)
+    size = right - left, bottom - top
+    black = _drawn(mark, dots, height).convert("1", dither=Image.Dither.NONE)
+    _weigh(mark, black, size)
+    mark.writing = writing.look(black)
+
+
+def _weigh(mark: Mark, black: Image.Image, size: tuple[int, int]) -> None:
+    """Say how much ink is on a picture of this size, whatever part of it is given."""
+    mark.ink = black.histogram()[0] / (size[0] * size[1])
+    mark.empty = mark.ink < _NOTHING
 
 
 def _box(dots: tuple[int, int, int, int], height: float) -> Box:

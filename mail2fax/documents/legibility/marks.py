@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from mail2fax.documents.legibility.geometry import Point
+from mail2fax.documents.legibility.writing import Writing
 from mail2fax.documents.pages.letter import Box, Matrix
 
 WHITE, BLACK = 1.0, 0.0
@@ -79,9 +80,10 @@ class Mark:
     sheer: bool = False  # painted with an alpha below 1
     placed: Matrix = (1, 0, 0, 1, 0, 0)  # the user space; of a picture, from its unit square to the page
     picture: Any = None  # pikepdf.Stream
-    ink: float = 0.0  # of a picture that was made black and white: the share of black dots
+    ink: float | None = None  # of a picture that was looked at: the share of black dots
     empty: bool = False  # a picture in which there is nothing to see
     made: Made | None = None
+    writing: Writing | None = None  # on a picture of paper
     fill_ink: Ink = Ink.AS_IT_IS
     stroke_ink: Ink = Ink.AS_IT_IS
 

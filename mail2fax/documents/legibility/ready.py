@@ -5,6 +5,7 @@
 What cannot be read here, or comes out unlike itself, is faxed as it is.
 """
 
+import contextlib
 import io
 import warnings
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ from mail2fax.documents.legibility.marks import Drawing, Kind, Mark
 from mail2fax.documents.legibility.rewrite import Writer
 from mail2fax.documents.pages import fit, raster
 from mail2fax.documents.pages.fit import Sheets
-from mail2fax.documents.pages.pdfium import Document
+from mail2fax.documents.pages.pdfium import Document, EngineError
 
 Pages = Literal["auto", "as-is", "mono"]
 
@@ -64,7 +65,7 @@ class _Work:
         try:
             drawing = self._reader.page(page, size)
             marks = list(drawing.all())
-            done = set() if self._as_it_is else self._made_ready(page, drawing, marks, size[1])
+            done = set() if self._as_it_is else self._made_ready(page, drawing, marks, size)
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 -- whatever a parser says of hostile bytes: the page is faxed as it is
@@ -77,11 +78,17 @@ class _Work:
             if not all(mark.made for mark in marks):  # else there is nothing to compare but pictures
                 self._pictures[index] = [mark for mark in marks if mark.made]
 
-    def _made_ready(self, page: pikepdf.Page, drawing: Drawing, marks: Sequence[Mark], height: float) -> set[str]:
+    def _made_ready(
+        self, page: pikepdf.Page, drawing: Drawing, marks: Sequence[Mark], size: tuple[float, float]
+    ) -> set[str]:
         """What was done to a page: "darkened", "cleaned" (scans), "screened" (photographs); nothing when it is fine."""
+        for mark in marks:
+            if _is_scan(mark) and told.is_large(mark, size):
+                with contextlib.suppress(pikepdf.PdfError, EngineError):
+                    grid.look(mark, size[1])
         if all(mark.plain for mark in marks):
             return set()
-        done = {word for mark in _pictured(marks) for word in grid.make(self._pdf, mark, height)}
+        done = {word for mark in _pictured(marks) for word in grid.make(self._pdf, mark, size[1])}
         if inks.choose(marks):
             done.add("darkened")
         page.obj.Resources.XObject.Fax0 = self._writer.form(drawing)
@@ -106,6 +113,11 @@ class _Work:
 
 def _pictured(marks: Iterable[Mark]) -> Iterable[Mark]:
     return (mark for mark in marks if mark.kind is Kind.PICTURE and not mark.plain)
+
+
+def _is_scan(mark: Mark) -> bool:
+    """Whether it is a picture in black and white, as scanners make them."""
+    return mark.seen and mark.plain and mark.kind in {Kind.PICTURE, Kind.STENCIL} and mark.picture is not None
 
 
 def _pictures(pdf: pikepdf.Pdf, data: bytes) -> bytes:

@@ -21,11 +21,13 @@ def of(marks: Sequence[Mark], *, as_it_is: bool) -> set[str]:
     """What is to be told of a page: "small-print", "pale", "upside-down", "blank"."""
     text = [mark for mark in marks if mark.kind is Kind.TEXT and mark.seen]
     words = set()
-    if _letters(mark for mark in text if 0 < mark.size < _SMALL) >= _FEW:
+    scans = [mark.writing for mark in marks if mark.writing]
+    if _letters(mark for mark in text if 0 < mark.size < _SMALL) >= _FEW or any(scan.small for scan in scans):
         words.add("small-print")
     if as_it_is and _letters(mark for mark in text if _is_pale(mark)) >= _FEW:
         words.add("pale")
-    if _letters(mark for mark in text if mark.turn == _UPSIDE_DOWN) > _letters(text) / 2:
+    turned = _letters(mark for mark in text if mark.turn == _UPSIDE_DOWN)
+    if turned > _letters(text) / 2 or (not text and any(scan.upside_down for scan in scans)):
         words.add("upside-down")
     if not any(mark.seen and _shows(mark) for mark in marks):
         words.add("blank")
@@ -34,13 +36,17 @@ def of(marks: Sequence[Mark], *, as_it_is: bool) -> set[str]:
 
 def may_be_black(marks: Sequence[Mark], size: tuple[float, float]) -> bool:
     """Whether a page has so large a dark area, or picture, that it is worth to draw it and look."""
-    enough = _LARGE * size[0] * size[1]
-    return any(mark.seen and _dark(mark) and mark.box.width * mark.box.height >= enough for mark in marks)
+    return any(mark.seen and _dark(mark) and is_large(mark, size) for mark in marks)
+
+
+def is_large(mark: Mark, size: tuple[float, float]) -> bool:
+    """Whether it takes much of a page."""
+    return mark.box.width * mark.box.height >= _LARGE * size[0] * size[1]
 
 
 def _dark(mark: Mark) -> bool:
     if mark.kind in {Kind.PICTURE, Kind.STENCIL}:
-        return not mark.made or mark.ink >= _LARGE
+        return mark.ink is None or mark.ink >= _LARGE
     return mark.kind is not Kind.TEXT and mark.fill is not None and mark.fill.light < WHITE / 2
 
 
@@ -54,7 +60,7 @@ def _is_pale(mark: Mark) -> bool:
 
 
 def _shows(mark: Mark) -> bool:
-    if mark.kind is Kind.PICTURE:
+    if mark.kind is Kind.PICTURE or mark.empty:
         return not mark.empty
     return mark.kind is Kind.SHADING or any(colour.tile or colour.light < _INVISIBLE for colour in mark.colours)
 

@@ -1,5 +1,6 @@
 """legibility: what a fax would lose is made black, what is fine is not touched, and nothing moves."""
 
+import functools
 import io
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from pikepdf import Array, Dictionary, Name, Stream
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from mail2fax.documents.legibility import ready
-from mail2fax.documents.pages import fit, raster
+from mail2fax.documents.pages import fit, raster, typeset
 from mail2fax.documents.pages.pdfium import Document
 from tests.support import pdfs
 
@@ -242,13 +243,18 @@ def test_nothing_moves_and_nothing_gets_thinner(pages):
 # Pictures
 
 
-def pictured(picture: Image.Image, place=(612, 0, 0, 792, 0, 0), content: bytes = b"") -> fit.Sheets:
+def jpeg(pdf: pikepdf.Pdf, picture: Image.Image) -> Stream:
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=90)
-    pdf = pdfs.empty()
     space = Name.DeviceGray if picture.mode == "L" else Name.DeviceRGB
     stream = Stream(pdf, out.getvalue(), Type=Name.XObject, Subtype=Name.Image, Filter=Name.DCTDecode)
     stream.Width, stream.Height, stream.BitsPerComponent, stream.ColorSpace = picture.width, picture.height, 8, space
+    return stream
+
+
+def pictured(picture: Image.Image, place=(612, 0, 0, 792, 0, 0), content: bytes = b"") -> fit.Sheets:
+    pdf = pdfs.empty()
+    stream = jpeg(pdf, picture)
     sheet = pdfs.page(pdf, b"q %f %f %f %f %f %f cm /P Do Q " % place + content)
     sheet.obj.Resources.XObject = Dictionary(P=stream)
     return ready.make_ready(fit.fit(pdfs.saved(pdf)), "auto")
@@ -288,6 +294,42 @@ def test_light_that_falls_off_leaves_no_shadow():
     assert found.crop((0, 1980, 1728, 2156)).getextrema() == (255, 255)
     assert found.crop((0, 0, 1728, 110)).getextrema() == (255, 255)
     assert set(sheets.notes) == {"cleaned", "photographed"}
+
+
+@functools.cache
+def letter() -> Image.Image:
+    """A letter of two dozen lines, as a scanner sees it."""
+    lines = "".join(f"The tenant agrees to keep the garden and the fence clean, number {n}.\n\n" for n in range(24))
+    with Document(typeset.plain("letter.txt", lines, max_pages=1)) as document, document.page(0) as page:
+        return page.drawn(200 / 72)
+
+
+def _small(page: Image.Image) -> Image.Image:
+    whole = Image.new("L", page.size, 255)
+    whole.paste(page.resize((page.width // 2, page.height // 2)), (100, 100))
+    return whole
+
+
+@pytest.mark.parametrize("mode", ["L", "1"])
+@pytest.mark.parametrize(
+    ("done", "words"),
+    [
+        (lambda page: page, set()),
+        (lambda page: page.rotate(180), {"upside-down"}),
+        (_small, {"small-print"}),
+        (lambda page: page.point([255] * 256), {"blank"}),
+    ],
+)
+def test_a_scan_is_looked_at(mode, done, words):
+    """One that is upside down, of very small print or blank is told, in black and white too, which stays as it is."""
+    pdf = pdfs.empty()
+    scan = done(letter())
+    for picture in (scan, letter()):
+        stream = pdf.make_indirect(raster.group4(pdf, picture.convert("1"))) if mode == "1" else jpeg(pdf, picture)
+        sheet = pdfs.page(pdf, b"612 0 0 792 0 0 cm /P Do")
+        sheet.obj.Resources.XObject = Dictionary(P=stream)
+    found = set(ready.make_ready(fit.fit(pdfs.saved(pdf)), "auto").notes)
+    assert found - {"cleaned"} == {f"{word}:1" for word in words}
 
 
 def test_white_words_on_a_dark_picture_stay_white_on_black():
