@@ -15,10 +15,12 @@ from mail2fax.config import Settings
 from mail2fax.model import Reason, State
 from mail2fax.rules.address import parse
 from mail2fax.rules.advice import advice
-from mail2fax.spool import Spool, Work, is_served, operator, questions
+from mail2fax.spool import Spool, Work, is_served, operator, questions, search
 
 if TYPE_CHECKING:
     from mail2fax.cli.printing import Whole
+
+_COUNTED = 1_000_000  # faxes that `list` counts, at the most
 
 Sender = Annotated[str, typer.Option(help="Every waiting fax of this sender (reverse-path).")]
 Everyone = Annotated[bool, typer.Option("--all", help="Every waiting fax.")]
@@ -46,15 +48,16 @@ def list_(
 
     settings = load(config_file)
     digits = parse(number, settings.numbers.country).number if number else ""
-    wanted = questions.Wanted(tuple(state or ()), sender, digits, limit, before)
+    wanted = search.Search(tuple(state or ()), sender, digits)
     unknown = replace(wanted, states=(State.UNKNOWN,))
 
     async def ask() -> listing.Listed:
         async with the_spool(settings) as spool:
+            last = (await spool.read(questions.named, before))[0].id if before else ""
             return listing.Listed(
-                await spool.read(questions.fax_list, wanted),
-                await spool.read(questions.fax_count, wanted),
-                await spool.read(questions.fax_count, unknown) if not state or State.UNKNOWN in state else 0,
+                await spool.read(search.found, wanted, before=last, limit=limit),
+                await spool.read(search.counted, wanted, most=_COUNTED),
+                await spool.read(search.counted, unknown, most=_COUNTED) if not state or State.UNKNOWN in state else 0,
                 await spool.read(questions.trouble_list),
             )
 

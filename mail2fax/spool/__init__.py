@@ -1,7 +1,7 @@
 """Every accepted mail and fax, durable: the only door to the database and to the contents beside it.
 
-What others may use is named here; and the functions of `questions`, `overview` and `operator`, which `Spool.read`,
-`Spool.change` and `Spool.hand_on` run in a transaction.
+What others may use is named here; and the functions of `questions`, `search`, `overview` and `operator`, which
+`Spool.read`, `Spool.change` and `Spool.hand_on` run in a transaction.
 """
 
 from mail2fax.spool.contents.incoming import Incoming

@@ -17,7 +17,8 @@ from mail2fax.spool.database import rows
 from mail2fax.spool.database.schema import faxes, notices, now
 from mail2fax.spool.database.sql import CLOCK
 from mail2fax.spool.operator import Pause
-from mail2fax.spool.questions import Trouble, Wanted
+from mail2fax.spool.questions import Trouble
+from mail2fax.spool.search import Search, found
 
 HOURS = 24
 _WEEK = 7 * 86_400
@@ -63,7 +64,7 @@ class Overview:
 
 def overview(connection: Connection, many: int) -> Overview:
     """Everything at once, with `many` of the faxes that wait and of the newest."""
-    newest = questions.fax_list(connection, Wanted(limit=many))
+    newest = found(connection, Search(), limit=many)
     return Overview(standing(connection), hours(connection), longest(connection, many), newest)
 
 
@@ -116,12 +117,12 @@ def find(connection: Connection, text: str, limit: int) -> list[Fax]:
         query = select(*faxes.c, CLOCK).where(_undeliverable()).order_by(faxes.c.received_at.desc()).limit(limit)
         return [rows.fax(row) for row in connection.execute(query).mappings()]
     if text in set(State):
-        return questions.fax_list(connection, Wanted(states=(State(text),), limit=limit))
+        return found(connection, Search(states=(State(text),)), limit=limit)
     if "@" in text:
-        return questions.fax_list(connection, Wanted(sender=text, limit=limit))
+        return found(connection, Search(sender=text), limit=limit)
     digits = "".join(letter for letter in text if letter.isdecimal())
     if len(digits) >= _DIGITS and not any(letter.isalpha() for letter in text):
-        return questions.fax_list(connection, Wanted(number=digits[-_DIGITS:], limit=limit))
+        return found(connection, Search(number=digits[-_DIGITS:]), limit=limit)
     with contextlib.suppress(Refused):
         return questions.named(connection, text)[:limit]
     return []

@@ -1,13 +1,12 @@
-"""What steps, commands and pages may ask the spool: lists, one fax's history, counts, budgets. Nothing here writes.
+"""What steps, commands and pages may ask the spool: one fax, its history, counts, budgets. Nothing here writes.
 
-Functions of a connection, for `Spool.read`. The status page's own questions are in `overview`.
+Functions of a connection, for `Spool.read`. Lists of faxes are in `search`, the status page's questions in `overview`.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, select
 
 from mail2fax.model import ERROR, FINAL, Document, Event, Fax, Message, Reason, Refused, State, Usage
 from mail2fax.rules import senders
@@ -61,47 +60,9 @@ def others_of_ref(connection: Connection, ref: str, fax_id: str) -> list[str]:
     return list(connection.scalars(query))
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which faxes a list shows."""
-
-    states: tuple[State, ...] = ()
-    sender: str = ""
-    number: str = ""
-    limit: int = 50
-    before: str = ""  # a fax id: only what was received before it
-
-
-def fax_list(connection: Connection, wanted: Wanted) -> list[Fax]:
-    """The newest faxes, filtered. Raises Refused when there is no fax `before` which to begin."""
-    query = select(*faxes.c, CLOCK).order_by(faxes.c.received_at.desc(), faxes.c.id.desc()).limit(wanted.limit)
-    query = query.where(*_fitting(wanted))
-    if wanted.before:
-        last = named(connection, wanted.before)[0].id
-        # Compared inside the database: a datetime here has fewer digits than its clock.
-        received = select(faxes.c.received_at).where(faxes.c.id == last).scalar_subquery()
-        earlier, same = faxes.c.received_at < received, faxes.c.received_at == received
-        query = query.where(or_(earlier, and_(same, faxes.c.id < last)))
-    return [rows.fax(row) for row in connection.execute(query).mappings()]
-
-
-def fax_count(connection: Connection, wanted: Wanted) -> int:
-    """How many faxes fit, whatever the limit."""
-    return connection.scalar(select(func.count()).select_from(faxes).where(*_fitting(wanted))) or 0
-
-
 def at_provider(connection: Connection) -> int:
     """Faxes that the provider has, and whose outcome is not known yet."""
     return connection.scalar(select(func.count()).where(faxes.c.state == State.SUBMITTED.value)) or 0
-
-
-def _fitting(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
-    if wanted.states:
-        yield faxes.c.state.in_([state.value for state in wanted.states])
-    if wanted.sender:
-        yield faxes.c.sender == senders.behind(wanted.sender)
-    if wanted.number:
-        yield faxes.c.number == wanted.number
 
 
 def named(connection: Connection, name: str) -> list[Fax]:

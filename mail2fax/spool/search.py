@@ -1,4 +1,4 @@
-"""The long lists of the operator's page: faxes by what is known of them, a page at a time; a month in sums.
+"""Lists: faxes by what is known of them, a page at a time; a month in sums.
 
 Functions of a connection; nothing here writes. Each page costs by its own length: the next one begins where the last
 one ended (keyset paging), so the ten-thousandth fax is as near as the first.
@@ -11,13 +11,14 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from mail2fax.model import Fax, State
+from mail2fax.rules import senders
 from mail2fax.spool.database import rows
-from mail2fax.spool.database.schema import Moment, faxes, now
+from mail2fax.spool.database.schema import faxes
+from mail2fax.spool.database.sql import CLOCK
 
-_CLOCK = type_coerce(now(), Moment()).label("clock")
 _NEWEST_FIRST = (faxes.c.received_at.desc(), faxes.c.id.desc())
 
 
@@ -53,7 +54,7 @@ class Sum:
 
 def found(connection: Connection, search: Search, *, before: str = "", limit: int = 50) -> list[Fax]:
     """The newest faxes that fit; with `before`, those that come after this fax id in the list."""
-    query = _query(search).order_by(*_NEWEST_FIRST).limit(limit)
+    query = select(*faxes.c, CLOCK).where(*_conditions(search)).order_by(*_NEWEST_FIRST).limit(limit)
     if before:
         query = query.where(_after(before))
     return [rows.fax(row) for row in connection.execute(query).mappings()]
@@ -106,15 +107,11 @@ def _lines() -> Select[Any]:
     return select(newest.c.line).distinct()
 
 
-def _query(search: Search) -> Select[Any]:
-    return select(*faxes.c, _CLOCK).where(*_conditions(search))
-
-
 def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
     if search.states:
         yield faxes.c.state.in_([state.value for state in search.states])
     if search.sender:
-        yield _sender(search.sender.casefold())
+        yield _sender(search.sender)
     if search.number:
         yield _number(search.number)
     if search.line is not None:
@@ -132,7 +129,9 @@ def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
 def _sender(text: str) -> ColumnElement[bool]:
     """A whole reverse-path is asked of the index; a piece of one is looked for."""
     local, at, domain = text.rpartition("@")
-    return faxes.c.sender == text if at and local and domain else faxes.c.sender.contains(text, autoescape=True)
+    if at and local and domain:
+        return faxes.c.sender == senders.behind(text)
+    return faxes.c.sender.contains(text.casefold(), autoescape=True)
 
 
 def _number(digits: str) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from mail2fax.config import Smtp
 from mail2fax.model import Usage
 from mail2fax.smtp import answers
 from mail2fax.smtp.limits import Rates, Window
-from mail2fax.spool import operator, questions
+from mail2fax.spool import operator, search
 from tests.support.frontdoor import NUMBER, SENDER, opened
 
 
@@ -293,7 +293,7 @@ async def test_a_tag_that_changes_is_the_same_sender(tmp_path, spool):
         assert over.startswith("452 4.7.1 Budget of 24 hours used up: 2 faxes from this sender")
         message = await spool.message(first.split()[-1])
         assert message.envelope.reverse_path == "prvs=7791dd7436=ann@office.example"  # where the reply goes
-        found = await spool.read(questions.fax_list, questions.Wanted(sender="ann@office.example"))
+        found = await spool.read(search.found, search.Search(sender="ann@office.example"))
         assert [fax.line for fax in found] == ["accounting", "accounting"]
         # `hold --sender` and `release --sender` mean the person, however the path is written.
         tagged = operator.waiting(sender="prvs=0791248870=ann@office.example")

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from mail2fax.model import State
 from mail2fax.rules.answer_text import Doubt
 from mail2fax.smtp import answers
-from mail2fax.spool import questions
+from mail2fax.spool import search
 from mail2fax.spool.database.schema import faxes
 from tests.support.answering import SENDER, answer, say
 from tests.support.faxapi import LOST, Reply
@@ -111,7 +111,7 @@ async def test_what_went_through_is_not_sent_again(bridge, faxapi, outbox):
     """An answer that comes after somebody else had it sent again, and a delivered fax: refused with the reason."""
     running = await bridge()
     _, address = await failed(running, faxapi, outbox)
-    other = (await running.node.spool.read(questions.fax_list, questions.Wanted()))[0]
+    other = (await running.node.spool.read(search.found, search.Search()))[0]
 
     def deliver(connection):
         connection.execute(update(faxes).where(faxes.c.id == other.id).values(state="delivered"))

@@ -9,9 +9,8 @@ from sqlalchemy import update
 
 from mail2fax.config import Settings
 from mail2fax.model import State
-from mail2fax.spool import Work, clock, open_spool, questions
+from mail2fax.spool import Work, clock, open_spool, questions, search
 from mail2fax.spool.database import schema
-from mail2fax.spool.questions import Wanted
 from tests.support import spooling
 from tests.support.spooling import claim, put
 
@@ -54,7 +53,7 @@ async def test_a_step_of_the_clock_holds_nothing_up(spool, monkeypatch, seconds)
         assert seconds > 0
     else:
         assert pause <= 40.0
-    shown = await spool.read(questions.fax_list, Wanted())
+    shown = await spool.read(search.found, search.Search())
     assert all(0 <= fax.age < HOUR or seconds > 0 for fax in shown)
     fax = next(fax for fax in shown if fax.id == waits.id)
     assert 0 <= (fax.now - fax.prepared_at).total_seconds() < 60  # its time for giving up has not gone by
@@ -90,7 +89,7 @@ async def test_mails_of_a_wrong_clock_go_their_way_after_the_next_start(spool_ur
         await spool.change(shift, -seconds)
     for _ in range(2):  # the second start finds nothing that it would move again
         async with open_spool(settings, serving=True) as spool:
-            shown = await spool.read(questions.fax_list, Wanted())
+            shown = await spool.read(search.found, search.Search())
             assert all(0 <= (fax.now - fax.received_at).total_seconds() < 60 for fax in shown)
             events = [event for fax in shown for event in await spool.read(questions.history, fax.id)]
             assert max(event.at for event in events) <= shown[0].now

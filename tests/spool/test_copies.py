@@ -8,8 +8,7 @@ from sqlalchemy import text
 
 from mail2fax.config import Settings
 from mail2fax.model import State
-from mail2fax.spool import Work, copies, open_spool, questions
-from mail2fax.spool.questions import Wanted
+from mail2fax.spool import Work, copies, open_spool, search
 from tests.support import spooling
 from tests.support.spooling import claim, put
 
@@ -27,7 +26,7 @@ async def filled(folder) -> None:
 
 async def waiting(spool) -> list[str]:
     """Who holds each fax that waits."""
-    shown = await spool.read(questions.fax_list, Wanted())
+    shown = await spool.read(search.found, search.Search())
     return [fax.held_by for fax in shown if fax.state in {State.RECEIVED, State.PREPARED}]
 
 

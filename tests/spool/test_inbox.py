@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from mail2fax.config import Settings
 from mail2fax.model import Envelope, Recipient, State
-from mail2fax.spool import SpoolUnavailable, Work, inbox, intake, open_spool, questions
+from mail2fax.spool import SpoolUnavailable, Work, inbox, intake, open_spool, search
 from mail2fax.spool.contents import segments
 from tests.support.spooling import SENDER, claim, put
 
@@ -36,7 +36,7 @@ def files(tmp_path):
 
 
 async def faxes(spool):
-    return await spool.read(questions.fax_list, questions.Wanted())
+    return await spool.read(search.found, search.Search())
 
 
 async def read(spool, message_id):

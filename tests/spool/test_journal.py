@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from mail2fax.config import Settings
 from mail2fax.model import LeaseLost
-from mail2fax.spool import Work, open_spool, questions
+from mail2fax.spool import Work, open_spool, questions, search
 from mail2fax.spool.database import checkpoint, journal
 from tests.support import spooling
 from tests.support.spooling import put
@@ -62,7 +62,7 @@ async def test_no_promise_before_the_disk(spool, disk):
     second = asyncio.create_task(step(spool))
 
     async def both_are_written():
-        return all(fax.lease for fax in await spool.read(questions.fax_list, questions.Wanted()))
+        return all(fax.lease for fax in await spool.read(search.found, search.Search()))
 
     await until(both_are_written)
     assert not first.done()

@@ -23,7 +23,7 @@ from sqlalchemy import delete, text
 
 from mail2fax.config import Settings
 from mail2fax.model import FINAL, NEXT, WAITING, LeaseLost, Reason, Refused, State
-from mail2fax.spool import NEEDED, Spool, open_spool, operator, questions
+from mail2fax.spool import NEEDED, Spool, open_spool, operator, search
 from mail2fax.spool.database.schema import metadata
 from tests.support import spooling
 
@@ -316,7 +316,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def both_say_the_same(self):
-        found = {fax.id: fax for fax in self.do(self.spool.read(questions.fax_list, questions.Wanted(limit=10_000)))}
+        found = {fax.id: fax for fax in self.do(self.spool.read(search.found, search.Search(), limit=10_000))}
         assert set(found) == set(self.known)
         for name, known in self.known.items():
             fax = found[name]

@@ -10,7 +10,7 @@ from alembic.util import CommandError
 
 from mail2fax.config import Settings
 from mail2fax.model import Refused, State
-from mail2fax.spool import Work, open_spool, questions
+from mail2fax.spool import Work, open_spool, search
 from mail2fax.spool.database import migrations
 from tests.support.spooling import SENDER, claim, file, put
 
@@ -35,7 +35,7 @@ async def test_an_older_spool_is_taken_along(settings):
     """Every mail is there with its bytes, wherever they are; faxes go on; new mails come in, and are known."""
     for _ in range(2):
         async with open_spool(settings, serving=True) as spool:
-            faxes = await spool.read(questions.fax_list, questions.Wanted(states=(State.RECEIVED,)))
+            faxes = await spool.read(search.found, search.Search(states=(State.RECEIVED,)))
             assert len(faxes) == 5
             found = set()
             for message_id in {fax.message_id for fax in faxes}:
@@ -57,7 +57,7 @@ async def test_what_an_older_program_accepted_is_known_when_it_is_repeated(setti
         some = await put(spool, "4165550100", "4165550102", content=b"two\n" * 100)
         assert some.duplicates == ("4165550100@fax.local",)
         assert not (await put(spool, "4165550100", content=b"two\n" * 100, sender="bob@office.example")).duplicates
-        assert await spool.read(questions.fax_count, questions.Wanted(sender=SENDER.lower())) == 7
+        assert await spool.read(search.counted, search.Search(sender=SENDER.lower())) == 7
 
 
 async def test_what_an_older_spool_kept_is_purged(settings, tmp_path):

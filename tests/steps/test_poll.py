@@ -6,7 +6,7 @@ import json
 from sqlalchemy import update
 
 from mail2fax.model import Reason, State
-from mail2fax.spool import Work, questions
+from mail2fax.spool import Work, questions, search
 from mail2fax.spool.database.schema import faxes, now
 from tests.support import spooling
 from tests.support.faxapi import Reply
@@ -21,7 +21,7 @@ async def test_many_polls_are_no_errors(spool):
     await spooling.submitted(spool)
     await spool.change(lambda connection: connection.execute(update(faxes).values(attempts=100)))
     await _fail_once(spool, Work.POLL)
-    (fax,) = await spool.read(questions.fax_list, questions.Wanted())
+    (fax,) = await spool.read(search.found, search.Search())
     assert fax.state is State.SUBMITTED
 
 

@@ -5,7 +5,7 @@ from sqlalchemy import update
 
 from mail2fax.config import Settings
 from mail2fax.model import Capabilities, Cause, Progress, Reason, State, Temporary, Trace, Unclear
-from mail2fax.spool import Work, operator, questions
+from mail2fax.spool import Work, operator, questions, search
 from mail2fax.spool.database.schema import events, faxes, now
 from mail2fax.steps.poll import REDIALS, Poll
 from mail2fax.steps.recover import LOOK_FOR, Recover
@@ -115,7 +115,7 @@ async def test_a_reference_from_the_portal_lets_the_polls_go_on(spool):
     """An operator found the fax: its outcome is asked for, and told."""
     provider = Scripted()
     await spooling.submitting(spool)
-    (fax,) = await spool.read(questions.fax_list, questions.Wanted())
+    (fax,) = await spool.read(search.found, search.Search())
     await spool.change(lambda c: c.execute(update(faxes).values(due_at=now())) and None)
     await look(spool, provider, await claim(spool, Work.RECOVER))
     await spool.replied(await claim(spool, Work.REPLY), "sent")

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from mail2fax.config import Settings
-from mail2fax.spool import Spool, open_spool, questions
+from mail2fax.spool import Spool, open_spool, search
 from tests.support.processes import ServedBy, free_port
 from tests.support.samples import mail, pdf
 
@@ -243,7 +243,7 @@ async def wrongs(recording: Recording, at: int, place: Path) -> list[str]:
 
 
 async def _looked_at(recording: Recording, told: set[str], spool: Spool) -> list[str]:
-    faxes = await spool.read(questions.fax_list, questions.Wanted(limit=10_000))
+    faxes = await spool.read(search.found, search.Search(), limit=10_000)
     mails = [fax.message_id for fax in faxes]
     # What was said just before the kill no client may have heard: it sends again.
     heard = told & set(recording.ids)
