@@ -179,14 +179,14 @@ async def test_keys(wanted, tmp_path):
     assert found.said == f"{tmp_path}/key.pem: No such file or directory"
 
 
-async def test_as_root_it_is_tried_as_the_owner_of_the_spool(wanted, tmp_path, stranger):
+async def test_as_root_it_is_tried_as_the_owner_of_the_spool(wanted, stranger):
     """What root may read and the service may not is found by name."""
-    secret, home = tmp_path / "token", stranger.home
+    secret, home = stranger.folder / "token", stranger.home
     secret.write_text("t")
     secret.chmod(0o600)
     wanted["spool"]["url"] = f"sqlite:///{home}/spool.db"
     wanted["provider"] = {"url": wanted["provider"]["url"], "token_file": str(secret)}
-    file = tmp_path / "mail2fax.toml"
+    file = stranger.folder / "mail2fax.toml"
     file.write_text(toml(wanted))
     how = {"program": stranger.program, **stranger.env}
     code, _, errors = await command(file, "check", **how)

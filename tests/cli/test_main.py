@@ -74,7 +74,7 @@ def test_nothing_is_accepted_into_a_spool_that_nobody_serves(tmp_path, number):
     assert [path.name for path in tmp_path.iterdir()] == ["lab.pdf"]
 
 
-async def test_root_acts_as_the_owner_of_the_spool(tmp_path, stranger, faxapi, outbox):
+async def test_root_acts_as_the_owner_of_the_spool(stranger, faxapi, outbox):
     """A fax that root sends from a file of root's own is one that the service can prepare, whatever its size."""
     settings = {
         "spool": {"url": f"sqlite:///{stranger.home}/spool.db"},
@@ -82,10 +82,10 @@ async def test_root_acts_as_the_owner_of_the_spool(tmp_path, stranger, faxapi, o
         "poll": {"first": 0.2},
         "reply": {"relay": outbox.url},
     }
-    wanted = tmp_path / "big.pdf"
+    wanted = stranger.folder / "big.pdf"
     wanted.write_bytes(pdf(size=200_000))
     wanted.chmod(0o600)
-    async with ServedBy(tmp_path, settings) as node:
+    async with ServedBy(stranger.folder, settings) as node:
         await node.up(under=stranger.under, program=stranger.program, **stranger.env)
         words = ("send", "4165550100", str(wanted), "--sender", "a@b.example")
         code, _, errors = await command(node.file, *words, program=stranger.program, **stranger.env)
@@ -94,9 +94,9 @@ async def test_root_acts_as_the_owner_of_the_spool(tmp_path, stranger, faxapi, o
         assert {path.stat().st_uid for path in [stranger.home, *stranger.home.rglob("*")]} == {stranger.uid}
 
 
-async def test_somebody_elses_spool(tmp_path, stranger):
+async def test_somebody_elses_spool(stranger):
     """Who may not open it is told whose it is, and what to type."""
-    file, home = tmp_path / "mail2fax.toml", stranger.home
+    file, home = stranger.folder / "mail2fax.toml", stranger.home
     file.write_text(f'[spool]\nurl = "sqlite:///{home}/spool.db"\n')
     shutil.chown(home, "root", "root")
     home.chmod(0o700)
