@@ -19,7 +19,8 @@ from pydantic import TypeAdapter
 
 from mail2fax import log
 from mail2fax.config import Documents
-from mail2fax.documents import confinement, orders
+from mail2fax.documents import orders
+from mail2fax.documents.environment import environment
 from mail2fax.documents.orders import ENDED, Answer, Limits, Made, Order, Task
 from mail2fax.model import Permanent, Reason
 
@@ -71,7 +72,7 @@ class _Forkserver:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "mail2fax.documents"),
                 stdin=theirs.fileno(),
-                env=confinement.environment(os.environ),
+                env=environment(os.environ),
                 start_new_session=True,  # Ctrl-C is for the server, which lets its documents be finished first
             )
         return cls(process, control)

@@ -11,7 +11,7 @@ from mail2fax.replies.letters import Letters, wanted
 from mail2fax.rules.backoff import Backoff
 from mail2fax.smarthost.smarthost import Smarthost
 from mail2fax.spool import Spool, questions
-from mail2fax.steps.notices import alert
+from mail2fax.steps.alerts import alert
 from mail2fax.steps.offering import Offering
 
 _FLOODED = 900.0  # seconds until a reply beyond [reply] max_per_hour is looked at again

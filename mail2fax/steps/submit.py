@@ -28,7 +28,7 @@ from mail2fax.model import (
 from mail2fax.providers.routes import Route
 from mail2fax.rules.backoff import Backoff
 from mail2fax.spool import Spool, questions
-from mail2fax.steps.notices import alert
+from mail2fax.steps.alerts import alert
 from mail2fax.steps.recover import LOOKING, reference
 
 

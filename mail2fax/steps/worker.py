@@ -13,7 +13,7 @@ from mail2fax import log
 from mail2fax.model import ERROR, Fax, LeaseLost, Notice, Outcome, Reason, State
 from mail2fax.rules.backoff import Backoff
 from mail2fax.spool import LOOK_SECONDS, Spool, Work, questions
-from mail2fax.steps.notices import alert
+from mail2fax.steps.alerts import alert
 
 ATTEMPTS = 12  # of a step that ends in an error of our own
 _AGAIN = Backoff(5.0, 900.0)

@@ -17,7 +17,7 @@ import pytest
 
 from mail2fax import log
 from mail2fax.config import Documents
-from mail2fax.documents import confinement, pool
+from mail2fax.documents import pool
 from mail2fax.documents.orders import Limits, Order
 from mail2fax.documents.pool import Pool, WorkerError
 from mail2fax.model import Reason
@@ -75,7 +75,7 @@ async def test_the_server_s_secrets_stay_with_the_server(task, monkeypatch):
             environment = Path(f"/proc/{process.pid}/environ").read_bytes()
             assert b"token" not in environment
             assert b"MAIL2FAX" not in environment
-        assert not any("MAIL2FAX" in name for name in confinement.environment(os.environ))
+        assert not any("MAIL2FAX" in name for name in environment(os.environ))
     finally:
         await shop.close()
 

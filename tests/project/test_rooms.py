@@ -53,3 +53,11 @@ def test_the_package_runs_as_a_module():
     """`python -m mail2fax` is the same program as `mail2fax`."""
     done = subprocess.run([sys.executable, "-m", "mail2fax", "--help"], capture_output=True, text=True, check=True)
     assert "serve" in done.stdout
+
+
+def test_the_door_opens_before_all_is_loaded():
+    """What replies, providers and documents need is loaded behind the open door: a start is as quick as its imports."""
+    listing = "import sys, mail2fax.node; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True)
+    later = {"jinja2", "babel", "aiosmtplib", "httpx", "seccompy", "pikepdf"}
+    assert not later & set(ran.stdout.split())

@@ -16,10 +16,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mail2fax.documents.confinement import calls, files, limits, namespaces, privileges
-from mail2fax.documents.confinement.limits import environment
 from mail2fax.documents.orders import Limits
 
-__all__ = ["alone", "enter", "environment", "layers", "limits", "namespaces", "prepare", "privileges"]
+__all__ = ["alone", "enter", "layers", "limits", "namespaces", "prepare", "privileges"]
 
 
 def alone(descriptor: int) -> None:

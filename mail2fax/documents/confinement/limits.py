@@ -1,11 +1,8 @@
-"""What a worker may take: memory, processor time, sizes, processes. And what it knows of its surroundings."""
+"""What a worker may take: memory, processor time, sizes, processes."""
 
-import os
 import platform
 import resource
 import signal
-import sys
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -14,21 +11,6 @@ from mail2fax.documents.orders import Limits
 
 _THREADS = 256  # of all workers; those of LibreOffice, some 20 a worker, are not the only ones
 _SINCE = (5, 14)  # the first Linux that counts processes by user namespace, not all that this user has anywhere
-
-# All that a worker needs to know of its surroundings. The server's own variables hold tokens and passwords.
-_NEEDED = frozenset({"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT"})
-
-
-def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the forkserver, given at its start so that /proc never shows another."""
-    kept = {name: value for name, value in own.items() if name in _NEEDED}
-    return kept | {
-        # As the server imports, so does the forkserver, wherever it was started from.
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "PYTHONUTF8": "1",
-        # Typst would start a thread for each processor, and their stacks count as memory: one document, one thread.
-        "RAYON_NUM_THREADS": "1",
-    }
 
 
 def take(limits: Limits, *, office: bool) -> None:

@@ -1,0 +1,35 @@
+"""A word to an administrator who alone can mend it: owed here, written and sent by `notices`."""
+
+import re
+from email.utils import parseaddr
+from typing import Any
+
+from mail2fax.config import Settings
+from mail2fax.model import Fax
+from mail2fax.spool import Spool
+
+# What a held line's note is about: the first that it says. The administrator's mail tells what to do by it.
+_CAUSES = {
+    "token": re.compile(r"^HTTP 40[137]\b|\btoken\b"),
+    "credit": re.compile(r"^HTTP 402\b|\bcredit\b"),
+    "address": re.compile(r"see \[provider\] url$"),
+}
+_CODE = re.compile(r"^HTTP (\d{3})(?:: (.+))?$")
+
+
+async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "") -> None:
+    """Owe [reply] admin a word, if there is an admin to be told: once a fax and kind, or once for `once`."""
+    admin = parseaddr(spool.settings.reply.admin)[1]
+    if admin:
+        detail: dict[str, Any] = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line}
+        detail["note"] = _CODE.sub(lambda found: f"{found[2] or 'the provider says no'} ({found[1]})", note)
+        if kind == "line-held":
+            detail["token_file"] = _token_file(spool.settings, fax.line)
+            detail["cause"] = next((cause for cause, words in _CAUSES.items() if words.search(note)), "")
+        about = {"fax_id": fax.id, "message_id": fax.message_id, "detail": detail}
+        await spool.owe(once or f"{fax.id}-{kind[:8]}", "admin", admin, about)
+
+
+def _token_file(settings: Settings, name: str) -> str:
+    """Where the token of a line is to be put right; "" when it stands in the settings themselves."""
+    return next((line.token_file for line in settings.line if line.name == name), settings.provider.token_file)
