@@ -72,9 +72,9 @@ async def test_the_server_s_secrets_stay_with_the_server(task, monkeypatch):
     try:
         await until(workers)
         for process in psutil.Process().children(recursive=True):
-            environment = Path(f"/proc/{process.pid}/environ").read_bytes()
-            assert b"token" not in environment
-            assert b"MAIL2FAX" not in environment
+            variables = Path(f"/proc/{process.pid}/environ").read_bytes()
+            assert b"token" not in variables
+            assert b"MAIL2FAX" not in variables
         assert not any("MAIL2FAX" in name for name in environment(os.environ))
     finally:
         await shop.close()
