@@ -18,6 +18,7 @@ import pytest
 from mail2fax import log
 from mail2fax.config import Documents
 from mail2fax.documents import pool
+from mail2fax.documents.environment import environment
 from mail2fax.documents.orders import Limits, Order
 from mail2fax.documents.pool import Pool, WorkerError
 from mail2fax.model import Reason
