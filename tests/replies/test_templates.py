@@ -110,6 +110,13 @@ def test_a_catalogue_has_every_text(path):
             assert set(re.findall(r"%\(\w+\)s", str(message.string))) == set(known), message.id
 
 
+def test_french_keeps_its_signs_with_their_words():
+    """As the Office québécois de la langue française has it: no line begins with a colon, nor ends with a guillemet."""
+    french = (resources.templates() / "reply" / "locale" / "fr.po").read_text("utf-8")
+    said = "\n".join(line for line in french.splitlines() if not line.startswith("msgid"))
+    assert re.findall(r".* [:»;?!%](?![(\w]).*|.*« .*|.*\xa0[;?!].*", said) == []
+
+
 def test_every_text_of_the_templates_can_be_translated():
     """Words outside {% trans %} would stay English: what a template writes by itself is markup and marks only."""
     for path in sorted((resources.templates() / "reply").iterdir()):
