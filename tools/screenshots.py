@@ -40,6 +40,8 @@ def letters():
     yield "delayed", made.delayed(message, samples.WAITING, next_at=samples.ACCEPTED)
     yield "sending", made.delayed(message, samples.SENDING, next_at=None)
     yield "again", made.again(message, replace(samples.WAITING, retry_of=samples.FAILED.id))
+    yield "mistyped", made.outcome(message, [samples.MISTYPED])
+    yield "of-several", made.outcome(message, [samples.FAILED], numbers=3)
     yield "passed-on", made.passed_on(message, samples.FAILED)
     in_part = replace(message, parts=(*samples.PARTS, samples.REFUSED_PARTS[3]))
     yield "in-part", made.outcome(in_part, [samples.DELIVERED])
