@@ -25,6 +25,7 @@ _COMBO = 1 << 17  # table 230
 _PAINT = {0: "", 1: "{} G", 3: "{} RG", 4: "{} K"}  # by the number of a colour's components
 _SIZE = re.compile(r"([\d.]+)\s+Tf")
 _COLOUR = re.compile(r"((?:[\d.]+\s+){1,4})(g|rg|k)\b")
+_USUAL_WIDTH = 1.0  # points of a line, where nothing is said
 _TEXT_SIZE = 12.0
 _CAPITAL = 0.74  # of the height: about the width of a bold capital letter
 _ARROW = math.radians(30)
@@ -104,6 +105,8 @@ def _polygon(pdf: pikepdf.Pdf, mark: Dictionary, _: Box) -> Stream | None:
 def _stroked(pdf: pikepdf.Pdf, mark: Dictionary, paths: Sequence[Sequence[Point]], *, closed: bool) -> Stream | None:
     """The paths; the first one has the mark's line endings, or is a closed area."""
     width, dash = _border(mark)
+    if not (width or closed or "/BS" in mark):  # /Border is about frames: some programs write 0 into every mark
+        width = _USUAL_WIDTH
     stroke, fill = _colour(mark.get("/C", Array([0]))), _colour(mark.get("/IC")).lower()
     if not (stroke and width) and not fill:
         return None
@@ -182,7 +185,7 @@ def _free_text(pdf: pikepdf.Pdf, mark: Dictionary, box: Box) -> Stream | None:
     said = str(mark.get("/DA", ""))
     size = _SIZE.search(said)
     ink = _COLOUR.search(said)
-    width, dash = _border(mark, usual=0.0)
+    width, dash = _border(mark)
     frame = f"{width:.2f} w {dash} {_rectangle(box, width / 2)} S\n" if width else ""
     ground = _colour(mark.get("/C")).lower()
     fill = f"{ground} {_rectangle(box)} f\n" if ground else ""
@@ -215,15 +218,15 @@ def _grey(colour: Sequence[float]) -> float:
     return min(1.0, sum(colour) / len(colour)) if colour else 0.0
 
 
-def _border(mark: Dictionary, usual: float = 1.0) -> tuple[float, str]:
+def _border(mark: Dictionary) -> tuple[float, str]:
     """Width of a mark's lines, and the operator for its dashes (ISO 32000-1 section 12.5.4)."""
     style, old = _dictionary(mark.get("/BS")), mark.get("/Border")
-    width, dashes = usual, None
+    width, dashes = _USUAL_WIDTH, None
     if style is not None:
-        width = next(iter(_numbers([style.get("/W", 1)])), usual)
+        width = next(iter(_numbers([style.get("/W", 1)])), _USUAL_WIDTH)
         dashes = style.get("/D", Array([3])) if style.get("/S") == Name.D else None
     elif isinstance(old, Array) and len(old) >= 3:
-        width = next(iter(_numbers([old[2]])), usual)
+        width = next(iter(_numbers([old[2]])), _USUAL_WIDTH)
         dashes = old[3] if len(old) > 3 else None
     lengths = [length for length in _numbers(dashes) if length > 0]
     return width, f"[{' '.join(f'{length:.2f}' for length in lengths)}] 0 d" if lengths else ""

@@ -43,6 +43,14 @@ def test_a_mark_without_a_drawing_is_drawn(annotation, where):
         assert box == pytest.approx(where, abs=4)
 
 
+def test_a_line_is_drawn_though_it_has_no_frame():
+    """pdfkit writes /Border [0 0 0] into every mark, and readers draw the line."""
+    box, made = drawn(mark("Line", L=Array([60, 700, 140, 660]), Border=Array([0, 0, 0])))
+    assert box is not None
+    assert made.notes == ("flattened",)
+    assert drawn(mark("Line", L=Array([60, 700, 140, 660]), BS=Dictionary(W=0)))[0] is None
+
+
 def test_words_in_a_box_are_all_there():
     """In whatever script, wrapped, and made smaller rather than cut off."""
     words = "Grüße, 你好, Привет: " + "more words than fit at this size " * 6
@@ -56,14 +64,16 @@ def test_words_in_a_box_are_all_there():
 
 
 @pytest.mark.parametrize(
-    "keys", [{"Border": Array([0, 0, 0])}, {"BS": Dictionary(W=0)}, {}], ids=["border", "style", "none"]
+    ("keys", "framed"),
+    [({"Border": Array([0, 0, 0])}, False), ({"BS": Dictionary(W=0)}, False), ({}, True)],
+    ids=["border", "style", "none"],
 )
-def test_a_text_without_a_border_has_none(keys):
-    """No frame where none was asked for."""
+def test_a_text_without_a_border_has_none(keys, framed):
+    """No frame where it was asked for none; one of a point where nothing is said (ISO 32000-1 table 164)."""
     text = mark("FreeText", Contents="l", Q=1, DA="/Helv 20 Tf 0 g", **keys)
     del text["/C"]  # the ground
     (left, *_), _ = drawn(text)
-    assert left > 80
+    assert (left < 60) == framed
 
 
 @pytest.mark.parametrize(
