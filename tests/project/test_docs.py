@@ -10,7 +10,7 @@ import pytest
 from typer.core import TyperCommand
 from typer.main import get_command
 
-from docs import generate
+from docs import generate, man
 from mail2fax.cli.main import app
 from mail2fax.config import Settings, loader
 from mail2fax.config.keys import BY_VARIABLE, KEYS
@@ -126,6 +126,14 @@ def test_the_docs_are_a_site(tmp_path):
     assert done.returncode == 0, done.stderr
     built = {page.name for page in (tmp_path / "site").glob("*.html")}
     assert {f"{page.stem}.html" for page in (ROOT / "docs").glob("*.md")} <= built
+
+
+@pytest.mark.skipif(not shutil.which("groff"), reason="no groff here")
+def test_the_manual_page_is_roff():
+    """groff has nothing to warn of, and every command stands there."""
+    done = subprocess.run(["groff", "-man", "-ww", "-z"], input=man.page(), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(f"\\fBmail2fax {name}\\fR" in man.page() for name in _commands())
 
 
 def _anchors(page: Path) -> set[str]:
