@@ -89,6 +89,8 @@ async def test_init_writes_nothing_by_halves(tmp_path, outbox):
     assert status == 2
     assert f"{etc}/mail2fax.toml: [reply] admin" in err
     assert list(etc.iterdir()) == []
+    status, _, err = await run(tmp_path, "init", *options(tmp_path, provider="sinch"))
+    assert (status, "--account" in err) == (2, True), err
     for missing, said in (("domain", "--domain"), ("token-file", "--token-file")):
         words = options(tmp_path)
         at = words.index(f"--{missing}")

@@ -12,6 +12,7 @@ from mail2fax.cli.setup import answers, files, in_front
 from mail2fax.model import Refused
 
 _KEYLESS = frozenset({"sandbox", "hylafax"})  # providers that may do without a token
+_ACCOUNTS = {"sinch": "Project id at Sinch", "telnyx": "Connection id at Telnyx"}
 
 Token = Annotated[
     Path | None, typer.Option(help="A file with the fax line's token. Without it the token is asked for.", exists=True)
@@ -49,9 +50,16 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
     """
     place = _place(config_file)
     files.refuse_existing(place)
-    domain = _asked(domain, "Domain of the fax addresses, such as fax.office.example", "")
+    domain = _asked(domain, "Domain of the fax addresses, such as fax.office.example", option="--domain")
     home = answers.home(domain)
     provider = _asked(provider, "Fax provider (rinble, sinch, telnyx, hylafax, or sandbox to try it)", "rinble")
+    options = _pairs(provider_option or ())
+    if provider in _ACCOUNTS:
+        account = _asked(account, _ACCOUNTS[provider], option="--account")
+    if provider == "telnyx":
+        from_number = _asked(from_number, "Number that faxes come from", option="--from-number")
+    if provider == "sinch":
+        options["key"] = _asked(options.get("key", ""), "Id of the access key", option="--provider-option key=ID")
     told = answers.Answers(
         domain=domain,
         relay=answers.relay_url(_asked(relay, "Mail server that takes the replies", "127.0.0.1:25")),
@@ -63,7 +71,7 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
         url=url,
         account=account,
         from_number=from_number,
-        options=_pairs(provider_option or ()),
+        options=options,
         time_zone=time_zone or answers.machine_zone(),
         user=user,
         token=_secret(token_file, f"Token for {provider}", optional=provider in _KEYLESS),
@@ -80,13 +88,13 @@ def _place(config: Path | None) -> files.Place:
     return files.Place(config or INSTALLED, installed)
 
 
-def _asked(given: str, question: str, default: str) -> str:
+def _asked(given: str, question: str, default: str = "", *, option: str = "") -> str:
     """What was given, or what is typed, or without a terminal the default."""
     if given:
         return given
     if not sys.stdin.isatty():
         if not default:
-            raise typer.BadParameter("say --domain: nobody is here to ask")
+            raise typer.BadParameter(f"say {option}: nobody is here to ask")
         return default
     answer: str = typer.prompt(question, default=default or None, err=True)
     return answer.strip()
@@ -100,7 +108,8 @@ def _secret(file: Path | None, question: str, *, optional: bool = False) -> str:
     if not sys.stdin.isatty():
         name = "--password-file" if question.startswith("Password") else "--token-file"
         raise typer.BadParameter(f"say {name}: nobody is here to ask")
-    answer: str = typer.prompt(question, hide_input=True, err=True)
+    ours = question.startswith("Password")  # made up here: typed twice
+    answer: str = typer.prompt(question, hide_input=True, confirmation_prompt=ours, err=True)
     return answer.strip()
 
 
