@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import zipfile
 from importlib.metadata import packages_distributions
@@ -72,6 +73,21 @@ def test_the_wheel_has_everything(wheel):
     } <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+
+
+def test_a_wheel_is_made_of_the_sdist(tmp_path):
+    """Who packs from the sources has them all: the unit and the example of settings, too."""
+    build = [sys.executable, "-m", "hatchling", "build", "--directory", str(tmp_path), "--target"]
+    subprocess.run([*build, "sdist"], cwd=ROOT, check=True, capture_output=True, timeout=60)
+    (sources,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sources) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    subprocess.run([*build, "wheel"], cwd=unpacked, check=True, capture_output=True, timeout=60)
+    (built,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(built).namelist())
+    assert {"mail2fax/contrib/mail2fax.service", "mail2fax/contrib/mail2fax.example.toml"} <= names
+    assert (unpacked / "contrib" / "debian" / "build").exists()
 
 
 def test_the_wheel_works_alone(wheel, tmp_path):
