@@ -31,6 +31,7 @@ class Draft:
     resend_addresses: Mapping[str, str] = field(default_factory=dict)  # by queue id
     cancel_address: str = ""
     preview: str = ""  # content id of the picture of the first page
+    admin_told: bool = False  # "delayed": whether somebody hears of a line that is out of order
     fresh: bool = False  # "again": nothing was sent before, since the number was mistyped
     numbers: int = 1  # how many the mail went to, each with a reply of its own
 
@@ -111,6 +112,7 @@ class Draft:
             "sending": self.sending,
             "mistyped": self.mistyped,
             "fresh": self.fresh,
+            "admin_told": self.admin_told,
             "faxes": faxes,
             "fax": faxes[0] if self.fax else None,
             "count": {state.value: count[state.value] for state in State},

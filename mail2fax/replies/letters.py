@@ -56,8 +56,8 @@ class Letters:
 
     def delayed(self, message: Message, fax: Fax, *, next_at: datetime | None, numbers: int = 1) -> bytes:
         """The fax still waits, and is tried again at that time, if one is known; or it is still being sent."""
-        cancel = self._cancel_address(fax)
-        draft = self._draft("delayed", message, [fax], next_at=next_at, cancel_address=cancel, numbers=numbers)
+        more: dict[str, Any] = {"cancel_address": self._cancel_address(fax), "admin_told": bool(self._rules.admin)}
+        draft = self._draft("delayed", message, [fax], next_at=next_at, numbers=numbers, **more)
         return self._letter(draft, report=dsn.due([fax], always=False))
 
     def again(self, message: Message, fax: Fax, *, fresh: bool = False) -> bytes:

@@ -287,6 +287,14 @@ def test_no_letter_names_what_the_provider_s_server_answered():
     assert "The fax provider refused it." in said and "422" not in said
 
 
+def test_whoever_waits_for_a_broken_line_hears_that_somebody_knows():
+    """Only where somebody does: [reply] admin."""
+    for admin in ("", "admin@office.example"):
+        waiting = replace(samples.WAITING, reason=Reason.LINE_HELD)
+        said = words(letters(admin=admin).delayed(MESSAGE, waiting, next_at=None))
+        assert ("Your administrator has been told." in said) is bool(admin)
+
+
 def test_nothing_is_offered_that_could_not_help():
     """The provider refused this document, or could make no pages of it: the same once more would fare no better."""
     for changes in ({"reason": Reason.PROVIDER_REFUSED}, {"detail": {"cause": "document"}}):
