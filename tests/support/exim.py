@@ -69,6 +69,6 @@ def exim() -> Iterator[Relay]:
         router, transport = recipe(relay.fax_port)
         values = {**vars(relay), "program": program, "router": router, "transport": transport}
         (folder / "exim.conf").write_text(CONFIG.format(**values))
-        script = f"exec {program} -C {folder}/exim.conf -bdf -q1s"
+        script = f"{program} -C {folder}/exim.conf -bdf -q1s"
         with running(folder, root, script, relay.port, with_users(folder, "Debian-exim")):
             yield relay

@@ -29,5 +29,5 @@ def balancing(port: int, nodes: Sequence[int]) -> Iterator[None]:
     """It listens on this port while the context lasts; skipped where it cannot be had."""
     with unpacked(PACKAGES) as (folder, root):
         (folder / "haproxy.cfg").write_text(recipe(port, nodes))
-        with running(folder, root, f"exec {root}/usr/sbin/haproxy -db -f {folder}/haproxy.cfg", port, {}):
+        with running(folder, root, f"{root}/usr/sbin/haproxy -db -f {folder}/haproxy.cfg", port, {}):
             yield

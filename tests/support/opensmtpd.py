@@ -12,8 +12,7 @@ from tests.support.unpacked import running, unpacked, with_users
 # It comes again after minutes only; `smtpctl schedule` is what an administrator types who does not want to wait.
 SCRIPT = """
 {root}/usr/sbin/smtpd -d -f {folder}/smtpd.conf &
-while sleep 1; do setpriv --regid opensmtpq --clear-groups {root}/usr/sbin/smtpctl schedule all; done
-"""
+while sleep 1; do setpriv --regid opensmtpq --clear-groups {root}/usr/sbin/smtpctl schedule all; done"""
 
 
 def recipe(fax_port: int) -> str:

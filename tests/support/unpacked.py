@@ -7,11 +7,10 @@ none of them.
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -55,17 +54,29 @@ def running(folder: Path, root: Path, script: str, port: int, mounts: Mapping[st
     # A library that is nowhere else is in the packages; the system's own go before.
     libraries = ":".join(str(path) for path in (*root.glob("usr/lib/*-linux-gnu*"), *root.glob("lib/*-linux-gnu*")))
     with (folder / "log").open("wb") as log:
+        # In a process namespace, too: whatever ends the tests ends all of it, and no mail server stays behind at work.
+        # Its first process is the shell: of a program that is setuid, as Exim, the kernel forgets what it is to die with.
+        own = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "unshare",
+            "-m",
+            "-p",
+            "-f",
+            "--kill-child",
+            "--propagation",
+            "private",
+        ]
         process = subprocess.Popen(
-            ["unshare", "-m", "--propagation", "private", "sh", "-ec", "\n".join([*binds, script])],
+            [*own, "sh", "-ec", "\n".join([*binds, f"{script} &", "wait"])],
             env={**os.environ, "LD_LIBRARY_PATH": libraries},
             stdout=log,
             stderr=log,
-            start_new_session=True,
         )
     try:
         wait_for(port)
         yield
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+        process.kill()
         process.wait(10)
