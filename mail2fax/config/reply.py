@@ -98,6 +98,8 @@ class Reply(Section):
     def _keys(self) -> "Reply":
         if self.dkim_key_file and not self.dkim_selector:
             raise ValueError("dkim_key_file needs dkim_selector: under which name is the public key?")
+        if self.dkim_key_file and not self.dkim_domain and not self.sender:
+            raise ValueError("dkim_key_file needs dkim_domain, since sender is empty")
         if self.relay_oauth_token_url:
             self._oauth()
         return self

@@ -12,7 +12,7 @@ from dkim.crypto import parse_pem_private_key
 from mail2fax.config import ConfigError, Reply
 
 _LEAST = 1024  # bits: RFC 8301 section 3.2; 2048 are what one should have
-_ADVICE = "make an RSA key: openssl genrsa -traditional -out dkim.pem 2048"
+_ADVICE = "make an RSA key: openssl genrsa -out dkim.pem 2048"
 _TRIAL = b"From: <fax@office.example>\r\n\r\nx\r\n"
 
 
@@ -23,7 +23,8 @@ class Signer:
         """Read the key. Raises ConfigError."""
         self._key = _read(settings.dkim_key_file)
         self._selector = settings.dkim_selector.encode()
-        self._domain = (settings.dkim_domain or settings.sender.rpartition("@")[2].rstrip("> ")).lower().encode()
+        domain = settings.dkim_domain or settings.sender.rpartition("@")[2].rstrip("> ").lower()
+        self._domain = domain.encode("idna")  # RFC 6376 section 3.5: as the DNS has it
 
     @property
     def record(self) -> str:

@@ -105,6 +105,14 @@ def test_a_key_without_a_name():
     """It would be found nowhere."""
     with pytest.raises(ValueError, match="needs dkim_selector"):
         Settings.model_validate({"reply": {"dkim_key_file": "x"}})
+    with pytest.raises(ValueError, match="needs dkim_domain, since sender is empty"):
+        Settings.model_validate({"reply": {"dkim_key_file": "x", "dkim_selector": "a", "sender": ""}})
+
+
+def test_a_domain_in_other_letters(rules):
+    """The DNS knows it in its own form (RFC 6376 section 3.5)."""
+    settings = Settings.model_validate({"reply": {**rules, "sender": "fax@bücher.example"}})
+    assert Signer(settings.reply).record == "fax2026._domainkey.xn--bcher-kva.example"
 
 
 def test_what_check_asks_the_dns(rules, key):
