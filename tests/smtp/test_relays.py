@@ -94,9 +94,9 @@ async def test_one_mail_to_three_numbers(tmp_path, relay):
 
 
 async def test_forty_mails_at_the_limits_and_a_lost_250(tmp_path, relay):
-    """Two connections at once, five mails each, and a connection cut between commit and 250: each is one fax."""
+    """Two connections at once, ten mails each, and a connection cut between commit and 250: each is one fax."""
     server, _ = relay
-    limits = listening(server, max_connections_per_client=2, max_messages_per_connection=5)
+    limits = listening(server, max_connections_per_client=2, max_messages_per_connection=10)
     settings = Settings.model_validate({"smtp": limits, "spool": {"url": f"sqlite:///{tmp_path}/spool.db"}})
     receipts = []
     async with open_spool(settings, serving=True) as spool:
