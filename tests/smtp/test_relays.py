@@ -1,4 +1,4 @@
-"""Real mail servers in front, with the recipes of docs/relays.md, and recipient verification on."""
+"""Real mail servers in front, each with its recipe as docs/relays.md has it."""
 
 import asyncio
 import smtplib
@@ -16,7 +16,6 @@ from tests.support.frontdoor import NUMBER, SENDER, opened
 from tests.support.outbox import Outbox
 from tests.support.samples import mail, pdf
 
-BARRED = "9005550123@fax.local"
 MAIL = f"From: {SENDER}\r\nTo: {NUMBER}\r\nSubject: x\r\n\r\nx\r\n".encode()
 
 
@@ -116,14 +115,17 @@ async def test_forty_mails_at_the_limits_and_a_lost_250(tmp_path, relay):
         await asyncio.gather(
             *(asyncio.to_thread(submit, server.port, "6135550131@fax.local", content=mail) for mail in mails)
         )
-        lost = receipts[0].queue_id
-        await until(
-            lambda: len({one.queue_id for one in receipts}) == 40 and [r.queue_id for r in receipts].count(lost) > 1
-        )
+        # Also the first again, whose 250 was lost.
+        await until(lambda: len({one.queue_id for one in receipts}) == 40 and receipts[0].queue_id in again(receipts))
         await asyncio.sleep(1)
         await listener.close()
     faxed = [receipt.queue_id for receipt in receipts if not receipt.duplicates]
     assert len(faxed) == len(set(faxed)) == 40
+
+
+def again(receipts) -> list[str]:
+    """What was known when it came."""
+    return [receipt.queue_id for receipt in receipts if receipt.duplicates]
 
 
 async def test_the_whole_way_and_back(tmp_path, relay, bridge):

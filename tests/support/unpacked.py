@@ -51,7 +51,7 @@ def with_users(folder: Path, *users: str) -> dict[str, Path]:
 def running(folder: Path, root: Path, script: str, port: int, mounts: Mapping[str, Path]) -> Iterator[None]:
     """The program, from when it listens on this port; what it prints is in the folder's `log`."""
     binds = [f"mount --bind {shlex.quote(str(source))} {place}" for place, source in mounts.items()]
-    # A library that is nowhere else is in the packages; the system's own go before.
+    # Where the packages have what the machine lacks.
     libraries = ":".join(str(path) for path in (*root.glob("usr/lib/*-linux-gnu*"), *root.glob("lib/*-linux-gnu*")))
     with (folder / "log").open("wb") as log:
         # In a process namespace, too: whatever ends the tests ends all of it, and no mail server stays behind at work.
@@ -67,9 +67,11 @@ def running(folder: Path, root: Path, script: str, port: int, mounts: Mapping[st
             "--kill-child",
             "--propagation",
             "private",
+            "sh",
+            "-ec",
         ]
         process = subprocess.Popen(
-            [*own, "sh", "-ec", "\n".join([*binds, f"{script} &", "wait"])],
+            [*own, "\n".join([*binds, f"{script} &", "wait"])],
             env={**os.environ, "LD_LIBRARY_PATH": libraries},
             stdout=log,
             stderr=log,
