@@ -66,7 +66,8 @@ class Reader:
         if depth > _DEEP:
             raise TooMuch
         matrix = matrix_of(form.get("/Matrix"))
-        inner = replace(state, matrix=then(matrix, state.matrix))
+        inner = state.copy()
+        inner.matrix = then(matrix, state.matrix)
         box = form.get("/BBox")
         if isinstance(box, Array) and (bounds := letter.box(map(number, box))):
             inner.clip = met(inner.clip, placed(bounds, inner.matrix))
@@ -129,7 +130,7 @@ class _Walk:
     # The graphics state
 
     def save(self, *_: Any) -> None:
-        self._stack.append(replace(self._state))
+        self._stack.append(self._state.copy())
 
     def restore(self, *_: Any) -> None:
         if self._stack:
@@ -327,7 +328,7 @@ class _Walk:
             return
         if found.get("/Subtype") == Name.Form:
             self._drawing.forms[self._at] = self._reader.form(
-                found, replace(self._state), self._drawing.resources, self._depth + 1
+                found, self._state, self._drawing.resources, self._depth + 1
             )
         elif found.get("/Subtype") == Name.Image:
             self._picture(found, stencil=bool(found.get("/ImageMask", False)))
