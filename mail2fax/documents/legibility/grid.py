@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pikepdf
@@ -12,6 +13,7 @@ from pypdfium2 import raw as pdfium
 from mail2fax.documents.legibility import pictures, writing
 from mail2fax.documents.legibility.geometry import then
 from mail2fax.documents.legibility.marks import Made, Mark
+from mail2fax.documents.legibility.pictures import Kind
 from mail2fax.documents.pages import letter, raster
 from mail2fax.documents.pages.letter import Box
 from mail2fax.documents.pages.pdfium import Document
@@ -28,19 +30,40 @@ _INSET = 0.02  # dots
 _SLANT = 1e-3  # of its size: as much may an upright picture be turned
 
 
-def make(pdf: pikepdf.Pdf, mark: Mark, height: float) -> set[str]:
-    """Give a picture its black and white one, and say what it is.
+def make(pdf: pikepdf.Pdf, marks: Sequence[Mark], height: float) -> set[str]:
+    """Give the pictures of a page their black and white ones, and say what they are.
 
     "cleaned" is paper, with "photographed" if a camera took it; "screened" a photograph; nothing is left as it is.
     Raises PdfError or EngineError for a picture that cannot be drawn.
     """
-    left, top, right, bottom = _dots(mark.box, height)
-    if right - left < _LEAST or bottom - top < _LEAST:
-        return set()
-    dots = (left, top, right, bottom)
+    said: set[str] = set()
+    even: list[tuple[Mark, Image.Image]] = []
+    for mark in marks:
+        dots = _dots(mark.box, height)
+        if dots[2] - dots[0] < _LEAST or dots[3] - dots[1] < _LEAST:
+            continue
+        grey = _plain_jpeg(mark, dots, height) or _drawn(mark, dots, height)
+        kind = pictures.kind(grey)
+        if kind is Kind.EVEN:
+            even.append((mark, grey))
+        else:
+            said |= _made(pdf, mark, grey, height, paper=kind is Kind.PAPER)
+    for mark, grey in even:
+        said |= _made(pdf, mark, grey, height, paper=any(_is_strip(mark, other) for other in marks))
+    return said
+
+
+def _is_strip(mark: Mark, sheet: Mark) -> bool:
+    """Whether it is a strip of a sheet of paper that came in several pictures."""
+    aside = max(abs(mark.box.left - sheet.box.left), abs(mark.box.right - sheet.box.right))
+    return sheet.is_paper and aside < 1
+
+
+def _made(pdf: pikepdf.Pdf, mark: Mark, grey: Image.Image, height: float, *, paper: bool) -> set[str]:
+    """Give one picture its black and white one."""
+    left, top, right, bottom = dots = _dots(mark.box, height)
     size = right - left, bottom - top
-    grey = _plain_jpeg(mark, dots, height) or _drawn(mark, dots, height)
-    if pictures.is_paper(grey):
+    if paper:
         found = pictures.strokes(grey, size)
         black, corner = found.black, found.corner
         said = {"cleaned", "photographed"} if found.uneven else {"cleaned"}

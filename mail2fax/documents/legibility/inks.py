@@ -153,7 +153,7 @@ def _written(mark: Mark, light: float, ground: Mark | None) -> Ink:
     if mark.veiled:
         return Ink.BLACK
     if ground is None or ground.fill is None:
-        if ground is not None:  # on a picture
+        if ground is not None and not ground.is_paper:  # on a photograph
             return Ink.BLACK if light < 0.5 else Ink.WHITE
         return Ink.WHITE if light >= _HIDDEN else Ink.BLACK
     if ground.fill_ink is Ink.AS_IT_IS:

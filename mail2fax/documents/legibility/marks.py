@@ -13,6 +13,7 @@ from mail2fax.documents.legibility.writing import Writing
 from mail2fax.documents.pages.letter import Box, Matrix
 
 WHITE, BLACK = 1.0, 0.0
+_FULL = 0.5  # share of black dots: paper has less
 _NEARLY = 0.015  # no converter dithers what is nearer than this to black or white
 
 
@@ -86,6 +87,11 @@ class Mark:
     writing: Writing | None = None  # on a picture of paper
     fill_ink: Ink = Ink.AS_IT_IS
     stroke_ink: Ink = Ink.AS_IT_IS
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether it is a picture of something written, on a ground that is white now."""
+        return self.writing is not None and (self.ink or 0) < _FULL
 
     @property
     def colours(self) -> Iterator[Colour]:

@@ -11,6 +11,7 @@ import bisect
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
@@ -45,15 +46,25 @@ _GROWTH = (
 _LEVELS = 16
 
 
-def is_paper(grey: Image.Image) -> bool:
-    """Whether it shows something written or drawn on paper, rather than a scene, or words on a dark ground."""
+class Kind(Enum):
+    """What a picture shows."""
+
+    PAPER = "paper"  # something written or drawn on paper
+    SCENE = "scene"  # a photograph, or words on a dark ground
+    EVEN = "even"  # one tone: a bar, or a piece of paper with nothing on it
+
+
+def kind(grey: Image.Image) -> Kind:
+    """What a picture shows."""
     kinds = [_kind(tile) for tile in _tiles(grey)]
     letters, other = (sum(kind == wanted for kind, _ in kinds) for wanted in ("letters", "other"))
     grounds = [ground for kind, ground in kinds if kind != "other"]
     brightest = max(grounds, default=0)
-    dark = sum(ground < _NIGHT * max(brightest, _DUSK) for ground in grounds)
-    empty = not (letters or other) and (brightest >= _WHITE or grey.width * grey.height >= _SHEET)
-    return (letters > other or empty) and dark * 2 <= len(grounds)
+    if sum(ground < _NIGHT * max(brightest, _DUSK) for ground in grounds) * 2 > len(grounds):
+        return Kind.SCENE
+    if not (letters or other):
+        return Kind.PAPER if brightest >= _WHITE or grey.width * grey.height >= _SHEET else Kind.EVEN
+    return Kind.PAPER if letters > other else Kind.SCENE
 
 
 def _tiles(grey: Image.Image) -> Iterator[Image.Image]:

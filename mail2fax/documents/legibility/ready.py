@@ -88,7 +88,7 @@ class _Work:
                     grid.look(mark, size[1])
         if all(mark.plain for mark in marks):
             return set()
-        done = {word for mark in _pictured(marks) for word in grid.make(self._pdf, mark, size[1])}
+        done = grid.make(self._pdf, _pictured(marks), size[1])
         if inks.choose(marks):
             done.add("darkened")
         page.obj.Resources.XObject.Fax0 = self._writer.form(drawing)
@@ -111,8 +111,8 @@ class _Work:
             self.words[index].add("black-page")
 
 
-def _pictured(marks: Iterable[Mark]) -> Iterable[Mark]:
-    return (mark for mark in marks if mark.kind is Kind.PICTURE and not mark.plain)
+def _pictured(marks: Iterable[Mark]) -> list[Mark]:
+    return [mark for mark in marks if mark.kind is Kind.PICTURE and not mark.plain]
 
 
 def _is_scan(mark: Mark) -> bool:

@@ -24,7 +24,7 @@ def of(marks: Sequence[Mark], *, as_it_is: bool) -> set[str]:
     scans = [mark.writing for mark in marks if mark.writing]
     if _letters(mark for mark in text if 0 < mark.size < _SMALL) >= _FEW or any(scan.small for scan in scans):
         words.add("small-print")
-    if as_it_is and _letters(mark for mark in text if _is_pale(mark)) >= _FEW:
+    if _letters(mark for mark in text if (as_it_is and _is_pale(mark)) or _is_left(mark)) >= _FEW:
         words.add("pale")
     turned = _letters(mark for mark in text if mark.turn == _UPSIDE_DOWN)
     if turned > _letters(text) / 2 or (not text and any(scan.upside_down for scan in scans)):
@@ -57,6 +57,11 @@ def _letters(text: Iterable[Mark]) -> int:
 def _is_pale(mark: Mark) -> bool:
     light = min((colour.light for colour in mark.colours), default=WHITE)
     return _PALE <= light < _INVISIBLE
+
+
+def _is_left(mark: Mark) -> bool:
+    """Whether a converter makes greys of it whatever its ink is: it is seen through a mask, or painted with tiles."""
+    return mark.veiled or any(colour.tile for colour in mark.colours)
 
 
 def _shows(mark: Mark) -> bool:

@@ -376,6 +376,31 @@ def test_a_picture_stays_as_it_was_placed(place):
     assert ImageChops.difference(old.filter(soft), new.filter(soft)).getextrema()[1] < 70
 
 
+def test_words_on_a_scan_become_black():
+    """What was typed in grey over yellowed paper, which is white now."""
+    typed = LINE.replace(b"0 g", b"0.6 g").replace(b"72 700", b"72 20")
+    found = dots(pictured(written("#e8d8a0", "#504030"), content=typed)).convert("L")
+    words = dots(laid(LINE.replace(b"72 700", b"72 20"))).convert("L")
+    below = (0, 2050, 1728, 2156)
+    assert ImageChops.difference(found.crop(below), words.crop(below)).getbbox() is None
+
+
+def test_a_sheet_in_strips_is_one_sheet():
+    """Some scanners' PDFs have a page in several pictures: those with nothing on them are paper, too."""
+    pdf = pdfs.empty()
+    whole = written("#e8d8a0", "#504030")
+    whole.paste("#e8d8a0", (0, 0, 1275, 165))
+    sheet = pdfs.page(pdf, b"")
+    strips, content = Dictionary(), b""
+    for number in range(10):
+        strips[f"/S{number}"] = jpeg(pdf, whole.crop((0, 165 * number, 1275, 165 * (number + 1))))
+        content += b"q 612 0 0 79.2 0 %f cm /S%d Do Q " % (792 - 79.2 * (number + 1), number)
+    sheet.obj.Resources.XObject, sheet.obj.Contents = strips, pdf.make_stream(content)
+    sheets = ready.make_ready(fit.fit(pdfs.saved(pdf)), "auto")
+    assert sheets.notes == ("cleaned",)
+    assert dots(sheets).convert("L").crop((0, 1980, 1728, 2156)).getextrema() == (255, 255)
+
+
 @pytest.mark.skipif(not shutil.which("gs"), reason="ghostscript, which HylaFAX converts with, is not installed")
 @pytest.mark.parametrize("place", [(612, 0, 0, 792, 0, 0), (400, 0, 0, 517, 100.3, 150.7)])
 def test_a_converter_puts_every_dot_where_it_is(place, tmp_path):
