@@ -50,14 +50,24 @@ OPTIONS: Mapping[str, str | int | bool] = {
 
 # HylaFAX's STATUSCODE, where it says more than its text. A job that used up its tries has 333 whatever the reason.
 _CODES = {1: Cause.BUSY, 2: Cause.NO_FAX, 3: Cause.NO_ANSWER, 4: Cause.LINE_TROUBLE, 5: Cause.NUMBER_INVALID}
+# Its texts, as they stand in the programs of 6.0.7: the first that fits.
 _TEXTS = (
+    (r"T1 timeout|no receiver protocol|no carrier|voice", Cause.NO_FAX),
     (r"busy", Cause.BUSY),
-    (r"no answer", Cause.NO_ANSWER),
-    (r"no carrier|voice|ringback", Cause.NO_FAX),
+    (r"no answer|ringback", Cause.NO_ANSWER),
     (r"invalid dial|can not dial|bad destination", Cause.NUMBER_INVALID),
-    (r"aborted by request|killed by|removed by", Cause.CANCELLED),
-    (r"document|conver|postscript|pdf", Cause.DOCUMENT),
-    (r"dialtone|dial tone|modem|train|response|dcn|carrier|protocol|t\.30|pps|page|frame", Cause.LINE_TROUBLE),
+    (r"aborted|killed by|removed by", Cause.CANCELLED),
+    (r"disconnected prematurely", Cause.HUNG_UP),
+    (r"document|conver|postscript|pdf|too many pages", Cause.DOCUMENT),
+    (r"(setup|configure|assign) modem|send program", Cause.PROVIDER),
+    (
+        r"dial ?tone|modem|train|response|respond|carrier|silence|timeout|synchron|remote|failure|hangup",
+        Cause.LINE_TROUBLE,
+    ),
+    (
+        r"dcn|protocol|t\.30|v\.\d\d|tcf|pps|page|frame|signal|phase|ecm|flow control|session|pin or pip",
+        Cause.LINE_TROUBLE,
+    ),
 )
 _SUSPENDED = "SUSPENDED"  # made, and not with the scheduler yet; said for a moment after JSUBM, too
 _WAITING: Mapping[str, str] = {

@@ -4,6 +4,7 @@ import re
 from email.utils import parseaddr
 from typing import Any
 
+from mail2fax import log
 from mail2fax.config import Settings
 from mail2fax.model import Fax
 from mail2fax.spool import Spool
@@ -28,6 +29,19 @@ async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "") ->
             detail["cause"] = next((cause for cause, words in _CAUSES.items() if words.search(note)), "")
         about = {"fax_id": fax.id, "message_id": fax.message_id, "detail": detail}
         await spool.owe(once or f"{fax.id}-{kind[:8]}", "admin", admin, about)
+
+
+async def shut(spool: Spool, fax: Fax, kind: str, note: str, pause: float | None) -> None:
+    """Shut the line of a fax for a while, as `Spool.trouble` has it; an administrator is told of one that is held."""
+    failures = await spool.trouble(fax.line, kind, pause, note)
+    log.line_shut(line=fax.line, kind=kind, note=note, failures=failures)
+    if kind == "held" and failures == 1:
+        await alert(spool, "line-held", fax, note, once=f"{fax.line[:24]}-held-{hour(fax)}")
+
+
+def hour(fax: Fax) -> int:
+    """For what is told once an hour."""
+    return int(fax.now.timestamp() // 3600) if fax.now else 0
 
 
 def _token_file(settings: Settings, name: str) -> str:

@@ -17,6 +17,7 @@ from mail2fax.model import NO_PAGE_WENT, Cause, Fax, Outcome, Progress, Reason, 
 from mail2fax.providers.routes import Route
 from mail2fax.rules.backoff import poll_pause
 from mail2fax.spool import Spool
+from mail2fax.steps.alerts import shut
 
 REDIALS = (300.0, 900.0, 1800.0)  # seconds until each further call, where the provider makes none by itself
 
@@ -51,6 +52,7 @@ class Poll:
         """`chance`, in [0, 1), spreads the load of many that wait."""
         self._rules = settings.poll
         self._give_up = settings.retry.give_up
+        self._pause = settings.retry.longest  # seconds until an account in trouble is tried again
         self._chance = chance
         self._failing: dict[str, float] = {}  # since when the looks after the deadline fail, by this process's clock
         self._spool = spool
@@ -90,6 +92,8 @@ class Poll:
         progress = _completed(fax, progress)
         if progress.final is not None and self._dials_again(fax, progress):
             await self._dial_again(fax, progress)
+        elif progress.final is State.FAILED and self._waits_for_account(fax, progress):
+            await self._hold(fax, progress)
         elif progress.final is not None:
             await self._spool.end(fax, _outcome(fax, progress), {"word": progress.word, **progress.facts})
             await self._forget(fax)
@@ -127,6 +131,18 @@ class Poll:
         event = {"note": f"{progress.cause}: dialled again", "seconds": round(pause, 1), **progress.facts}
         detail = {"redials": redials + 1, "cause": progress.cause}
         await self._spool.advance(fax, State.PREPARED, due_in=pause, event=event, detail=detail, progress=progress.word)
+
+    def _waits_for_account(self, fax: Fax, progress: Progress) -> bool:
+        """Whether it failed for the account's trouble alone: no other fax of the line would fare better."""
+        ours = progress.cause is Cause.ACCOUNT and not progress.pages_sent and "stop" not in fax.detail
+        return ours and fax.age < self._give_up
+
+    async def _hold(self, fax: Fax, progress: Progress) -> None:
+        """Take it back, and hold its line as a 402 does; it was not called, so another line may have it."""
+        note = f"the line's account has no credit, or is at a limit: {progress.code or progress.word}"
+        await shut(self._spool, fax, "held", note, self._pause)
+        event = {"note": note, **progress.facts}
+        await self._spool.advance(fax, State.PREPARED, event=event, progress=progress.word)
 
     async def _give_up_on(self, fax: Fax, event: Mapping[str, str]) -> None:
         """Nobody knows how it ended."""

@@ -28,7 +28,7 @@ from mail2fax.model import (
 from mail2fax.providers.routes import Route
 from mail2fax.rules.backoff import Backoff
 from mail2fax.spool import Spool, questions
-from mail2fax.steps.alerts import alert
+from mail2fax.steps.alerts import alert, hour, shut
 from mail2fax.steps.recover import LOOKING, reference
 
 
@@ -87,7 +87,7 @@ class Submit:
         if trouble:
             log.line_open(line=fax.line)
         if trouble == "held":
-            await alert(self._spool, "line-open", fax, "", once=f"{fax.line[:24]}-open-{_hour(fax)}")
+            await alert(self._spool, "line-open", fax, "", once=f"{fax.line[:24]}-open-{hour(fax)}")
 
     async def _judge(self, fax: Fax, verdict: Verdict) -> None:
         """The provider's answer, or its silence, turned into the fax's next state."""
@@ -136,10 +136,7 @@ class Submit:
 
     async def _shut(self, fax: Fax, kind: str, verdict: Verdict) -> None:
         if isinstance(verdict, Temporary | Unclear):
-            failures = await self._spool.trouble(fax.line, kind, verdict.retry_after, verdict.note)
-            log.line_shut(line=fax.line, kind=kind, note=verdict.note, failures=failures)
-            if kind == "held" and failures == 1:
-                await alert(self._spool, "line-held", fax, verdict.note, once=f"{fax.line[:24]}-held-{_hour(fax)}")
+            await shut(self._spool, fax, kind, verdict.note, verdict.retry_after)
 
     async def _end(self, fax: Fax, state: State, verdict: Verdict) -> None:
         outcome = Outcome(state, verdict.status, verdict.reason, verdict.detail)
@@ -178,10 +175,6 @@ class _Attempt:
             written = replace(self.fax, state=State.SUBMITTING)
             with contextlib.suppress(LeaseLost):
                 await self._spool.advance(written, State.PREPARED, event={"note": "cut short before its end"})
-
-
-def _hour(fax: Fax) -> int:
-    return int(fax.now.timestamp() // 3600) if fax.now else 0
 
 
 async def _to_its_end(writing: Coroutine[Any, Any, None]) -> None:

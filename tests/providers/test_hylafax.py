@@ -297,6 +297,39 @@ def test_hylafaxs_words_in_ours(progress, expected):
     assert progress.known
 
 
+TEXTS = {
+    Cause.BUSY: ["Busy signal detected", "Busy signal detected; too many attempts to dial"],
+    Cause.NO_ANSWER: ["No answer from remote", "Ringback detected, no answer without CED", "No answer or ring back"],
+    Cause.NO_FAX: ["No carrier detected", "No receiver protocol (T.30 T1 timeout)", "No answer (T.30 T1 timeout)"],
+    Cause.NUMBER_INVALID: ["Invalid dialing command"],
+    Cause.CANCELLED: ["Job aborted by request", "Call aborted by user", "Send aborted due to operator intervention"],
+    Cause.HUNG_UP: ["Remote fax disconnected prematurely"],
+    Cause.DOCUMENT: [
+        "Document preparation failed: x", "Converted document is not valid TIFF", "Image conversion error",
+        "Client does not support document page width, max remote page width 1728 pixels, image width 2432 pixels",
+        "Too many pages in submission; max 50", "Can not open document file docq/doc3.ps;9",
+    ],
+    Cause.PROVIDER: ["Unable to setup modem on /dev/ttyS0", "Send program terminated abnormally; unable to exec x"],
+    Cause.LINE_TROUBLE: [
+        "No local dialtone", "Failure to train modems", "Failure to receive silence (synchronization failure).",
+        "No response to MPS repeated 3 tries", "Invalid response to EOP", "Unable to transmit page (giving up after RTN)",
+        "Problem sending TCF data", "Carrier established, but Phase A failure", "Remote cannot receive",
+        "Failure to transmit clean ECM image data.", "Timeout waiting for Phase C carrier drop",
+        "Failed to properly detect high-speed data carrier.", "Stop and wait failure (modem on hook)",
+        "Unable to continue after PIN or PIP", "Unspecified Transmit Phase D error", "Unknown hangup code",
+    ],
+    Cause.UNSPOKEN: ["Kill time expired", "Unknown problem", ""],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("cause", "text"), [(cause, text) for cause, texts in TEXTS.items() for text in texts])
+def test_hylafaxs_texts_have_causes(cause, text):
+    """As they stand in its programs; with a page gone, trouble on the line is a call cut in the middle."""
+    assert told("FAILED", text, "333").cause is cause
+    cut = Cause.HUNG_UP if cause is Cause.LINE_TROUBLE else cause
+    assert told("FAILED", text, "333", sent="1", pages="2").cause is cut
+
+
 def test_a_state_that_nobody_knows_is_no_last_word():
     """It is passed on, and asked for again."""
     assert told("DREAMING") == Progress("Dreaming", known=False, pages_sent=0)

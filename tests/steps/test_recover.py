@@ -1,5 +1,7 @@
 """A lost answer that can be settled: found, proved absent, not seen, and a provider that cannot be asked just now."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import update
 
@@ -182,6 +184,34 @@ async def test_a_fax_that_was_stopped_at_the_provider_is_cancelled(spool):
     word = Progress("failed", State.FAILED, cause=Cause.CANCELLED)
     fax = await polled(spool, Asked(word=word), '{"stop": "root"}')
     assert (fax.state, fax.reason) == (State.CANCELLED, Reason.CANCELLED_BY_OPERATOR)
+
+
+# -- an account in trouble
+
+BROKE = Progress("failed", State.FAILED, cause=Cause.ACCOUNT, code="account_disabled")
+
+
+async def test_an_account_in_trouble_holds_the_line_and_not_the_fax(spool):
+    """It was taken and then not called: it waits again, the line says why, and an administrator is told."""
+    fax = await polled(spool, Asked(word=BROKE))
+    assert (fax.state, fax.status, fax.reason) == (State.PREPARED, "", None)
+    (trouble,) = await spool.read(questions.trouble_list)
+    assert (trouble.kind, trouble.failures) == ("held", 1)
+    assert trouble.note == "the line's account has no credit, or is at a limit: account_disabled"
+    assert (await spool.claim(Work.SUBMIT, 8))[0] == []
+
+
+@pytest.mark.parametrize("more", [{"pages_sent": 1}, {}])
+async def test_an_account_in_trouble_ends_what_partly_went_or_waits_too_long(spool, more):
+    """The sender is told; nothing is sent twice, and nothing for ever."""
+    if not more:
+        await spooling.submitted(spool)
+        await spool.change(lambda c: c.execute(update(faxes).values(received_at=now() - 90_000)) and None)
+        await Poll(Settings(), spool, routes(Asked(word=BROKE)))(await claim(spool, Work.POLL))
+        (fax,) = await spool.read(questions.fax_list, questions.Wanted())
+    else:
+        fax = await polled(spool, Asked(word=replace(BROKE, **more)))
+    assert (fax.state, fax.status, fax.detail["cause"]) == (State.FAILED, "5.3.0", "account")
 
 
 # -- another line
