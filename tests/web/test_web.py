@@ -372,7 +372,7 @@ async def test_what_waits_and_why_is_seen(site, spool):
     text = (await site.page()).text
     for words in (
         "something needs a look",
-        "Line accounting is held: the provider refuses its token",
+        "Line accounting is held: no fax of it can be sent until somebody mends that",
         "Line default: the provider does not answer",
         "next try in 5 min",
         "1 fax is held by an operator",
