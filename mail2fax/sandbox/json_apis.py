@@ -25,6 +25,7 @@ _SINCH_ERROR: Mapping[Cause, tuple[str, int, str]] = {
     Cause.NO_FAX: ("FAX_ERROR", 132, "No fax tone detected"),
     Cause.HUNG_UP: ("FAX_ERROR", 131, "Incomplete transmission"),
     Cause.NUMBER_INVALID: ("CALL_ERROR", 34, "Phone number not operational"),
+    Cause.ACCOUNT: ("FAX_ERROR", 46, "Insufficient funds"),
 }
 _TELNYX_STATUS = {
     "Loading": "queued",
@@ -40,6 +41,7 @@ _TELNYX_REASON: Mapping[Cause, str] = {
     Cause.NO_FAX: "fax_initial_communication_timeout",
     Cause.HUNG_UP: "receiver_call_dropped",
     Cause.NUMBER_INVALID: "receiver_unallocated_number",
+    Cause.ACCOUNT: "account_disabled",
 }
 
 

@@ -74,6 +74,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
         "4165550114": Scenario("Failed: a voice answers", FAILED, cause=Cause.NO_FAX),
         "4165550115": Scenario("Failed: cut after the first page", FAILED, cause=Cause.HUNG_UP, pages_sent=1),
         "4165550116": Scenario("Failed: the number is not in service", FAILED, cause=Cause.NUMBER_INVALID),
+        "4165550117": Scenario("Failed: the account has no credit", FAILED, cause=Cause.ACCOUNT),
         "4165550120": Scenario(
             "words that are not documented, then Success after 4 s",
             ((0.0, "Queued"), (1.0, "Busy, redialing"), (4.0, "Success")),
