@@ -207,8 +207,9 @@ async def test_an_account_in_trouble_ends_what_partly_went_or_waits_too_long(spo
     if not more:
         await spooling.submitted(spool)
         await spool.change(lambda c: c.execute(update(faxes).values(received_at=now() - 90_000)) and None)
-        await Poll(Settings(), spool, routes(Asked(word=BROKE)))(await claim(spool, Work.POLL))
-        (fax,) = await spool.read(questions.fax_list, questions.Wanted())
+        late = await claim(spool, Work.POLL)
+        await Poll(Settings(), spool, routes(Asked(word=BROKE)))(late)
+        (fax,) = await spool.read(questions.named, late.id)
     else:
         fax = await polled(spool, Asked(word=replace(BROKE, **more)))
     assert (fax.state, fax.status, fax.detail["cause"]) == (State.FAILED, "5.3.0", "account")
