@@ -340,7 +340,7 @@ class Soak:
         if ends[-1] == "delivered":
             found.delivered += 1
         elif ends[-1] == "unknown":
-            self._explain(found, number)
+            self._explain(found, number, tales[-1].at)
         else:
             found.failed["nothing to fax" if not promise.faxable else "refused or hostile"] += 1
 
@@ -363,12 +363,14 @@ class Soak:
         lost = (line for node in self._nodes for line in node.lines if '"event": "lease lost"' in line)
         return {json.loads(line)["fax"] for line in lost}
 
-    def _explain(self, found: Account, number: str) -> None:
+    def _explain(self, found: Account, number: str, told_at: float) -> None:
         begun_at = self._begun_at.get(number, [])
         if number in self._doubtful:
             found.unknown["the provider lost or spoilt its answer"] += 1
         elif any(begun - 10 < post < ended + LEASE for post in begun_at for begun, ended in self._blows):
             found.unknown["a node or the database was struck while the provider answered"] += 1
+        elif not begun_at and any(begun < told_at and told_at - 60 < ended for begun, ended in self._blows):
+            found.unknown["a node or the database was struck before the request was whole"] += 1
         else:
             found.wrongs.append(f"unknown without a cause: {number}")
 
