@@ -5,6 +5,7 @@ reaches a number twice only after a wish that names it, and never a number that 
 """
 
 import asyncio
+import os
 import smtplib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -44,8 +45,8 @@ TEXTS = {
     "call me at 416 555 0101": None,
     "I received your mail, but I won't be back until Monday.": None,
 }
-MARKS = ("", "Precedence: bulk", "Auto-Submitted: auto-replied", "X-Loop: anna@office.example")
-ENDINGS = {"Success": "delivered", "Failed": "failed", "lost": "unknown"}
+WISHES = [text for text, wish in TEXTS.items() if wish]
+MARKS = (*[""] * 6, "Precedence: bulk", "Auto-Submitted: auto-replied", "X-Loop: anna@office.example")
 
 
 @dataclass
@@ -63,7 +64,7 @@ def answers(running, faxapi, outbox, loop):
         return asyncio.run_coroutine_threadsafe(awaitable, loop).result(60)
 
     class Answers(RuleBasedStateMachine):
-        @initialize(ending=st.sampled_from(["Failed", "lost", "mistyped"]))
+        @initialize(ending=st.sampled_from(["Failed", "lost", "lost", "mistyped"]))
         def a_mail_is_faxed(self, ending):
             self.begun, self.read = len(faxapi.posts), len(outbox.mails)
             typed = FIRST[:-1] if ending == "mistyped" else FIRST
@@ -90,10 +91,10 @@ def answers(running, faxapi, outbox, loop):
         @precondition(lambda self: self.wishes.addresses)
         @rule(
             data=st.data(),
-            text=st.sampled_from(sorted(TEXTS)),
+            text=st.sampled_from(WISHES) | st.sampled_from(sorted(TEXTS)),  # what is obeyed is where it can go wrong
             mark=st.sampled_from(MARKS),
-            sender=st.sampled_from([OWNER, OWNER, STRANGER]),
-            ending=st.sampled_from(sorted(ENDINGS)),
+            sender=st.sampled_from([*[OWNER] * 5, STRANGER]),
+            ending=st.sampled_from(["Success", "Failed", "Failed", "lost", "lost"]),  # a success ends the story
             hurry=st.booleans(),
         )
         def somebody_answers(self, data, text, mark, sender, ending, hurry):
@@ -169,13 +170,13 @@ def _say(running, address: str, content: bytes, sender: str) -> tuple[int, str]:
         return code, text.decode()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_nothing_is_faxed_that_nobody_wished(bridge, faxapi, outbox):
     """The property, over random answers by anybody at any moment."""
     running = await bridge(reply={"max_per_hour": 0}, numbers={"mistyped": "reply"})
     machine = answers(running, faxapi, outbox, asyncio.get_running_loop())
     quick = settings(
-        max_examples=6,
+        max_examples=int(os.environ.get("MAIL2FAX_STORIES", "6")),
         stateful_step_count=8,
         deadline=None,
         database=None,
