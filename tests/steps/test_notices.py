@@ -3,8 +3,10 @@
 import asyncio
 import smtplib
 
+import pytest
+
 from mail2fax.model import State
-from tests.support.faxapi import LOST
+from tests.support.faxapi import LOST, Reply
 from tests.support.samples import mail, pdf
 
 TOKEN = "canary-token-7391"
@@ -20,6 +22,25 @@ async def test_the_administrator_is_told_of_a_held_line_once(bridge, faxapi, out
     assert TOKEN not in told.content.decode()
     await asyncio.sleep(1.0)
     assert len(outbox.mails) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "subject", "advice"),
+    [
+        (403, "the provider refuses the token of line default", "Put the right token"),
+        (402, "the account of line default has no credit", "Pay at the provider"),
+        (404, "the provider's address of line default is wrong", "Correct the address in the settings"),
+    ],
+)
+async def test_the_administrator_hears_what_holds_a_line(bridge, faxapi, outbox, status, subject, advice):
+    """A token, the credit or the address: each is mended elsewhere, and none of them is told as a code alone."""
+    faxapi.on_post(*[Reply(status=status)] * 9)
+    running = await bridge(reply={"admin": "admin@office.example"})
+    await running.send(mail(pdf()))
+    told = await outbox.next()
+    assert told.subject == f"mail2fax: faxes wait, {subject}"
+    said = told.message.get_content()
+    assert advice in said and f"({status})" in said and "HTTP" not in said
 
 
 async def test_a_late_fax_earns_one_word(bridge, faxapi, outbox):
