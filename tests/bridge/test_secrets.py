@@ -19,6 +19,7 @@ import pytest
 
 from mail2fax import log
 from mail2fax.config import Provider, Settings
+from mail2fax.config.keys import KEYS
 from mail2fax.model import Line, State, Verdict
 from mail2fax.providers import held_body
 from mail2fax.providers.rinble import Rinble
@@ -197,10 +198,8 @@ async def test_the_whole_bridge_keeps_them(bridge, faxapi, outbox, tmp_path, eve
 @pytest.mark.parametrize("arguments", [["check", "--json"], ["check"], ["list", "--json"]])
 def test_no_command_prints_them(tmp_path, arguments):
     """The effective settings are masked, whatever is wrong with the rest of them."""
-    secrets = {
-        f"MAIL2FAX_{key}": TOKEN
-        for key in ("PROVIDER__TOKEN", "REPLY__SECRET", "REPLY__RELAY_PASSWORD", "SPOOL__PASSWORD")
-    }
+    secrets = {key.variable: TOKEN for key in KEYS if key.secret and key.variable}
+    assert "MAIL2FAX_REPLY__RELAY_OAUTH_CLIENT_SECRET" in secrets
     config = {
         "MAIL2FAX_PROVIDER__URL": "http://127.0.0.1:1/api/fax",
         "MAIL2FAX_REPLY__RELAY": "smtp://bridge@127.0.0.1:1",
