@@ -30,6 +30,7 @@ _TOKEN = re.compile(rb"[\s\"'(]*([A-Za-z0-9-]+)")
 _LETTERS = re.compile(rb"\s*[A-Za-z0-9+/]{4}")
 _DATA_URL = re.compile(rb"\s*data:[\w.+/;=-]{0,100};base64,", re.IGNORECASE)
 _PLAIN_ALPHABET = bytes.maketrans(b"-_", b"+/")
+_ALPHABET_SHOWN = 65_536  # bytes in which base64 of any file has signs of its own alphabet
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _PADDING = re.compile(rb"=[=\s]*")
 _WHOLE_LINE = re.compile(rb"(?:[A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2}[A-Za-z0-9+/=]{2}[ \t]*(?:[\r\n]|\Z)")
@@ -62,7 +63,7 @@ def encoding(value: bytes) -> str:
 def decode(body: Body, name: str) -> bytes:
     """The bytes that were meant."""
     if name == "base64" and b"%PDF-" not in bytes(body[:1024]):  # neither % nor - is base64
-        found = base64(body)
+        found = base64(_plain_alphabet(body))
         return found if sniff.kind(found) else _mislabelled(found) or found  # some encode twice
     if name == "quoted-printable":
         return _mislabelled(binascii.a2b_qp(_TRAILING.sub(b"", body)))
@@ -119,9 +120,9 @@ def _mislabelled(body: Body) -> bytes:
 
 def _plain_alphabet(body: Body) -> Body:
     """RFC 4648 section 5: some encode as for an address, with other signs for the last two of 64."""
-    letters = bytes(body)
-    if (b"-" in letters or b"_" in letters) and not (b"+" in letters or b"/" in letters):
-        return letters.translate(_PLAIN_ALPHABET)
+    head = bytes(body[:_ALPHABET_SHOWN])
+    if (b"-" in head or b"_" in head) and not (b"+" in head or b"/" in head):
+        return bytes(body).translate(_PLAIN_ALPHABET)
     return body
 
 

@@ -534,11 +534,12 @@ def test_a_damaged_mail_is_still_an_account(wrapping, data):
 
 
 def test_the_alphabet_for_addresses_is_read():
-    """RFC 4648 section 5, in a body that says nothing of it."""
+    """RFC 4648 section 5, in a body that says nothing of it, or calls it base64."""
     data = ONE + b"\xff\xfe\xfb" * 9
     body = base64.urlsafe_b64encode(data)
     assert b"_" in body
-    assert documents(mail(multipart(text(), part(body, encoding="8bit", name="scan.pdf")))) == [data]
+    unlabelled = mail(multipart(text(), part(body, encoding="8bit", name="scan.pdf")))
+    assert documents(unlabelled) == documents(unlabelled.replace(b"8bit", b"base64")) == [data]
 
 
 LONG = ONE + b"%" + b"x" * 5000 + b"\n"
