@@ -48,6 +48,7 @@ class Known:
     held: bool = False
     told: bool = False
     submissions: int = 0
+    retry_of: str = ""  # the fax that this one is made of
 
     @property
     def acting(self) -> bool:
@@ -301,9 +302,11 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def retry_asked(self, data):
         name = self.some(data, known_at_all)
-        possible = self.known[name].state in {State.FAILED, State.UNKNOWN, State.CANCELLED}
+        unsent = {State.FAILED, State.CANCELLED}
+        second = any(known.retry_of == name and known.state not in unsent for known in self.known.values())
+        possible = self.known[name].state in unsent | {State.UNKNOWN} and not second
         if fresh := self._asked(possible, operator.retry, name, "kim"):
-            self.known[fresh] = Known()
+            self.known[fresh] = Known(retry_of=name)
 
     def _asked(self, possible, operation, *words):
         if possible:
