@@ -48,15 +48,15 @@ def make(pdf: pikepdf.Pdf, marks: Sequence[Mark], height: float) -> set[str]:
             even.append((mark, grey))
         else:
             said |= _made(pdf, mark, grey, height, paper=kind is Kind.PAPER)
+    sheets = [mark for mark in marks if mark.is_paper]
     for mark, grey in even:
-        said |= _made(pdf, mark, grey, height, paper=any(_is_strip(mark, other) for other in marks))
+        said |= _made(pdf, mark, grey, height, paper=any(_is_strip(mark, sheet) for sheet in sheets))
     return said
 
 
 def _is_strip(mark: Mark, sheet: Mark) -> bool:
     """Whether it is a strip of a sheet of paper that came in several pictures."""
-    aside = max(abs(mark.box.left - sheet.box.left), abs(mark.box.right - sheet.box.right))
-    return sheet.is_paper and aside < 1
+    return max(abs(mark.box.left - sheet.box.left), abs(mark.box.right - sheet.box.right)) < 1
 
 
 def _made(pdf: pikepdf.Pdf, mark: Mark, grey: Image.Image, height: float, *, paper: bool) -> set[str]:
