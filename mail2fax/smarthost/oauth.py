@@ -4,7 +4,9 @@ Promise: no token and no secret stands in any text; what keeps a token from bein
 """
 
 import asyncio
+import math
 import time
+from collections import deque
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from mail2fax.model import Reason, Temporary
 _LIFETIME = 300.0  # seconds, where the server does not say (RFC 6749 section 5.1 allows that)
 _MARGIN = 300.0  # seconds before its end, at the most, from which on a token is not used
 _PAUSE = 10.0  # seconds before a server that gave none is asked again, however many replies wait
+_OLD = 32  # tokens that are still hidden after another took their place
 _NOTE = 300  # characters of the server's own words that are kept
 
 
@@ -37,6 +40,7 @@ class Tokens:
         self._turn = asyncio.Lock()
         self._token = ""
         self._good_until = 0.0
+        self._hidden: deque[tuple[float, tuple[str, ...]]] = deque()  # each token's end, and its forms
         self._failure: Temporary | None = None
         self._asked_at = -_PAUSE
         log.hide(self._secret)
@@ -49,9 +53,9 @@ class Tokens:
             return self._token
 
     def refused(self, token: str) -> None:
-        """The relay did not believe this one: the next attempt asks for another."""
+        """The relay did not believe this one: the next attempt asks for another. It stays hidden: relays repeat it."""
         if token == self._token:
-            self._replace("", 0.0)
+            self._good_until = -math.inf
 
     async def _renew(self) -> None:
         now = self._clock()
@@ -64,7 +68,8 @@ class Tokens:
             self._failure = _verdict(error, self._host)
             raise self._failure from None
         self._failure = None
-        self._replace(token, now + lifetime - min(_MARGIN, lifetime / 10))
+        self._hide(token, now, now + lifetime)
+        self._token, self._good_until = token, now + lifetime - min(_MARGIN, lifetime / 10)
 
     async def _asked(self) -> httpx.Response:
         form = self._client.prepare_request_body(
@@ -74,11 +79,18 @@ class Tokens:
         async with asyncio.timeout(self._timeout), httpx.AsyncClient(timeout=self._timeout) as client:
             return await client.post(self._url, content=form, headers=headers)
 
-    def _replace(self, token: str, good_until: float) -> None:
-        for secret in self._forms(self._token):
-            log.unhide(secret)
-        self._token, self._good_until = token, good_until
-        for secret in self._forms(token):
+    def _hide(self, token: str, now: float, end: float) -> None:
+        """And look no longer for those that ran out. An older one may still be on its way in another connection."""
+        forms = self._forms(token)
+        over = [held for held in self._hidden if held[0] <= now or held[1] == forms]
+        if not over and len(self._hidden) > _OLD:
+            over = [self._hidden[0]]
+        for held in over:
+            self._hidden.remove(held)
+            for secret in held[1]:
+                log.unhide(secret)
+        self._hidden.append((end, forms))
+        for secret in forms:
             log.hide(secret)
 
     def _forms(self, token: str) -> tuple[str, ...]:

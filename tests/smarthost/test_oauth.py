@@ -124,6 +124,31 @@ async def test_the_relay_refuses_a_token(tokens, relay):
     assert len(tokens.asked) == 2
 
 
+async def test_a_refused_token_stays_hidden(tokens, relay):
+    """A relay that repeats it, by itself or as it was said, shows it to nobody; nor does one that is still believed."""
+    async with host(tokens, relay) as (opened, box):
+        login = base64.b64encode(f"user={USER}\1auth=Bearer token-1-of-many\1\1".encode()).decode()
+        box.fault("auth", f"535 5.7.8 not token-1-of-many {login}")
+        assert (await refusal(opened)).note.endswith("not *** ***")
+        assert log.redact(f"token-1-of-many {login}") == "*** ***"
+        opened._tokens._asked_at -= 11
+        box.users[USER] = "token-2-of-many"
+        await opened.hand_over(LETTER, ANNA)
+    assert log.redact(f"token-1-of-many token-2-of-many {login}") == "*** *** ***"
+
+
+async def test_few_old_tokens_are_hidden(tokens):
+    """A relay that refuses for days leaves no list that grows; the same token, given again, stays hidden."""
+    now = [0.0]
+    held = Tokens(rules(tokens, "smtps://fax@localhost"), USER, lambda: now[0])
+    for _ in range(50):
+        held.refused(await held.get())
+        now[0] += 11
+    assert len(log.secrets._secrets) == 2 * 33 + 1  # this one, 32 old ones, and the application's secret
+    tokens.answer = 200, '{"access_token": "token-50-of-many", "expires_in": 3600}'
+    assert log.redact(await held.get()) == "***"
+
+
 async def test_a_relay_without_xoauth2(tokens, relay):
     """The operator reads what is missing; no token is said to a server that cannot take one."""
     async with host(tokens, relay) as (opened, box):
