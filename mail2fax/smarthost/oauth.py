@@ -20,7 +20,7 @@ from mail2fax.model import Reason, Temporary
 
 _LIFETIME = 300.0  # seconds, where the server does not say (RFC 6749 section 5.1 allows that)
 _MARGIN = 300.0  # seconds before its end, at the most, from which on a token is not used
-_PAUSE = 10.0  # seconds before a server that gave none is asked again, however many replies wait
+_PAUSE = 10.0  # seconds before a server that gave none, or a bad one, is asked again, however many replies wait
 _OLD = 32  # tokens that are still hidden after another took their place
 _NOTE = 300  # characters of the server's own words that are kept
 
@@ -53,9 +53,11 @@ class Tokens:
             return self._token
 
     def refused(self, token: str) -> None:
-        """The relay did not believe this one: the next attempt asks for another. It stays hidden: relays repeat it."""
+        """The relay did not believe this one: another is asked for, though not at once. It stays hidden: relays repeat it."""
         if token == self._token:
             self._good_until = -math.inf
+            note = f"{self._host} gave a token that the relay refused; see [reply] relay_oauth_scope and relay's user"
+            self._failure = Temporary(Reason.RELAY_DEFERRED, "4.7.8", note=note)
 
     async def _renew(self) -> None:
         now = self._clock()

@@ -114,10 +114,14 @@ async def test_a_token_is_used_until_shortly_before_its_end(tokens):
 
 
 async def test_the_relay_refuses_a_token(tokens, relay):
-    """It was taken back: the reply waits, and the next attempt asks for another."""
+    """It was taken back: the reply waits, and another is asked for, but not for each of many replies."""
     async with host(tokens, relay) as (opened, box):
         verdict = await refusal(opened)
         assert "refused the login with 535" in verdict.note
+        for _ in range(3):
+            assert "gave a token that the relay refused; see [reply] relay_oauth_scope" in (await refusal(opened)).note
+        assert (len(tokens.asked), box.sessions) == (1, 1)
+        opened._tokens._asked_at -= 11
         box.users[USER] = "token-2-of-many"
         await opened.hand_over(LETTER, ANNA)
         assert len(box.mails) == 1
