@@ -53,7 +53,7 @@ class Tokens:
             return self._token
 
     def refused(self, token: str) -> None:
-        """The relay did not believe this one: another is asked for, though not at once. It stays hidden: relays repeat it."""
+        """The relay did not believe this one: another is asked for, not at once. It stays hidden: relays repeat it."""
         if token == self._token:
             self._good_until = -math.inf
             note = f"{self._host} gave a token that the relay refused; see [reply] relay_oauth_scope and relay's user"
