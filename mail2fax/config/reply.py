@@ -102,6 +102,11 @@ class Reply(Section):
             raise ValueError("dkim_key_file needs dkim_domain, since sender is empty")
         if self.relay_oauth_token_url:
             self._oauth()
+        self._refuse_idle(
+            dkim_key_file=("dkim_selector", "dkim_domain"),
+            relay_oauth_token_url=("relay_oauth_client_id", "relay_oauth_client_secret", "relay_oauth_scope"),
+            admin=("daily_summary",),
+        )
         return self
 
     def _oauth(self) -> None:

@@ -100,6 +100,10 @@ class Smtp(Section):
             raise ValueError("client_certificates needs tls_certificate: a client shows its own after ours")
         if self.required_header and not self.required_header_value.get_secret_value():
             raise ValueError("required_header needs required_header_value, or everybody would have it")
+        self._refuse_idle(
+            required_header=("required_header_value", "required_header_networks"),
+            client_certificates=("client_certificate_networks", "client_ca_file"),
+        )
         return self
 
     @property
