@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 
 import typer
@@ -23,6 +24,7 @@ from mail2fax.spool import SpoolUnavailable, database_file, is_served, overview
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _PATIENCE = 10.0  # seconds for each question
+_LONGEST = 100_000  # bytes of an answer
 _MANY = 1000  # faxes that are looked through for the oldest that nobody holds
 
 
@@ -95,9 +97,22 @@ def _unready(listen: str) -> str:
     except urllib.error.HTTPError as error:
         if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
             return f"/readyz answers {error.code}"
-        return "not ready: " + ", ".join(json.loads(error.read())["reasons"])
+        return _reasons(error, listen)
+    except HTTPException:
+        return _another(listen)
     except OSError as error:
         return f"[web] listen {listen} does not answer: {getattr(error, 'reason', error)}"
+
+
+def _reasons(answer: urllib.error.HTTPError, listen: str) -> str:
+    try:
+        return "not ready: " + ", ".join(json.loads(answer.read(_LONGEST))["reasons"])
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
+        return _another(listen)
+
+
+def _another(listen: str) -> str:
+    return f"[web] listen {listen} answers, but not as mail2fax: another program has that port"
 
 
 def _judge(found: Found, standing: overview.Standing, *, oldest: float, late: float, unknown: int) -> None:

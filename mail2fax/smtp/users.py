@@ -65,8 +65,7 @@ class Users:
 
 def hash_line(name: str, password: str, patterns: Sequence[str] = (), roles: Sequence[str] = ()) -> str:
     """The line of the users file for this login; ValueError says what cannot be written there."""
-    if not name or not name.isprintable() or any(character in name for character in ":# "):
-        raise ValueError("a login name has no blanks, colons or #, and is not empty")
+    check_name(name)
     if not password or len(password) > LONGEST:
         raise ValueError(f"a password has 1 to {LONGEST} characters")
     for pattern in patterns:
@@ -76,6 +75,12 @@ def hash_line(name: str, password: str, patterns: Sequence[str] = (), roles: Seq
     _known_roles(roles)
     fields = [name, HASHER.hash(password), ",".join(patterns), ",".join(roles)]
     return ":".join(fields).rstrip(":")
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError for a login name that the users file cannot hold."""
+    if not name or not name.isprintable() or any(character in name for character in ":# "):
+        raise ValueError("a login name has no blanks, colons or #, and is not empty")
 
 
 def _fits(hashed: str, password: str) -> bool:

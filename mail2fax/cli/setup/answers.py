@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from mail2fax.model import Refused
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 PORT = 2525
 _PAGE, _DESK = "127.0.0.1:8080", "127.0.0.1:8081"
 _OPENING = """\
@@ -48,14 +50,18 @@ class Answers:
         }
 
     @property
+    def clients(self) -> list[Address]:
+        """The addresses of the mail server, IPv4 first: mail comes from there."""
+        return addresses(urlsplit(self.relay).hostname or "")
+
+    @property
     def settings(self) -> dict[str, dict[str, Any]]:
         """The sections of the settings file; what is left to its default does not stand there."""
-        host = urlsplit(self.relay).hostname or ""
-        clients = addresses(host)
+        clients = self.clients
         beside = all(client.is_loopback for client in clients)
         sections: dict[str, dict[str, Any]] = {
             "smtp": {
-                "listen": [f"127.0.0.1:{PORT}" if beside else f"0.0.0.0:{PORT}"],
+                "listen": _listen(clients),
                 "hostname": f"gateway.{self.domain}",
                 "domains": [self.domain],
                 "trusted_networks": ["127.0.0.0/8", "::1/128", *([] if beside else [str(one) for one in clients])],
@@ -84,6 +90,13 @@ class Answers:
         return {name: {key: value for key, value in keys.items() if value} for name, keys in sections.items()}
 
 
+def _listen(clients: list[Address]) -> list[str]:
+    if all(client.is_loopback for client in clients):
+        return [f"127.0.0.1:{PORT}"]
+    six = [f"[::]:{PORT}"] if socket.has_dualstack_ipv6() and clients[-1].version == 6 else []
+    return [f"0.0.0.0:{PORT}", *six]
+
+
 def toml(sections: dict[str, dict[str, Any]]) -> str:
     """The sections as a settings file."""
     lines = []
@@ -99,13 +112,14 @@ def _written(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)  # of strings, numbers and lists TOML, too
 
 
-def addresses(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
-    """The addresses of the mail server. Raises Refused when its name is not known."""
+def addresses(host: str) -> list[Address]:
+    """The addresses of the mail server, IPv4 first. Raises Refused when its name is not known."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
         raise Refused(f"--relay: this machine knows no host {host!r}; write the mail server's address") from None
-    return sorted({ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found}, key=str)
+    known = {ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found}
+    return sorted(known, key=lambda one: (one.version, str(one)))
 
 
 def relay_url(text: str) -> str:

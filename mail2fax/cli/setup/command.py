@@ -1,6 +1,7 @@
 """The command `mail2fax init`: it asks for what was not given, writes, and ends in a check."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -50,6 +51,7 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
     """
     place = _place(config_file)
     files.refuse_existing(place)
+    _check_user(user)
     domain = _asked(domain, "Domain of the fax addresses, such as fax.office.example", option="--domain")
     home = answers.home(domain)
     provider = _asked(provider, "Fax provider (rinble, sinch, telnyx, hylafax, or sandbox to try it)", "rinble")
@@ -101,16 +103,38 @@ def _asked(given: str, question: str, default: str = "", *, option: str = "") ->
 
 
 def _secret(file: Path | None, question: str, *, optional: bool = False) -> str:
+    ours = question.startswith("Password")  # made up here: typed twice
+    option = "--password-file" if ours else "--token-file"
     if file:
-        return file.read_text("utf-8-sig").strip()
+        return _read(file, option)
     if optional:
         return ""
     if not sys.stdin.isatty():
-        name = "--password-file" if question.startswith("Password") else "--token-file"
-        raise typer.BadParameter(f"say {name}: nobody is here to ask")
-    ours = question.startswith("Password")  # made up here: typed twice
+        raise typer.BadParameter(f"say {option}: nobody is here to ask")
     answer: str = typer.prompt(question, hide_input=True, confirmation_prompt=ours, err=True)
     return answer.strip()
+
+
+def _read(file: Path, option: str) -> str:
+    try:
+        secret = file.read_text("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"{option}: {file} is not UTF-8 text") from None
+    except OSError as error:
+        raise typer.BadParameter(f"{option}: {file} cannot be read: {error.strerror}") from None
+    if not secret:
+        raise typer.BadParameter(f"{option}: {file} is empty")
+    return secret
+
+
+def _check_user(name: str) -> None:
+    from mail2fax.smtp import users  # noqa: PLC0415
+
+    if name:
+        try:
+            users.check_name(name)
+        except ValueError as error:
+            raise typer.BadParameter(f"--user: {error}") from None
 
 
 def _pairs(words: tuple[str, ...] | list[str]) -> dict[str, str]:
@@ -125,6 +149,8 @@ def _write(place: files.Place, told: answers.Answers, server: str) -> None:
     for line in files.write(place, texts | {"users": _users(told)}):
         out.print(line, highlight=False, markup=False, soft_wrap=True)
     out.print(f"\n{in_front.lines(told, server)}", highlight=False, markup=False, soft_wrap=True)
+    if warning := in_front.warning(told):
+        err.print(f"{warning}\n", highlight=False, markup=False, soft_wrap=True)
 
 
 def _users(told: answers.Answers) -> str:
@@ -132,7 +158,10 @@ def _users(told: answers.Answers) -> str:
         return ""
     from mail2fax.smtp import users  # noqa: PLC0415
 
-    return users.hash_line(told.user, told.password, (), ("act", "documents")) + "\n"
+    try:
+        return users.hash_line(told.user, told.password, (), ("act", "documents")) + "\n"
+    except ValueError as error:
+        raise typer.BadParameter(f"--password-file: {error}") from None
 
 
 def _check(place: files.Place) -> None:
@@ -140,12 +169,14 @@ def _check(place: files.Place) -> None:
     err.print("mail2fax check:", highlight=False)
     words = [str(files.program()), "check", "--brief", "--config", str(place.config)]
     status = os.spawnv(os.P_WAIT, words[0], words)  # noqa: S606 -- our own program
-    run = "systemctl enable --now mail2fax" if place.installed else f"mail2fax serve --config {place.config}"
+    named = "" if place.installed else f" --config {shlex.quote(str(place.config))}"
+    run = "systemctl enable --now mail2fax" if place.installed else f"mail2fax serve{named}"
     out.print(
-        f"\nNext: {run}, then mail2fax test NUMBER"
+        f"\nNext: {run}, then mail2fax test NUMBER{named}"
         if status == 0
-        else "\nMend what failed, then: mail2fax check; the settings are written, and need not be made again.",
+        else f"\nMend what failed, then: mail2fax check{named}; the settings are written, and need not be made again.",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
     if status:

@@ -24,6 +24,7 @@ UNIT = Path("/etc/systemd/system/mail2fax.service")
 _PACKAGED = (Path("/usr/lib/systemd/system/mail2fax.service"), Path("/lib/systemd/system/mail2fax.service"))
 _PROGRAM = "/opt/mail2fax/bin/mail2fax"  # what the shipped unit calls
 _SECRET = 0o640
+_ENTERED, _READ = 0o755, 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def write(place: Place, texts: Mapping[str, str]) -> list[str]:
     Raises ConfigError, and then nothing was written.
     """
     folder = place.config.absolute().parent
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder, for_service=place.installed)
     done = _prepare_machine() if place.installed else []
     with tempfile.TemporaryDirectory(dir=folder, prefix=".init-") as name:
         draft = Path(name)
@@ -65,6 +66,14 @@ def write(place: Place, texts: Mapping[str, str]) -> list[str]:
             file.rename(folder / file.name)
             done.append(f"wrote {folder / file.name}")
     return [*done, *(_write_unit() if place.installed else [])]
+
+
+def _make(folder: Path, *, for_service: bool) -> None:
+    if folder.exists():
+        return
+    folder.mkdir(parents=True)
+    if for_service:
+        folder.chmod(_ENTERED)  # whatever root's umask is, the service must come to its settings
 
 
 def _try_out(draft: Path, folder: Path) -> None:
@@ -112,6 +121,7 @@ def _write_unit() -> list[str]:
         return []
     text = resources.unit().read_text("utf-8").replace(_PROGRAM, str(program()))
     UNIT.write_text(text, "utf-8")
+    UNIT.chmod(_READ)
     return [f"wrote {UNIT}"]
 
 
