@@ -60,7 +60,8 @@ class Spool:
         self._clock = Clock(settings.spool.lease)
         self._turns = Turns()
         # Unique among processes, also among those of one container that all have pid 1.
-        self._leases = (f"{node}:{secrets.token_hex(4)}:{n}" for n in itertools.count())
+        ours = f"{node}:{secrets.token_hex(4)}"
+        self._leases = (f"{ours}:{n}" for n in itertools.count())
 
     async def take_over(self, *, adopt: bool = False) -> None:
         """Begin to serve: hear other nodes, or pick up what the last node of this SQLite file left (see `copies`)."""

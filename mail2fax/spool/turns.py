@@ -55,10 +55,10 @@ class Turns:
         return taken
 
     def _next(self, connection: Connection, take: Take, oldest: str, full: set[str]) -> RowMapping | None:
-        """One fax, if there is one, of who was not served lately; else of whoever has not half of the places."""
+        """One fax, if there is one, of who was not served lately; else not of the last; else of who has not half."""
         last = set(list(self._served)[-1:])
         looking = time.monotonic() > self._look_at
-        for avoided in (full.union(self._served), full | last) if looking else ():
+        for avoided in (full.union(self._served), full | last, full) if looking else ():
             if oldest not in avoided:
                 return _one(connection, take, ())
             if row := _one(connection, take, avoided):

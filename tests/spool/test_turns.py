@@ -43,6 +43,18 @@ async def test_one_of_many_gets_half_of_the_places(spool):
     assert _senders(await _claimed(spool, 1)) == ["bob"]
 
 
+async def test_two_share_though_one_is_done_sooner(spool):
+    """Ann's documents take minutes, Bob's a moment: she has half of the places and no more, he keeps the others."""
+    await _flood(spool, "ann", 9)
+    await _flood(spool, "bob", 9)
+    working = await _claimed(spool, 4)
+    for _ in range(5):
+        assert sorted(_senders(working)) == ["ann", "ann", "bob", "bob"]
+        done = next(fax for fax in working if fax.sender.startswith("bob"))
+        await _made(spool, done)
+        working = [fax for fax in working if fax is not done] + await _claimed(spool, 1)
+
+
 async def test_a_newcomer_goes_before_those_who_were_served(spool):
     """Two floods share what there is; whoever comes then waits for one document."""
     await _flood(spool, "ann", 10)
