@@ -4,6 +4,7 @@ Functions of a connection, for `Spool.read`. Lists of faxes are in `search`, the
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, select
@@ -44,6 +45,15 @@ class Trouble:
     since: Any
     closed_until: Any
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One of the mails that a mail was split into: what the reply to all of them needs of it."""
+
+    id: str  # of its fax
+    reply: str
+    replied_at: datetime | None
 
 
 def message(connection: Connection, message_id: str) -> Message:
@@ -150,16 +160,20 @@ def replies_this_hour(connection: Connection, sender: str) -> int:
     return connection.scalar(_REPLIES, {"reverse_path": senders.behind(sender)}) or 0
 
 
-def pieces(connection: Connection, fax: Fax) -> list[Fax]:
-    """The pieces of one mail that was split, as far as they came within a day, the first one first."""
-    query = select(faxes).where(
+def pieces(connection: Connection, fax: Fax) -> list[Piece]:
+    """The pieces of one mail that was split, as far as they came within a day of this one, the first one first."""
+    query = select(*(faxes.c[name] for name in ("id", "reply", "replied_at", "detail"))).where(
         faxes.c.sender == fax.sender,
         faxes.c.number == fax.number,
-        faxes.c.received_at > now() - _DAY,
+        faxes.c.received_at.between(fax.received_at - timedelta(days=1), fax.received_at + timedelta(days=1)),
         faxes.c.reason == Reason.SPLIT_MAIL.value,
     )
-    found = [rows.fax(row) for row in connection.execute(query.order_by(faxes.c.id)).mappings()]
-    return [other for other in found if other.detail.get("split") == fax.detail.get("split")]
+    split = fax.detail.get("split")
+    return [
+        Piece(row.id, row.reply, row.replied_at)
+        for row in connection.execute(query.order_by(faxes.c.id))
+        if rows.load(row.detail).get("split") == split
+    ]
 
 
 def waiting(connection: Connection) -> int:

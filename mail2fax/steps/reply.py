@@ -11,6 +11,7 @@ from mail2fax.replies.letters import Letters, wanted
 from mail2fax.rules.backoff import Backoff
 from mail2fax.smarthost.smarthost import Smarthost
 from mail2fax.spool import Spool, questions
+from mail2fax.spool.questions import Piece
 from mail2fax.steps.alerts import alert
 from mail2fax.steps.offering import Offering
 
@@ -81,9 +82,10 @@ class Reply:
     async def _piece(self, message: Message, fax: Fax) -> None:
         """A mail that came in pieces (RFC 2046 section 5.2.2): one reply for all of them, once they are there."""
         pieces = await self._spool.read(questions.pieces, fax)
+        first = pieces[0] if pieces else fax  # none are found when its own time was set right by the clock
         told = next((other for other in pieces if other.replied_at), None)
-        if told or (fax.attempts and pieces[0].id != fax.id):
-            await self._after(told or pieces[0], fax)
+        if told or (fax.attempts and first.id != fax.id):
+            await self._after(told or first, fax)
         elif not fax.attempts:
             await self._spool.postpone(fax, _PIECES)
         else:
@@ -95,7 +97,7 @@ class Reply:
             return False
         return any(event.what.startswith("reply ") for event in await self._spool.read(questions.history, fax.id))
 
-    async def _after(self, leader: Fax, fax: Fax) -> None:
+    async def _after(self, leader: Fax | Piece, fax: Fax) -> None:
         """The first fax tells of all: hurry it, and follow."""
         if leader.replied_at:
             await self._spool.replied(fax, leader.reply, told_by=leader.id)

@@ -2,8 +2,12 @@
 
 import asyncio
 
-from mail2fax.model import State
-from mail2fax.spool import Work, operator
+from sqlalchemy import update
+
+from mail2fax.model import Outcome, Reason, State
+from mail2fax.spool import Work, operator, questions
+from mail2fax.spool.database.schema import faxes
+from tests.support import spooling
 from tests.support.faxapi import LOST
 from tests.support.samples import mail, pdf
 
@@ -71,3 +75,15 @@ async def test_a_group_gets_one_summary(bridge, faxapi, outbox):
         while not all(fax.replied_at for fax in await running.faxes(queue_id)):
             await asyncio.sleep(0.05)
     assert len(outbox.mails) == 1
+
+
+async def test_the_pieces_of_a_split_mail_are_told_of_days_later(spool):
+    """The mail server was away: the pieces are still known for pieces, whatever the hour."""
+    for part in (1, 2):
+        await spooling.put(spool, content=b"piece %d" % part)
+        piece = await spooling.claim(spool, Work.PREPARE)
+        await spool.end(piece, Outcome(State.FAILED, "5.6.0", Reason.SPLIT_MAIL, {"split": "one@scanner"}), {})
+    days = faxes.c.received_at - 3 * 86_400
+    await spool.change(lambda connection: connection.execute(update(faxes).values(received_at=days)) and None)
+    for fax in (await spool.claim(Work.REPLY, 2))[0]:
+        assert len(await spool.read(questions.pieces, fax)) == 2
