@@ -12,7 +12,9 @@ from mail2fax.documents.pages import letter
 from mail2fax.documents.pages.true_size import LONG
 
 _TO_CHOOSE_FROM = 0.25  # of a piece: how far up a blank row is looked for
-_EVEN = 24  # of 255: lighter and darker dots of a row that differ by less make it blank
+# Lighter and darker dots of a row that differ by no more, of 255, make it blank:
+EVEN = 24  # in a picture, whose paper is not all of one grey
+NOISELESS = 3  # in what is drawn from a document: its pale writing is made black later
 _SPECKS = 0.003  # of a row of a one-bit scan, which has none without any
 _OVERLAP = 0.03  # of a page
 
@@ -29,26 +31,31 @@ def pieces(picture: Image.Image, width: float, height: float) -> Iterator[tuple[
         yield picture.crop((0, top, picture.width, end)), (end - top) * height / picture.height
 
 
-def bands(picture: Image.Image, width: float, height: float) -> Iterator[tuple[int, int]]:
+def bands(picture: Image.Image, width: float, height: float, even: int = EVEN) -> Iterator[tuple[int, int]]:
     """The first row of each piece, and the one that its end stands before."""
     most = max(1, int(letter.HEIGHT / min(letter.WIDTH / width, 1.0) / height * picture.height))
     top = 0
     while picture.height - top > most:
-        cut, blank = _blank_row(picture, top, top + most)
+        cut, blank = _blank_row(picture, top, top + most, even)
         yield top, cut
         top = cut if blank else cut - round(most * _OVERLAP)
     yield top, picture.height
 
 
-def _blank_row(picture: Image.Image, top: int, end: int) -> tuple[int, bool]:
-    """The last blank row of the piece from `top` to `end`, as the row to cut at, and whether there is one."""
+def _blank_row(picture: Image.Image, top: int, end: int, even: int) -> tuple[int, bool]:
+    """The last blank row of the piece from `top` to `end`, as the row to cut at, and whether there is one.
+
+    Without one it is the last that is nearly blank: a pale stripe down the page does not have dark letters cut in two.
+    """
     start = max(top + 1, end - round((end - top) * _TO_CHOOSE_FROM))
     band = picture.crop((0, start, picture.width, end)).convert("L")
     dots = band.tobytes()
+    nearly = end
     for number in range(band.height - 1, -1, -1):
         row = dots[number * band.width : (number + 1) * band.width]
-        if max(row) - min(row) <= _EVEN or (
-            picture.mode == "1" and min(row.count(0), row.count(255)) <= len(row) * _SPECKS
-        ):
+        differ = max(row) - min(row)
+        if differ <= even or (picture.mode == "1" and min(row.count(0), row.count(255)) <= len(row) * _SPECKS):
             return start + number, True
-    return end, False
+        if differ <= EVEN and nearly == end:
+            nearly = start + number
+    return nearly, False

@@ -15,11 +15,12 @@ from PIL import Image
 from mail2fax.documents.pages import cutting, flattening, inspection
 from mail2fax.documents.pages.inspection import Source, refusal
 from mail2fax.documents.pages.letter import Box, Geometry
-from mail2fax.documents.pages.pdfium import Document
+from mail2fax.documents.pages.pdfium import Document, Page
 from mail2fax.model import Reason
 
 _SCALE = 2.0  # dots a point: a gap between two lines is several of them
-_BLANK = 240  # of 255: as light is paper
+_PAPER = 240  # of 255: as light is the paper of a scan, or a tint of a whole piece;
+_WHITE = 251  # what is drawn any darker on a page is made black later
 _MOST_ROWS = 40_000  # of the drawing by which blank rows are found
 
 
@@ -52,19 +53,27 @@ def _windows(source: Source, long: list[int]) -> dict[int, list[Box]]:
             geometry = source.geometries[index]
             with document.page(index) as page:
                 drawn = page.drawn(min(_SCALE, _MOST_ROWS / geometry.box.height))
+                even = cutting.EVEN if _is_scan(page) else cutting.NOISELESS
             if drawn is None:
                 windows[index] = [geometry.box]
                 continue
-            windows[index] = list(_written_on(drawn, geometry)) or [geometry.box]
+            windows[index] = list(_written_on(drawn, geometry, even)) or [geometry.box]
     return windows
 
 
-def _written_on(drawn: Image.Image, page: Geometry) -> Iterator[Box]:
+def _is_scan(page: Page) -> bool:
+    """Whether it is pictures without words."""
+    return not page.text(1) and page.undrawn_picture(pale=True)
+
+
+def _written_on(drawn: Image.Image, page: Geometry, even: int) -> Iterator[Box]:
     """The pieces on which there is something: a roll of paper may have a long blank end."""
     box, row = page.box, page.box.height / drawn.height
-    for top, end in cutting.bands(drawn, *page.upright):
-        piece = drawn.crop((0, top, drawn.width, end))
-        if any(piece.histogram()[:_BLANK]):
+    for top, end in cutting.bands(drawn, *page.upright, even):
+        dots = drawn.crop((0, top, drawn.width, end)).histogram()
+        greys = [grey for grey, count in enumerate(dots) if count]
+        paper = even == cutting.EVEN or greys[-1] - greys[0] <= even
+        if greys[0] < (_PAPER if paper else _WHITE):
             yield Box(box.left, box.top - end * row, box.right, box.top - top * row)
 
 

@@ -1,7 +1,10 @@
 """Pages far longer than paper are cut at blank rows into pages that can be read, as long pictures are."""
 
 import pytest
+from pikepdf import Dictionary, Name, Stream
+from PIL import Image
 
+from mail2fax.documents.legibility import ready
 from mail2fax.documents.pages import fit
 from mail2fax.documents.pages.pdfium import Document
 from mail2fax.model import Permanent, Reason
@@ -10,10 +13,11 @@ from tests.support import pdfs
 WIDTH, HEIGHT, LINE = 164, 5669, 11  # a till's roll: 58 mm x 2 m
 
 
-def receipt(lines: int, **keys) -> bytes:
+def receipt(lines: int, look: bytes = b"0 g ", **keys) -> bytes:
+    """Its lines begin with that look; a letter follows."""
     pdf = pdfs.empty()
     words = (pdfs.words(f"Coffee {n}", x=8, y=HEIGHT - 20 - n * LINE, size=9) for n in range(lines))
-    pdfs.page(pdf, b"".join(words), box=(0, 0, WIDTH, HEIGHT), **keys)
+    pdfs.page(pdf, look + b"".join(words), box=(0, 0, WIDTH, HEIGHT), **keys)
     pdfs.page(pdf, pdfs.words("A letter"))
     return pdfs.saved(pdf)
 
@@ -56,3 +60,24 @@ def test_an_empty_roll_is_one_blank_page():
     """Nothing is made of nothing."""
     made = fit.fit(receipt(0))
     assert (made.pages, made.notes) == (2, ("tiny", "blank"))
+
+
+@pytest.mark.parametrize("look", [b"0.91 g ", b"0.98 g "])
+def test_pale_writing_is_kept_whole(look):
+    """It is made black later: nothing of it is taken for paper, and no cut goes through it."""
+    found = rows(ready.make_ready(fit.fit(receipt(450, look)), "auto"))
+    assert sum(found[:-1]) == 450
+    assert len(found) == 450 * LINE // 792 + 2
+
+
+def test_the_noise_of_a_scan_is_paper():
+    """A long scan is cut between its lines, not a little above the cut once more."""
+    picture = Image.effect_noise((328, 4000), 4).point(lambda grey: min(255, grey + 122))
+    for top in range(20, 3000, 30):
+        picture.paste(20, (20, top, 300, top + 16))
+    pdf = pdfs.empty()
+    scan = Stream(pdf, picture.tobytes(), Type=Name.XObject, Subtype=Name.Image, Width=328, Height=4000)
+    scan.BitsPerComponent, scan.ColorSpace = 8, Name.DeviceGray
+    resources = Dictionary(XObject=Dictionary(Scan=pdf.make_indirect(scan)))
+    pdfs.page(pdf, b"164 0 0 2000 0 0 cm /Scan Do", box=(0, 0, 164, 2000), Resources=resources)
+    assert sum(rows(fit.fit(pdfs.saved(pdf)))) == len(range(20, 3000, 30))
