@@ -3,6 +3,7 @@
 Promise: a key that cannot sign is told at the start, and no key stands in any text.
 """
 
+import binascii
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mail2fax.config import ConfigError, Reply
 
 _LEAST = 1024  # bits: RFC 8301 section 3.2; 2048 are what one should have
 _ADVICE = "make an RSA key: openssl genrsa -out dkim.pem 2048"
+_PATIENCE = 5  # seconds for the DNS
 _TRIAL = b"From: <fax@office.example>\r\n\r\nx\r\n"
 
 
@@ -43,13 +45,17 @@ class Signer:
 
     def problem(self, txt: Callable[..., bytes | None] = dkim.get_txt) -> str:
         """Why nobody could verify a signature now; "" when one would. Asks the DNS, by `txt`, for some seconds."""
+        name = f"{self.record}.".encode()
         try:
-            good = dkim.verify(self.signed(_TRIAL), dnsfunc=txt)
+            if not (published := txt(name, timeout=_PATIENCE)):
+                return "no key is published there"
+            dkim.evaluate_pk(name, published)  # dkim.verify would say no more than that it is not good
         except dkim.DnsTimeoutError:
             return "the DNS did not answer"
-        except dkim.DKIMException as error:
+        except (dkim.DKIMException, binascii.Error) as error:
             return f"what is published there is no key: {error}"
-        return "" if good else "no key is published there that fits"
+        good = dkim.verify(self.signed(_TRIAL), dnsfunc=lambda *_, **__: published)
+        return "" if good else "the key that is published there is another one"
 
 
 def _read(file: str) -> bytes:
