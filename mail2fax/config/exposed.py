@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from mail2fax.config.keys import KEYS, Key
+from mail2fax.config.loader import without_password
 from mail2fax.config.settings import Settings
 
 
@@ -18,8 +19,11 @@ def files(settings: Settings, source: Path | None) -> list[str]:
 
 
 def _places(settings: Settings, source: Path | None) -> Iterator[Path]:
+    # A certificate without a key beside it holds its own.
+    for file in filter(None, (settings.reply.dkim_key_file, settings.smtp.tls_key or settings.smtp.tls_certificate)):
+        yield Path(file)
     for key in KEYS:
-        if key.secret:
+        if not key.speakable:
             for file in _of(settings, key):
                 if file:
                     yield Path(file)
@@ -32,7 +36,7 @@ def _of(settings: Settings, key: Key) -> Iterator[str]:
     section = getattr(settings, key.section)
     for table in section if isinstance(section, list) else [section]:
         value = getattr(table, key.name)
-        if isinstance(value, SecretStr) and value.get_secret_value():
+        if value.get_secret_value() if isinstance(value, SecretStr) else without_password(value) != value:
             yield getattr(table, key.pair, "") if key.pair else ""
 
 

@@ -1,5 +1,7 @@
 """Secrets that everybody on the machine may read are told, whichever file they stand in."""
 
+import pytest
+
 from mail2fax.config import exposed, load
 
 
@@ -33,3 +35,36 @@ def test_the_settings_themselves(tmp_path, monkeypatch):
     assert found(settings) == []
     monkeypatch.setenv("MAIL2FAX_PROVIDER__TOKEN", "canary-7391")
     assert found(settings, MAIL2FAX_PROVIDER__TOKEN="canary-7391") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ('[reply]\nrelay = "smtps://fax:canary-7391@mail.example"\n', True),
+        ('[reply]\nrelay = "smtps://fax@mail.example"\n', False),
+        ('[spool]\nurl = "postgresql://fax:canary-7391@db.example/fax"\n', True),
+        ('[spool]\nurl = "postgresql://fax@db.example/fax?password=canary-7391"\n', True),
+        ('[spool]\nurl = "postgresql://fax@db.example/fax"\n', False),
+    ],
+)
+def test_a_password_in_a_url(tmp_path, text, secret):
+    settings = tmp_path / "mail2fax.toml"
+    settings.write_text(text)
+    settings.chmod(0o644)
+    assert found(settings) == [str(settings)] * secret
+    settings.chmod(0o640)
+    assert found(settings) == []
+
+
+def test_private_keys(tmp_path):
+    """A certificate is for everybody, unless its key stands in the same file."""
+    for name in ("dkim.pem", "cert.pem", "key.pem"):
+        (tmp_path / name).write_text("canary-7391")
+        (tmp_path / name).chmod(0o644)
+    settings = tmp_path / "mail2fax.toml"
+    reply = '[reply]\ndkim_key_file = "dkim.pem"\ndkim_selector = "fax"\n'
+    settings.write_text(reply + '[smtp]\ntls_certificate = "cert.pem"\ntls_key = "key.pem"\n')
+    assert found(settings) == [str(tmp_path / "dkim.pem"), str(tmp_path / "key.pem")]
+    (tmp_path / "dkim.pem").chmod(0o600)
+    settings.write_text(reply + '[smtp]\ntls_certificate = "cert.pem"\n')
+    assert found(settings) == [str(tmp_path / "cert.pem")]
