@@ -30,6 +30,7 @@ _TOKEN = re.compile(rb"[\s\"'(]*([A-Za-z0-9-]+)")
 _LETTERS = re.compile(rb"\s*[A-Za-z0-9+/]{4}")
 _DATA_URL = re.compile(rb"\s*data:[\w.+/;=-]{0,100};base64,", re.IGNORECASE)
 _PLAIN_ALPHABET = bytes.maketrans(b"-_", b"+/")
+_FOR_ADDRESSES = re.compile(rb"[A-Za-z0-9_-]+")
 _ALPHABET_SHOWN = 65_536  # bytes in which base64 of any file has signs of its own alphabet
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _PADDING = re.compile(rb"=[=\s]*")
@@ -119,9 +120,15 @@ def _mislabelled(body: Body) -> bytes:
 
 
 def _plain_alphabet(body: Body) -> Body:
-    """RFC 4648 section 5: some encode as for an address, with other signs for the last two of 64."""
-    head = bytes(body[:_ALPHABET_SHOWN])
-    if (b"-" in head or b"_" in head) and not (b"+" in head or b"/" in head):
+    """RFC 4648 section 5: some encode as for an address, with other signs for the last two of 64.
+
+    Not every hyphen is one of them: a list server's footer, after the padding, begins with a line of them.
+    """
+    head = bytes(body[:_ALPHABET_SHOWN]).partition(b"=")[0]
+    if b"+" in head or b"/" in head:
+        return body
+    lines = (line.strip() for line in head.splitlines())
+    if any(_FOR_ADDRESSES.fullmatch(line) and (b"-" in line or b"_" in line) and line.strip(b"-_") for line in lines):
         return bytes(body).translate(_PLAIN_ALPHABET)
     return body
 

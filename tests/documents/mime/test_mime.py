@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from mail2fax.documents.mime import MimeLimits, take_apart
+from mail2fax.documents.mime import MimeLimits, take_apart, transfer
 from mail2fax.model import Fate, Permanent, Reason
 from tests.support import mails
 from tests.support.mails import mail, multipart, part, pdf, png, text
@@ -540,6 +540,13 @@ def test_the_alphabet_for_addresses_is_read():
     assert b"_" in body
     unlabelled = mail(multipart(text(), part(body, encoding="8bit", name="scan.pdf")))
     assert documents(unlabelled) == documents(unlabelled.replace(b"8bit", b"base64")) == [data]
+
+
+@pytest.mark.parametrize("footer", [b"--------\r\nlist footer", b"________________\r\nlist-of-all-fax\r\nwww"])
+def test_a_list_server_s_footer_is_no_part_of_base64(footer):
+    """Be it ruled off with signs of the alphabet for addresses."""
+    words = b"Please fax this list.\n" * 8
+    assert transfer.decode(base64.encodebytes(words) + footer, "base64") == words
 
 
 LONG = ONE + b"%" + b"x" * 5000 + b"\n"
