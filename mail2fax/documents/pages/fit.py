@@ -109,9 +109,9 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
     source = as_printed(inspection.inspect(data, max_pages=max_pages, careful=careful))
     carried = enclosed(source)
     whole = len(source.geometries)
+    marks = flattening.marks(source.pdf) if source.annotated else flattening.Marks()  # of long pages pieces have none
     source = in_pieces(source, max_pages=max_pages) if page_size == "letter" else source
     sheets = [_sheet(page, page_size) for page in source.geometries]
-    marks = flattening.marks(source.pdf) if source.annotated else flattening.Marks()
     notes = ["repaired"] * source.repaired + ["flattened"] * marks.ink + ["unmarked"] * marks.notes
     notes += ["cut"] * (len(sheets) > whole)
     original = _Original.of(source)

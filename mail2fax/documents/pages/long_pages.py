@@ -52,6 +52,7 @@ def _windows(source: Source, long: list[int]) -> dict[int, list[Box]]:
         for index in long:
             geometry = source.geometries[index]
             with document.page(index) as page:
+                flattening.choose(None, page.raw)  # a note's icon is nothing that would be faxed
                 drawn = page.drawn(min(_SCALE, _MOST_ROWS / geometry.box.height))
                 even = cutting.EVEN if _is_scan(page) else cutting.NOISELESS
             if drawn is None:

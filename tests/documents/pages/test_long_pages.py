@@ -1,7 +1,7 @@
 """Pages far longer than paper are cut at blank rows into pages that can be read, as long pictures are."""
 
 import pytest
-from pikepdf import Dictionary, Name, Stream
+from pikepdf import Array, Dictionary, Name, Stream
 from PIL import Image
 
 from mail2fax.documents.legibility import ready
@@ -81,3 +81,9 @@ def test_the_noise_of_a_scan_is_paper():
     resources = Dictionary(XObject=Dictionary(Scan=pdf.make_indirect(scan)))
     pdfs.page(pdf, b"164 0 0 2000 0 0 cm /Scan Do", box=(0, 0, 164, 2000), Resources=resources)
     assert sum(rows(fit.fit(pdfs.saved(pdf)))) == len(range(20, 3000, 30))
+
+
+def test_a_note_on_a_cut_page_is_told():
+    """As on any other page: it is not drawn, and the sender learns of it."""
+    note = Dictionary(Type=Name.Annot, Subtype=Name.Text, Rect=Array([0, 0, 50, 50]), Contents="Call back")
+    assert fit.fit(receipt(300, Annots=Array([note]))).notes == ("unmarked", "cut")
