@@ -5,6 +5,7 @@ that are to be drawn into it is left as it is: they would be drawn into every pi
 """
 
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from mail2fax.model import Reason
 _SCALE = 2.0  # dots a point: a gap between two lines is several of them
 _PAPER = 240  # of 255: as light is the paper of a scan, or a tint of a whole piece;
 _WHITE = 251  # what is drawn any darker on a page is made black later
-_MOST_ROWS = 40_000  # of the drawing by which blank rows are found
+_MOST_ROWS, _MOST_DOTS = 40_000, 60_000_000  # of the drawing by which blank rows are found
 
 
 def in_pieces(source: Source, *, max_pages: int) -> Source:
@@ -53,13 +54,18 @@ def _windows(source: Source, long: list[int]) -> dict[int, list[Box]]:
             geometry = source.geometries[index]
             with document.page(index) as page:
                 flattening.choose(None, page.raw)  # a note's icon is nothing that would be faxed
-                drawn = page.drawn(min(_SCALE, _MOST_ROWS / geometry.box.height))
+                drawn = page.drawn(_scale(geometry.box))
                 even = cutting.EVEN if _is_scan(page) else cutting.NOISELESS
             if drawn is None:
                 windows[index] = [geometry.box]
                 continue
             windows[index] = list(_written_on(drawn, geometry, even)) or [geometry.box]
     return windows
+
+
+def _scale(box: Box) -> float:
+    """How many dots a unit a page is drawn with: a byte each, however large the page says it is."""
+    return min(_SCALE, _MOST_ROWS / box.height, math.sqrt(_MOST_DOTS / (box.width * box.height)))
 
 
 def _is_scan(page: Page) -> bool:

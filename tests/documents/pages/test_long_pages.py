@@ -1,5 +1,7 @@
 """Pages far longer than paper are cut at blank rows into pages that can be read, as long pictures are."""
 
+import tracemalloc
+
 import pytest
 from pikepdf import Array, Dictionary, Name, Stream
 from PIL import Image
@@ -87,3 +89,16 @@ def test_a_note_on_a_cut_page_is_told():
     """As on any other page: it is not drawn, and the sender learns of it."""
     note = Dictionary(Type=Name.Annot, Subtype=Name.Text, Rect=Array([0, 0, 50, 50]), Contents="Call back")
     assert fit.fit(receipt(300, Annots=Array([note]))).notes == ("unmarked", "cut")
+
+
+def test_a_page_however_large_takes_little_memory_to_cut():
+    """Its drawing is bounded by dots, and not by rows alone."""
+    pdf = pdfs.empty()
+    pdfs.page(pdf, pdfs.words("Far", x=8, y=49_000, size=900), box=(0, 0, 20_000, 50_010))
+    data = pdfs.saved(pdf)
+    tracemalloc.start()
+    try:
+        fit.fit(data)
+        assert tracemalloc.get_traced_memory()[1] < 200e6
+    finally:
+        tracemalloc.stop()
