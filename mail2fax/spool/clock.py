@@ -5,26 +5,38 @@ fax would seem to have waited too long. A step while a node runs shows beside a 
 its start shows in the newest events, which lie in the future then.
 """
 
+import sys
 import time
 from typing import Any
 
-from sqlalchemy import Column, Connection, Double, Table, case, select, type_coerce, update
+from sqlalchemy import Column, Connection, Double, Table, case, or_, select, type_coerce, update
 
 from mail2fax import log
 from mail2fax.spool.database.database import Database
-from mail2fax.spool.database.schema import events, faxes, messages, notices, now, troubles
+from mail2fax.spool.database.schema import events, faxes, messages, notices, now, shared, troubles
+from mail2fax.spool.database.sql import unless_known
 
 LONGEST_WAIT = 7200.0  # seconds; nothing is due later: [retry] and [poll] longest, a reply's pause, LONGEST_PAUSE
 _STEP = 5.0  # seconds; less is a clock that is being adjusted, or a busy machine
 _PRECISE = 2.0  # seconds; a database that took longer to say its time has not said it
+_SAME = 30.0  # seconds in which all nodes have seen a step: each looks every few seconds
+_LAST = "clock-step"  # in `shared`: when a node moved what waits, and by how many seconds
 _NEWEST: Any = select(type_coerce(events.c.at, Double())).order_by(events.c.id.desc()).limit(1)
 # What a fax's time for giving up, and for a word that it takes long, is counted from.
 _SINCE = (faxes.c.received_at, faxes.c.prepared_at, faxes.c.submitted_at)
 _PAST = (
     *((faxes, faxes.c[name]) for name in ("received_at", "prepared_at", "submitted_at", "finished_at", "replied_at")),
     (messages, messages.c.received_at),
+    (notices, notices.c.created_at),
     (events, events.c.at),
 )
+
+
+def steady() -> float:
+    """Seconds by a clock that nobody sets and that goes on while the machine sleeps, where there is one."""
+    if sys.platform == "linux":  # there the monotonic clock stands still in suspend: waking would look like a step
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 class Clock:
@@ -32,14 +44,14 @@ class Clock:
 
     def __init__(self, lease: float) -> None:
         self._lease = lease
-        self._ahead: float | None = None  # of the monotonic clock, when last looked at
+        self._ahead: float | None = None  # of the steady clock, when last looked at
         self._back = 0.0  # what it was set back by at the last look
 
     async def look(self, database: Database) -> float:
         """Set right what waits wrongly. Seconds that the clock jumped since the last look; 0 when it did not."""
-        before = time.monotonic()
+        before = steady()
         told, newest = await database.read(_told)
-        if time.monotonic() - before > _PRECISE:
+        if steady() - before > _PRECISE:
             return 0.0  # when in that time the clock was read is not known
         ahead = told - before
         step = ahead - self._ahead if self._ahead is not None else min(0.0, told - newest)
@@ -47,7 +59,7 @@ class Clock:
         if abs(step) < _STEP:
             back, self._back = self._back, 0.0
             if back:  # a transaction that was under way then wrote moments of the clock before, and was not seen
-                await database.change(set_right, back, self._lease)
+                await database.change(find_late, back, self._lease)
             return 0.0
         self._back = min(step, 0.0)
         await database.change(set_right, step, self._lease)
@@ -64,16 +76,50 @@ def _told(connection: Connection) -> tuple[float, float]:
 
 def set_right(connection: Connection, step: float, lease: float) -> None:
     """Move what lies ahead by the clock's step; what lies in the future and cannot, such as a receipt, is now."""
+    if not _first(connection, step):
+        find_late(connection, min(step, 0.0), lease)
+        return
+    _act_anew(connection, lease)
     for table in (faxes, notices):
-        # Whoever acts has a lease from now on, and renews it if he lives.
-        acting = update(table).where(table.c.lease != "", table.c.due_at.is_not(None))
-        connection.execute(acting.values(due_at=now() + lease))
         _sooner(connection, table, table.c.due_at, min(step, 0.0), table.c.lease == "")
     _sooner(connection, troubles, troubles.c.closed_until, min(step, 0.0))
     if step > 0:
         for column in _SINCE:
             waiting = (faxes.c.finished_at.is_(None), column.is_not(None))
             connection.execute(update(faxes).where(*waiting).values({column.name: column + step}))
+    _not_later_than_now(connection)
+
+
+def find_late(connection: Connection, step: float, lease: float) -> None:
+    """Move what was written by the clock before after `set_right` had looked, and nothing that it has moved."""
+    _act_anew(connection, lease)
+    of_before = select(events.c.fax_id).where(events.c.at > now())
+    fresh = or_(faxes.c.received_at > now(), faxes.c.id.in_(of_before))
+    _sooner(connection, faxes, faxes.c.due_at, step, faxes.c.lease == "", fresh)
+    _sooner(connection, notices, notices.c.due_at, step, notices.c.lease == "", notices.c.created_at > now())
+    _not_later_than_now(connection)
+
+
+def _first(connection: Connection, step: float) -> bool:
+    """Whether no other node has seen this step yet: what waits is moved by it once."""
+    connection.execute(unless_known(connection, shared), {"name": _LAST, "value": "0 0"})
+    ours = shared.c.name == _LAST
+    value, clock = connection.execute(select(shared.c.value, now()).where(ours).with_for_update()).one()
+    at, known = map(float, value.split())
+    if abs(clock - at) < _SAME and abs(step - known) < _STEP:
+        return False
+    connection.execute(update(shared).where(ours).values(value=f"{clock} {step}"))
+    return True
+
+
+def _act_anew(connection: Connection, lease: float) -> None:
+    """Whoever acts has a lease from now on, and renews it if he lives."""
+    for table in (faxes, notices):
+        acting = update(table).where(table.c.lease != "", table.c.due_at.is_not(None))
+        connection.execute(acting.values(due_at=now() + lease))
+
+
+def _not_later_than_now(connection: Connection) -> None:
     for table, column in _PAST:
         connection.execute(update(table).where(column > now()).values({column.name: now()}))
 

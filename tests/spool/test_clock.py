@@ -35,7 +35,8 @@ async def step(spool, monkeypatch, seconds: float) -> None:
     """Set the database's clock, as far as anybody can tell who looks at it and at what it has written."""
     await spool.mind_the_clock()
     await spool.change(shift, seconds)
-    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: time.monotonic() - seconds))
+    steady = clock.steady
+    monkeypatch.setattr(clock, "steady", lambda: steady() - seconds)
 
 
 @pytest.mark.parametrize("seconds", STEPS)
@@ -103,11 +104,34 @@ async def test_what_was_under_way_when_the_clock_was_set_back_is_found_later(spo
     await put(spool)
     await step(spool, monkeypatch, -HOUR)
     assert await spool.mind_the_clock() == pytest.approx(-HOUR, abs=2)
-    await spool.change(
-        lambda connection: connection.execute(update(schema.faxes).values(due_at=schema.now() + HOUR)) and None
-    )
+    await spool.change(shift, -HOUR)
     assert await spool.mind_the_clock() == 0.0
     await claim(spool, Work.PREPARE)
+
+
+async def test_what_waits_is_moved_once(spool, monkeypatch):
+    """Not again at the next look, nor by each further node of the same spool: a busy number is not called at once."""
+    await spooling.prepared(spool)
+    others = clock.Clock(2.0)
+    await others.look(spool.database)
+    await spool.postpone(await claim(spool, Work.SUBMIT), 900.0)
+    await step(spool, monkeypatch, -HOUR)
+    for _ in range(2):
+        await spool.mind_the_clock()
+        await others.look(spool.database)
+        claimed, pause = await spool.claim(Work.SUBMIT, 1)
+        assert not claimed
+        assert 880 < pause <= 900
+
+
+async def test_a_machine_that_slept_has_no_other_clock(spool, monkeypatch):
+    """The monotonic clock stands still meanwhile; nothing is moved, and a fax keeps the time of its receipt."""
+    await put(spool)
+    await spool.mind_the_clock()
+    clocks = {name: getattr(time, name) for name in ("clock_gettime", "CLOCK_BOOTTIME") if hasattr(time, name)}
+    asleep = SimpleNamespace(monotonic=lambda: time.monotonic() - HOUR, **clocks)
+    monkeypatch.setattr(clock, "time", asleep)
+    assert await spool.mind_the_clock() == 0.0
 
 
 async def test_a_clock_that_goes_right_is_left_alone(spool):
