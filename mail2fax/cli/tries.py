@@ -18,7 +18,7 @@ from mail2fax import timezones
 from mail2fax.cli import certificate
 from mail2fax.config import ConfigError, Provider, Settings, loader
 from mail2fax.documents.pool import Pool
-from mail2fax.model import LineHeld, Verdict
+from mail2fax.model import LineHeld, Permanent, Verdict
 from mail2fax.providers.routes import DEFAULT, Route, close, open_routes, sections
 from mail2fax.replies.letters import Letters
 from mail2fax.smarthost.smarthost import Smarthost
@@ -134,7 +134,7 @@ async def _templates(settings: Settings) -> Said:
 async def _relay(settings: Settings) -> Said:
     """Everything a reply needs, up to the recipient: to the one who reads answers. Then it is taken back."""
     smarthost = Smarthost(settings.reply, settings.smtp.hostname)
-    recipient = parseaddr(settings.reply.admin or settings.reply.sender)[1]
+    recipient = parseaddr(settings.reply.admin)[1] or _sender(settings)
     try:
         await smarthost.check(recipient)
         unread = await _unread(settings, smarthost)
@@ -151,15 +151,22 @@ async def _relay(settings: Settings) -> Said:
 
 async def _unread(settings: Settings, smarthost: Smarthost) -> str:
     """What to do about a [reply] sender that nobody can write to: people answer replies, and servers ask for it."""
-    sender = parseaddr(settings.reply.sender)[1]
+    sender = _sender(settings)
     advice = "Answers of people would bounce, and servers that ask back for it refuse replies: name a real mailbox."
     if sender.rpartition("@")[2].lower() in settings.smtp.domains:
         return f"[reply] sender {sender} is in a domain of faxes, so it is nobody's mailbox. {advice}"
     try:
         await smarthost.check(sender)
-    except Verdict as verdict:
+    except Permanent as verdict:
         return f"Nobody can write to [reply] sender {sender}: {verdict.note}. {advice}"
+    except Verdict:
+        pass  # "not now" says nothing of the mailbox: greylisting, or a verification that is under way
     return ""
+
+
+def _sender(settings: Settings) -> str:
+    """The address that replies come from."""
+    return parseaddr(settings.reply.sender)[1] or f"postmaster@{settings.smtp.hostname}"
 
 
 def _readable_by_strangers(relay: str) -> str:

@@ -98,6 +98,25 @@ async def test_a_sender_that_nobody_can_write_to(wanted, outbox, sender, words):
     assert not [said for said in outbox.commands if said.startswith("MAIL") and not said.startswith("MAIL FROM:<>")]
 
 
+async def test_a_sender_of_whom_nothing_is_known_yet(wanted, outbox):
+    """Greylisting, or Postfix's own verification under way: no word against the mailbox."""
+    outbox.fault("rcpt", "250 2.1.5 the administrator")
+    outbox.fault("rcpt", "450 4.1.1 unverified address: try again")
+    wanted["reply"] |= {"admin": "kim@office.example"}
+    found = (await findings(wanted))["reply relay"]
+    assert (found.good, found.advice) == (True, "")
+
+
+async def test_no_sender(wanted, outbox):
+    """Replies come from the postmaster of this host then, and that is who is asked for."""
+    wanted["reply"]["sender"] = ""
+    wanted["smtp"]["hostname"] = "mail.office.example"
+    found = (await findings(wanted))["reply relay"]
+    assert found.good, found.said
+    assert found.said.endswith("would take a reply to postmaster@mail.office.example")
+    assert found.advice == ""
+
+
 async def test_replies_that_leave_the_office_in_plain(wanted, outbox, monkeypatch):
     """A public address behind smtp:// is worth a note; one inside, or TLS, is not."""
     places = {"mail.example": "1.1.1.1", "inside.example": "10.1.2.3"}
