@@ -77,7 +77,7 @@ def explain(
         _ruled("sender", policy.sender(sender, login), sender, "DATA"),
     ]
     steps += [
-        _own(settings, policy, recipient) or _number(policy, recipient, fax, "" if user else client),
+        _own(settings, policy, recipient) or _number(policy, recipient, fax, relay=steps[0].good and not user),
         *_budget(settings),
         _line(settings, policy, sender, fax.number if fax else ""),
     ]
@@ -104,13 +104,13 @@ def _envelope(settings: Settings, policy: Policy, client: str, user: str, login:
         yield Step("login", login is not None, said, rule)
 
 
-def _number(policy: Policy, path: str, fax: Recipient | None, relay: str) -> Step:
-    """`relay`: the client's address when nobody has logged in, else ""."""
+def _number(policy: Policy, path: str, fax: Recipient | None, *, relay: bool) -> Step:
+    """`relay`: the client is let in without a login."""
     ruling = policy.recipient(path)
     said = ""
     if fax:
         said = f"{address.pretty(fax.number)}, dialled as {fax.number}{', with a cover page' if fax.cover else ''}"
-    elif ruling.refusal and policy.mistyped(path, relay):
+    elif ruling.refusal and policy.mistyped(path, relay=relay):
         what = ruling.refusal.split(" ", 2)[2]
         return Step(
             "number", good=False, said=f"taken, and answered by a reply: {what}", rule='[numbers] mistyped "reply"'

@@ -74,12 +74,13 @@ class Policy:
         shown = f" but for {_ascii(next(iter(certified)))}" if certified else ""
         return f" and shows no certificate{shown} that is let in"
 
-    def mistyped(self, path: str, peer: str) -> Recipient | None:
+    def mistyped(self, path: str, *, relay: bool) -> Recipient | None:
         """A fax without a number, which ends with a reply that says so; None when the path is to be refused.
 
-        A relay would turn our refusal into a bounce of its own, in its own words.
+        `relay`: the client is let in without a login, by its network or certificate. It would turn our refusal into a
+        bounce of its own, in its own words.
         """
-        if self._numbers.mistyped == "refuse" or not self._network(peer) or not self.recipient(path).mistyped:
+        if self._numbers.mistyped == "refuse" or not relay or not self.recipient(path).mistyped:
             return None
         return Recipient(path, "")
 

@@ -172,8 +172,7 @@ class Session:
             raise Malformed(answers.RCPT_SYNTAX)
         forward_path, rest = paths.forward(argument[3:].lstrip(" "))
         of_rcpt = parameters.of_rcpt(rest)
-        relay = "" if self._login.user else self._connection.client
-        found = await transaction.recipient(self._context, mail, forward_path, relay)
+        found = await transaction.recipient(self._context, mail, forward_path, relay=not self._login.user)
         if isinstance(found, str):
             self._refuse(found, forward_path)
             return

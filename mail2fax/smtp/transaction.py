@@ -23,10 +23,10 @@ class Transaction:
     special: str = ""  # the one recipient of a mail that is no fax: postmaster, or an address that we write ourselves
 
 
-async def recipient(context: Context, mail: Transaction, forward_path: str, relay: str) -> Recipient | str | None:
+async def recipient(context: Context, mail: Transaction, forward_path: str, *, relay: bool) -> Recipient | str | None:
     """The fax that one RCPT asks for, the refusal, or None for an address that is no number and exists.
 
-    `relay`: the client's address when it has not logged in, else "".
+    `relay`: the client was let in without a login.
     """
     if _is_special(context, forward_path):
         return _special(context, mail, forward_path)
@@ -36,7 +36,7 @@ async def recipient(context: Context, mail: Transaction, forward_path: str, rela
         return answers.TOO_MANY_RECIPIENTS
     ruling = context.policy.recipient(forward_path)
     if ruling.recipient is None:
-        return context.policy.mistyped(forward_path, relay) or ruling.refusal
+        return context.policy.mistyped(forward_path, relay=relay) or ruling.refusal
     return await _over_budget(context, mail, ruling.recipient.number) or ruling.recipient
 
 

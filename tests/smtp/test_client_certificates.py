@@ -71,6 +71,15 @@ async def test_the_name_lets_in(tmp_path, secured, authority, version):
     assert len(door.shelf.mails) == 2
 
 
+async def test_a_mistyped_number(tmp_path, secured, authority):
+    """Who is let in by a certificate is a relay like one in a trusted network: the reply tells, not its bounce."""
+    shown = client(authority, authority.issue_cert(NAME))
+    async with opened(tmp_path, secured, numbers={"mistyped": "reply"}) as door:
+        relay = await door.client(at=1, tls=shown)
+        assert (await relay.ask(f"MAIL FROM:<{SENDER}>")).startswith("250")
+        assert (await relay.ask("RCPT TO:<416555010@fax.local>")).startswith("250")
+
+
 @pytest.mark.parametrize(
     ("names", "words"),
     [
