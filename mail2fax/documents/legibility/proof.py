@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from PIL import Image, ImageChops, ImageFilter, ImageStat
 
 from mail2fax.documents.legibility.marks import Mark
+from mail2fax.documents.pages import raster
 from mail2fax.documents.pages.pdfium import Document
 
 _SCALE = 25 / 72  # dots a point
@@ -42,6 +43,17 @@ def black(data: bytes, pages: Iterable[int]) -> list[int]:
                 drawn = page.drawn(_SCALE)
             if drawn and is_black(1 - ImageStat.Stat(drawn).mean[0] / 255):
                 found.append(index)
+    return found
+
+
+def blank(data: bytes, count: int) -> list[bool]:
+    """Draw so many pages: whether there is nothing to see on each."""
+    found = []
+    with Document(data) as document:
+        for index in range(count):
+            with document.page(index) as page:
+                drawn = page.drawn(_SCALE)
+            found.append(drawn is None or raster.compare(drawn, drawn).blank)
     return found
 
 

@@ -39,8 +39,16 @@ def make_ready(sheets: Sheets, pages: Pages) -> Sheets:
         work.look(data, sheets.darkness)
         words = told.gathered(work.words, sheets.pages)
         known = {word.partition(":")[0] for word in words}  # with their pages now
-        notes = tuple(word for word in sheets.notes if word not in known) + words
+        notes = tuple(word for word in _notes(sheets, data, work) if word not in known) + words
         return replace(sheets, data=data, notes=notes)
+
+
+def _notes(sheets: Sheets, data: bytes, work: "_Work") -> tuple[str, ...]:
+    """What was noted before; of pages without ink only what holds of the new drawing, in which pale text is black."""
+    if not work.replaced or not fit.BLANK.intersection(sheets.notes):
+        return sheets.notes
+    blank = fit.blank_note(proof.blank(data, sheets.pages))
+    return tuple(word for word in sheets.notes if word not in fit.BLANK) + blank
 
 
 class _Work:

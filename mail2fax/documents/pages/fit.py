@@ -46,6 +46,7 @@ _OTHER_FILE = ("/F", "/FFilter", "/FDecodeParms")  # of a stream whose bytes are
 _MOST_KEPT = 8_000_000  # bytes of a document that PDFium may hold at a time
 _SMALL_PICTURE = 150_000  # bytes that a scan takes besides, see `small_pictures`
 
+BLANK = frozenset({"blank", "all-blank"})  # notes of pages without ink: of some, of all
 _NOTHING = Enclosed()
 
 
@@ -126,7 +127,8 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
         pictures, seen = {}, _looked_at(sheets, written)
     if pictures:
         written = _with(written, pictures)
-    notes += ["rastered"] * bool(pictures) + _placed(sheets) + _blank_note([page.blank for page in seen])
+    notes += ["rastered"] * bool(pictures) + _placed(sheets)
+    notes += blank_note([page.blank for page in seen])
     return Sheets(written, len(sheets), tuple(notes), carried, tuple(map(_darkness, seen, sheets)))
 
 
@@ -363,9 +365,9 @@ def _original(before: Document, index: int) -> Page:
         raise refusal(Reason.DAMAGED, page=index + 1) from None
 
 
-def _blank_note(blank: Sequence[bool]) -> list[str]:
-    """What is to be said of pages without ink."""
-    return ["all-blank"] if all(blank) else ["blank"] if any(blank) else []
+def blank_note(blank: Sequence[bool]) -> tuple[str, ...]:
+    """What is to be said of a document, of whose pages it is known whether each is without ink."""
+    return ("all-blank",) if all(blank) else ("blank",) if any(blank) else ()
 
 
 def _looked_at(sheets: Sequence[_Sheet], written: bytes) -> list[raster.Comparison]:

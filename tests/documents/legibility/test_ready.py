@@ -459,3 +459,14 @@ def test_the_page_with_everything_is_printed_as_before():
         printed.save(golden, optimize=True)
     with Image.open(golden) as expected:
         assert ImageChops.difference(printed.convert("L"), expected.convert("L")).getbbox() is None
+
+
+def test_pale_text_that_was_made_black_is_not_called_nothing():
+    """A page is blank if it is so as it will be faxed."""
+    pale = pdfs.empty()
+    for content in LINE.replace(b"0 g", b"0.95 g"), b"", LINE.replace(b"0 g", b"0.9 g"):
+        pdfs.page(pale, content)
+    assert ready.make_ready(fit.fit(pdfs.saved(pale)), "auto").notes == ("blank:2", "darkened:1,3")
+    assert made(LINE.replace(b"0 g", b"0.95 g")).notes == ("darkened",)
+    assert made(LINE.replace(b"0 g", b"0.95 g"), "as-is").notes == ("all-blank",)
+    assert made(b"").notes == made(LINE.replace(b"0 g", b"0.999 g")).notes == ("all-blank",)
