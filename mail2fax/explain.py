@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from mail2fax.config import Settings, loader
@@ -53,18 +54,21 @@ class Explanation:
         return self.made.parts if self.made else ()
 
 
-def explain(
+def explain(  # noqa: PLR0913 -- each is a circumstance of the mail
     settings: Settings,
     sender: str,
     recipient: str,
     client: str = "127.0.0.1",
     user: str = "",
+    *,
     file: Path | None = None,
     preview: Path | None = None,
+    certificate: str = "",
 ) -> Explanation:
     """What would happen to a mail from `sender` to `recipient`, and to this file if it were that mail.
 
-    `user` is a login; `preview` a folder for pictures of the pages as the other machine prints them.
+    `user` is a login, `certificate` a name in the client's TLS certificate; `preview` a folder for pictures of
+    the pages as the other machine prints them.
     Raises ConfigError when [smtp] users_file cannot be read, OSError when `file` cannot.
     """
     policy = Policy(settings)
@@ -73,7 +77,7 @@ def explain(
     recipient = recipient.removeprefix("<").removesuffix(">")
     fax = policy.recipient(recipient).recipient
     steps = [
-        *_envelope(settings, policy, client, user, login),
+        *_envelope(settings, policy, client, user, login, _certified(settings, client, certificate)),
         _ruled("sender", policy.sender(sender, login), sender, "DATA"),
     ]
     steps += [
@@ -95,9 +99,21 @@ def _ruled(what: str, ruling: Ruling, said: str, when: str) -> Step:
     return Step(what, good, ruling.refusal or said, ruling.rule, "" if good else when)
 
 
-def _envelope(settings: Settings, policy: Policy, client: str, user: str, login: User | None) -> Iterator[Step]:
+def _certified(settings: Settings, client: str, name: str) -> tuple[str, ...]:
+    """What the client's certificate proves: nothing where none is asked for."""
+    networks = settings.smtp.client_certificate_networks
+    try:
+        asked = not networks or any(ip_address(client) in ip_network(network) for network in networks)
+    except ValueError:
+        asked = False
+    return (name.lower(),) if name and asked else ()
+
+
+def _envelope(
+    settings: Settings, policy: Policy, client: str, user: str, login: User | None, certified: tuple[str, ...]
+) -> Iterator[Step]:
     tls = " over TLS" if settings.smtp.require_tls else ""
-    yield _ruled("client", policy.client(client, user, tls=True), f"{client} may send{tls}", "MAIL")
+    yield _ruled("client", policy.client(client, user, certified, tls=True), f"{client} may send{tls}", "MAIL")
     if user:
         rule = f"[smtp] users_file {settings.smtp.users_file}".rstrip()
         said = f"{user} may log in over TLS" if login else f"535 5.7.8 there is no login {address.shown(user)}"

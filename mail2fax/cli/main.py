@@ -189,6 +189,9 @@ def explain(  # noqa: PLR0913, PLR0917 -- each is an option of the command
     file: Annotated[Path | None, typer.Argument(help="A mail, to see what would be faxed of it.", exists=True)] = None,
     client: Annotated[str, typer.Option(help="The client's address.")] = "127.0.0.1",
     user: Annotated[str, typer.Option(help="Who is logged in.")] = "",
+    certificate: Annotated[
+        str, typer.Option(metavar="NAME", help="A name in the client's TLS certificate, such as mail.office.example.")
+    ] = "",
     preview: Annotated[
         Path | None, typer.Option(help="A folder for pictures of the pages as the other fax machine prints them.")
     ] = None,
@@ -199,7 +202,8 @@ def explain(  # noqa: PLR0913, PLR0917 -- each is an option of the command
     from mail2fax.cli import printing  # noqa: PLC0415
     from mail2fax.explain import explain as why  # noqa: PLC0415
 
-    found = why(load(config_file), sender, recipient, client=client, user=user, file=file, preview=preview)
+    settings = load(config_file)
+    found = why(settings, sender, recipient, client, user, file=file, preview=preview, certificate=certificate)
     printing.explanation(found, as_json=as_json)
     if not found.accepted:
         sys.exit(_FAILED)

@@ -121,6 +121,22 @@ def test_a_login(tmp_path):
     assert said(explain(settings, *GOOD, "192.0.2.1", "eve"))["login"][1] == '535 5.7.8 there is no login "eve"'
 
 
+def test_a_certificate():
+    """Its name lets a client in that is in no trusted network, where a certificate is asked for."""
+    smtp = {"tls_certificate": "cert.pem", "client_certificates": ["mail.office.example"]}
+    settings = Settings(smtp=Smtp(**smtp), numbers=Numbers(mistyped="reply"))
+    found = explain(settings, *GOOD, "192.0.2.1", certificate="Mail.office.example")
+    assert found.accepted
+    assert said(found)["client"][2] == '[smtp] client_certificates "mail.office.example"'
+    wrong = explain(settings, GOOD[0], "416555010@fax.local", "192.0.2.1", certificate="mail.office.example")
+    assert said(wrong)["number"][2] == '[numbers] mistyped "reply"'
+    other = explain(settings, *GOOD, "192.0.2.1", certificate="mail.elsewhere.example")
+    assert "shows no certificate but for mail.elsewhere.example" in said(other)["client"][1]
+    elsewhere = Settings(smtp=Smtp(**smtp, client_certificate_networks=["198.51.100.0/24"]))
+    unasked = explain(elsewhere, *GOOD, "192.0.2.1", certificate="mail.office.example")
+    assert "shows no certificate that is let in" in said(unasked)["client"][1]
+
+
 def test_line_budget_and_reply():
     """The fax line that pays, the budgets that are set and the relay are named; no password is."""
     settings = Settings(
