@@ -128,9 +128,9 @@ def test_any_box_ends_as_letter(box):
     assert size(made) == (612, 792)
 
 
-def test_a_till_roll_is_noted_as_tiny():
+def test_a_banner_is_noted_as_tiny():
     """A page that had to be made so small that nobody can read it is noted, so that the sender is told."""
-    assert "tiny" in fit.fit(pdfs.text("x", box=(0, 0, 204, 20000))).notes
+    assert "tiny" in fit.fit(pdfs.text("x", box=(0, 0, 20000, 1004))).notes
     assert fit.fit(pdfs.text("x", box=(0, 0, 595, 842))).notes == ()
     assert fit.fit(pdfs.text("x", box=(0, 0, 612, 1008))).notes == ("shrunk",)
 
