@@ -15,6 +15,7 @@ from mail2fax.spool.database.schema import faxes, now, troubles
 from mail2fax.spool.database.sql import CLOCK, unless_known
 from mail2fax.spool.leases import Take, claim, in_states
 from mail2fax.spool.moves import Move
+from mail2fax.spool.questions import BY_POLL, NO_CREDIT
 
 BREAKER = 3  # failures in a row after which a line that does not answer is left alone for a while
 
@@ -90,7 +91,8 @@ def trouble(connection: Connection, line: str, kind: str, pause: float | None, b
         "kind": kind,
         "failures": failures,
         "closed_until": now() + (backoff.pause(failures, 0.0) if pause is None else pause),
-        "note": note,
+        # What a poll found no other failure explains, and only a poll takes it back.
+        "note": known["note"] if known and known["note"].startswith(NO_CREDIT) else note,
     }
     connection.execute(update(troubles).where(troubles.c.line == line).values(values))
     return failures
@@ -121,9 +123,13 @@ def look_again(connection: Connection) -> None:
     connection.execute(update(troubles).where(troubles.c.closed_until > now()).values(closed_until=now()))
 
 
-def calm(connection: Connection, line: str) -> str:
-    """The provider took a fax of this line: it is open again. The kind of trouble it was in; "" when in none."""
-    kind: str = connection.scalar(_CALM, {"calm": line}) or ""
+def calm(connection: Connection, line: str, *, told: bool = False) -> str:
+    """The provider took a fax of this line: it is open again. The kind of trouble it was in; "" when in none.
+
+    A line that is held for what a poll said stays so until a poll has `told` better: faxes are taken there all along.
+    """
+    statement = _CALM if told else _CALM.where(~BY_POLL)
+    kind: str = connection.scalar(statement, {"calm": line}) or ""
     if kind == "held":
         # They waited for the token, not for the provider: their time for giving up begins now.
         waited = and_(in_states(State.PREPARED), faxes.c.line == line)
@@ -131,8 +137,10 @@ def calm(connection: Connection, line: str) -> str:
     return kind
 
 
-def taken(connection: Connection, fax: Fax, move: Move) -> tuple[Fax, str]:
+def taken(connection: Connection, fax: Fax, move: Move, pause: float) -> tuple[Fax, str]:
     """Move a fax that the provider took, and open its line. The kind of trouble that was in, as `calm` has it.
+
+    Where only its poll will tell whether the line is open, no other follows for `pause` seconds.
 
     A proof goes before a doubt: if somebody ended this very submission as interrupted meanwhile, that is undone.
     """
@@ -140,4 +148,8 @@ def taken(connection: Connection, fax: Fax, move: Move) -> tuple[Fax, str]:
         submitted = moves.advance(connection, fax, move)
     except LeaseLost:
         submitted = moves.undoubted(connection, fax, move)
-    return submitted, calm(connection, fax.line)
+    kind = calm(connection, fax.line)
+    if not kind:
+        waits = {"closed_until": now() + pause, "failures": troubles.c.failures + 1}
+        connection.execute(update(troubles).where(troubles.c.line == fax.line, BY_POLL).values(waits))
+    return submitted, kind

@@ -17,6 +17,9 @@ from mail2fax.spool.database.sql import CLOCK
 
 _HOUR, _DAY = 3600, 86_400
 
+NO_CREDIT = "the line's account has no credit, or is at a limit"  # a note that begins so was told by a poll
+BY_POLL = and_(troubles.c.kind == "held", troubles.c.note.startswith(NO_CREDIT, autoescape=True))
+
 # What each fax's way asks, built once: that takes longer than asking it.
 _MESSAGE = select(*(column for column in messages.c if column.name != "content")).where(
     messages.c.id == bindparam("message")
@@ -184,6 +187,13 @@ def waiting(connection: Connection) -> int:
 def trouble_list(connection: Connection) -> list[Trouble]:
     """Fax lines that are shut, longest first."""
     return [Trouble(**row) for row in connection.execute(select(troubles).order_by(troubles.c.since)).mappings()]
+
+
+def told_better(connection: Connection, fax: Fax) -> bool:
+    """Whether this fax's line is held for what a poll said before this fax was submitted."""
+    held = select(troubles.c.since).where(troubles.c.line == fax.line, BY_POLL)
+    since = connection.scalar(held)
+    return bool(since and fax.submitted_at and fax.submitted_at > since)
 
 
 def _open_states() -> list[str]:

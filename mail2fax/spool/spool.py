@@ -321,11 +321,12 @@ class Spool:
     async def taken(self, fax: Fax, ref: str, due_in: float) -> tuple[Fax, str]:
         """The provider has the fax, under this reference. The trouble that its line was in, and is no more; or ""."""
         move = Move(State.SUBMITTED, self.node, {"provider_ref": ref}, {"ref": ref}, due_in)
-        submitted, calmed = await self.database.surely(lambda: self.change(fax_lines.taken, fax, move), proof=True)
+        pause = self.settings.retry.longest
+        done, calmed = await self.database.surely(lambda: self.change(fax_lines.taken, fax, move, pause), proof=True)
         self.database.wake(Work.POLL, due_in)
         if calmed:
             self.database.wake(Work.SUBMIT)
-        return submitted, calmed
+        return done, calmed
 
     async def trouble(self, line: str, kind: str, pause: float | None, note: str) -> int:
         """Shut a line for a while. Failures in a row."""
@@ -333,9 +334,9 @@ class Spool:
         backoff = Backoff(retry.first, retry.longest)
         return await self.database.surely(lambda: self.change(fax_lines.trouble, line, kind, pause, backoff, note))
 
-    async def calm(self, line: str) -> str:
-        """Open a line again. The kind of trouble it was in; "" when in none."""
-        if calmed := await self.change(fax_lines.calm, line):
+    async def calm(self, line: str, *, told: bool = False) -> str:
+        """Open a line again, as `fax_lines.calm` has it. The kind of trouble it was in; "" when in none."""
+        if calmed := await self.change(fax_lines.calm, line, told=told):
             self.database.wake(Work.SUBMIT)  # other nodes look by themselves in a moment
         return calmed
 

@@ -39,6 +39,14 @@ async def shut(spool: Spool, fax: Fax, kind: str, note: str, pause: float | None
         await alert(spool, "line-held", fax, note, once=f"{fax.line[:24]}-held-{hour(fax)}")
 
 
+async def opened(spool: Spool, fax: Fax, trouble: str) -> None:
+    """Say that a line works again: to whoever reads the log, and to the administrator who was told of it."""
+    if trouble:
+        log.line_open(line=fax.line)
+    if trouble == "held":
+        await alert(spool, "line-open", fax, "", once=f"{fax.line[:24]}-open-{hour(fax)}")
+
+
 def hour(fax: Fax) -> int:
     """For what is told once an hour."""
     return int(fax.now.timestamp() // 3600) if fax.now else 0

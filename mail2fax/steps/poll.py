@@ -16,8 +16,8 @@ from mail2fax.config import Settings
 from mail2fax.model import NO_PAGE_WENT, Cause, Fax, Outcome, Progress, Reason, State, Temporary, Verdict
 from mail2fax.providers.routes import Route
 from mail2fax.rules.backoff import poll_pause
-from mail2fax.spool import Spool
-from mail2fax.steps.alerts import shut
+from mail2fax.spool import Spool, questions
+from mail2fax.steps.alerts import opened, shut
 
 REDIALS = (300.0, 900.0, 1800.0)  # seconds until each further call, where the provider makes none by itself
 
@@ -90,6 +90,8 @@ class Poll:
 
     async def _note(self, fax: Fax, progress: Progress) -> None:
         progress = _completed(fax, progress)
+        if progress.final is not None and progress.cause not in (Cause.ACCOUNT, Cause.CANCELLED):
+            await self._open(fax)
         if progress.final is not None and self._dials_again(fax, progress):
             await self._dial_again(fax, progress)
         elif progress.final is State.FAILED and self._waits_for_account(fax, progress):
@@ -139,10 +141,15 @@ class Poll:
 
     async def _hold(self, fax: Fax, progress: Progress) -> None:
         """Take it back, and hold its line as a 402 does; it was not called, so another line may have it."""
-        note = f"the line's account has no credit, or is at a limit: {progress.code or progress.word}"
+        note = f"{questions.NO_CREDIT}: {progress.code or progress.word}"
         await shut(self._spool, fax, "held", note, self._pause)
         event = {"note": note, **progress.facts}
         await self._spool.advance(fax, State.PREPARED, event=event, progress=progress.word)
+
+    async def _open(self, fax: Fax) -> None:
+        """The account that had no credit has some: this fax was called, or failed for a reason of its own."""
+        if await self._spool.read(questions.told_better, fax):
+            await opened(self._spool, fax, await self._spool.calm(fax.line, told=True))
 
     async def _give_up_on(self, fax: Fax, event: Mapping[str, str]) -> None:
         """Nobody knows how it ended."""

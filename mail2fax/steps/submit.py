@@ -28,7 +28,7 @@ from mail2fax.model import (
 from mail2fax.providers.routes import Route
 from mail2fax.rules.backoff import Backoff
 from mail2fax.spool import Spool, questions
-from mail2fax.steps.alerts import alert, hour, shut
+from mail2fax.steps.alerts import opened, shut
 from mail2fax.steps.recover import LOOKING, reference
 
 
@@ -78,22 +78,15 @@ class Submit:
         # Here, and then on disk: two records of a reference that is told only once.
         log.submitted(fax=fax.id, number=fax.number, ref=ref, line=fax.line)
         _, trouble = await self._spool.taken(fax, ref, self._settings.poll.first)
-        await self._opened(fax, trouble)
+        await opened(self._spool, fax, trouble)
         for other in await self._spool.read(questions.others_of_ref, ref, fax.id):
             log.same_ref(fax=fax.id, ref=ref, other=other)
-
-    async def _opened(self, fax: Fax, trouble: str) -> None:
-        """Say that a line works again: to whoever reads the log, and to the administrator who was told of it."""
-        if trouble:
-            log.line_open(line=fax.line)
-        if trouble == "held":
-            await alert(self._spool, "line-open", fax, "", once=f"{fax.line[:24]}-open-{hour(fax)}")
 
     async def _judge(self, fax: Fax, verdict: Verdict) -> None:
         """The provider's answer, or its silence, turned into the fax's next state."""
         if isinstance(verdict, Permanent):
             await self._end(fax, State.FAILED, verdict)
-            await self._opened(fax, await self._spool.calm(fax.line))
+            await opened(self._spool, fax, await self._spool.calm(fax.line))
         elif isinstance(verdict, Unclear) and fax.state is State.SUBMITTING:
             await self._doubt(fax, verdict)
             await self._shut(fax, "unreachable", verdict)

@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from mail2fax.config import Settings
 from mail2fax.model import Capabilities, Cause, Progress, Reason, State, Temporary, Trace, Unclear
-from mail2fax.spool import Work, operator, questions, search
+from mail2fax.spool import Work, fax_lines, operator, questions, search
 from mail2fax.spool.database.schema import events, faxes, now
 from mail2fax.steps.poll import REDIALS, Poll
 from mail2fax.steps.recover import LOOK_FOR, Recover
@@ -213,6 +213,21 @@ async def test_an_account_in_trouble_ends_what_partly_went_or_waits_too_long(spo
     else:
         fax = await polled(spool, Asked(word=replace(BROKE, **more)))
     assert (fax.state, fax.status, fax.detail["cause"]) == (State.FAILED, "5.3.0", "account")
+
+
+async def test_an_account_that_is_told_of_at_the_poll_is_probed_by_one_fax_at_a_time(spool):
+    """That the provider takes the probe says nothing there; the probe's own last word opens the line, or does not."""
+    fax = await polled(spool, Asked(word=BROKE))
+    await spooling.prepared(spool, content=b"waits", line=fax.line)
+    for word, free in ((BROKE, 0), (Progress("sent", State.DELIVERED), 1)):
+        await spool.change(fax_lines.look_again)
+        (probe,) = (await spool.claim(Work.SUBMIT, 8))[0]
+        probe = await spool.advance(probe, State.SUBMITTING, keep=True)
+        assert (await spool.taken(probe, "ref", 0.0))[1] == ""
+        assert (await spool.claim(Work.SUBMIT, 8))[0] == []
+        await Poll(Settings(), spool, routes(Asked(word=word)))(await claim(spool, Work.POLL))
+        assert len(await spool.read(questions.trouble_list)) == 1 - free
+    assert len((await spool.claim(Work.SUBMIT, 8))[0]) == 1
 
 
 # -- another line
