@@ -140,8 +140,8 @@ async def _body(request: Request) -> bytes:
 
 
 def _answer(status: int, word: str) -> Response:
-    """Nothing is kept for who was refused: what is left of his request is not read."""
-    return PlainTextResponse(f"{word}\n", status, {} if status == 200 else {"Connection": "close"})
+    """One answer a connection: what is left of a refused request is not read, and LIFE would cut a further one."""
+    return PlainTextResponse(f"{word}\n", status, {"Connection": "close"})
 
 
 class _Brief(httpd.Connection):
@@ -149,4 +149,8 @@ class _Brief(httpd.Connection):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        asyncio.get_running_loop().call_later(LIFE, transport.abort)
+        self._end = asyncio.get_running_loop().call_later(LIFE, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end.cancel()
+        super().connection_lost(exc)
