@@ -1,11 +1,14 @@
 """A node that sleeps keeps its locks, and a server whose clock was set back finds no deadlock: nobody waits for either."""
 
 import asyncio
+import threading
+from types import SimpleNamespace
 
 import psycopg
 
 from mail2fax.config import Settings
 from mail2fax.spool import SpoolUnavailable, Work, open_spool
+from mail2fax.spool.database import lock_waits
 from tests.support import spooling
 
 
@@ -42,3 +45,52 @@ async def test_renewing_waits_for_nobody(postgres_url):
                 await spool.renew({fax.lease for fax in held})
         await asyncio.sleep(1.0)
         assert [fax.id for fax in (await spool.claim(Work.PREPARE, 2))[0]] == [held[0].id]
+
+
+class Mute:
+    """A server that takes a connection and says nothing until it is told to."""
+
+    def __init__(self):
+        self.asked, self.answers = threading.Event(), threading.Event()
+
+    def connect(self):
+        self.asked.set()
+        self.answers.wait(60)
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def scalar(self, *_):
+        return True
+
+
+def test_a_server_that_is_mute_holds_up_no_end_and_the_next_transaction_is_left_alone(monkeypatch):
+    """What was blocked when it was asked for has ended by then; the connection is at something else."""
+    monkeypatch.setattr(lock_waits, "_LOOK", 0.01)
+    monkeypatch.setattr(lock_waits, "_LONGEST", 0.1)
+    cancelled = threading.Event()
+    driver = SimpleNamespace(info=SimpleNamespace(backend_pid=1), cancel=cancelled.set)
+    holder = SimpleNamespace(connection=SimpleNamespace(driver_connection=_Hashed(driver)))
+    server = Mute()
+    waits = lock_waits.LockWaits(server)
+    with waits.ended(holder):
+        assert server.asked.wait(10)
+    with waits.ended(holder):
+        closing = threading.Thread(target=waits.close, daemon=True)
+        closing.start()
+        closing.join(10)
+        assert not closing.is_alive()
+        server.answers.set()
+        waits._thread.join(10)
+        assert not cancelled.is_set()
+
+
+class _Hashed:
+    """A driver's connection: known by itself, not by what it holds."""
+
+    def __init__(self, driver):
+        self.info, self.cancel = driver.info, driver.cancel

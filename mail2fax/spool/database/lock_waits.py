@@ -43,7 +43,7 @@ class LockWaits:
         """Watch no more."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_LONGEST)  # it may be asking a server that does not answer; it ends with the process
 
     def _start(self) -> None:
         if self._thread.ident is None and self._started.acquire(blocking=False):
@@ -52,13 +52,13 @@ class LockWaits:
     def _run(self) -> None:
         while not self._stopping.wait(_LOOK):
             long = time.monotonic() - _LONGEST
-            old = [driver for driver, begun in list(self._begun.items()) if begun < long]
+            old = {driver: begun for driver, begun in list(self._begun.items()) if begun < long}
             with contextlib.suppress(Exception):  # a server that is away lets nobody wait
                 self._end(old)
 
-    def _end(self, old: list[Any]) -> None:
-        for driver in old:
+    def _end(self, old: dict[Any, float]) -> None:
+        for driver, begun in old.items():
             with self._engine.connect() as connection:
                 blocked = connection.scalar(_BLOCKED, {"pid": driver.info.backend_pid})
-            if blocked and driver in self._begun:
+            if blocked and self._begun.get(driver) == begun:  # and not another transaction of the same connection
                 driver.cancel()
