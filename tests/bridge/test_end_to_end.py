@@ -121,6 +121,7 @@ async def test_check_says_what_is_wrong_and_how_to_mend_it(tmp_path, outbox, san
     from tests.support.processes import toml
 
     node.file.write_text(toml(node._wanted))
+    node.file.chmod(0o600)  # it holds a token
     status, printed, error = await command(node.file, "check", "--json")
     assert (status, error) == (0, ""), printed
     assert "canary-7391" not in json.dumps(printed)

@@ -129,7 +129,7 @@ OTHERS = {
     "heic": (b"\0\0\0\x18ftypheic" + bytes(100), "image/heic", "IMG_2042.HEIC"),
     "zip": (b"PK\x03\x04" + b"\0" * 26 + b"a.txt" + b"\0" * 100, "application/zip", "docs.zip"),
     "locked": (pdfs.saved(_one(), encryption=pikepdf.Encryption(user="secret", owner="x")), PDF, "locked.pdf"),
-    "empty": (b"", "text/plain", "notes.txt"),
+    "empty": (b"", PDF, "scan.pdf"),
 }
 
 

@@ -57,11 +57,15 @@ def forkservers() -> list[psutil.Process]:
 
 def workers() -> list[psutil.Process]:
     return [
-        child
-        for started in forkservers()
-        for child in started.children(recursive=True)
-        if Path(f"/proc/{child.pid}/comm").read_text() == "fax-worker\n"
+        child for started in forkservers() for child in started.children(recursive=True) if _name(child) == "fax-worker"
     ]
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return Path(f"/proc/{process.pid}/comm").read_text().strip()
+    except OSError:  # it has just ended
+        return ""
 
 
 async def until(true, seconds: float = 10.0) -> None:
