@@ -18,7 +18,7 @@ from email.policy import SMTP
 import pytest
 
 from tests.support import outbox
-from tests.support.answering import SENDER, answer
+from tests.support.answering import SENDER, answer, brought
 from tests.support.faxapi import LOST, FaxApi
 from tests.support.processes import PROGRAM, ServedBy, command, environment, free_port, toml
 from tests.support.samples import mail, pdf
@@ -66,16 +66,7 @@ class Office:
 
     def say(self, recipient, content, sender=SENDER):
         """Send a mail. The code and text of the end, or of the refusal."""
-        with smtplib.SMTP(*self.node.address, timeout=30) as client:
-            client.ehlo("client.example")
-            client.mail(sender)
-            code, text = client.rcpt(recipient)
-            if code == 250:
-                try:
-                    code, text = client.data(content)
-                except smtplib.SMTPDataError as refused:
-                    code, text = refused.smtp_code, refused.smtp_error
-            return code, text.decode()
+        return brought(self.node.address, recipient, content, sender)
 
     def told(self, subject, *words, content=None, still=False):
         """Send a mail of this subject, whose fax is polled with these words. Its reply, or the "still sending" one."""

@@ -6,11 +6,8 @@ reaches a number twice only after a wish that names it, and never a number that 
 
 import asyncio
 import os
-import smtplib
 from collections import Counter
 from dataclasses import dataclass, field
-from email.message import EmailMessage
-from email.policy import SMTP
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -24,10 +21,12 @@ from hypothesis.stateful import (
 )
 
 from mail2fax.model import FINAL
+from tests.support.answering import SENDER as OWNER
+from tests.support.answering import answer, brought
 from tests.support.faxapi import LOST
 from tests.support.samples import mail, pdf
 
-OWNER, STRANGER = "anna@office.example", "eve@office.example"
+STRANGER = "eve@office.example"
 FIRST, OTHER = "6474959659", "4165550101"
 # What a text asks for by itself: "same" number by a bare answer, "named" by a word, OTHER's number, or nothing.
 TEXTS = {
@@ -110,7 +109,7 @@ def answers(running, faxapi, outbox, loop):
             fax = self.fax_of(address)
             written = _answer(text, mark)
             self.next_ends(ending)
-            code, said = _say(running, address, written, sender)
+            code, said = brought(running.address, address, written, sender)
             if code == 250 and "nothing was faxed" not in said:
                 self.carried_out(fax, text, mark, sender)
                 self.repeats.append((address, written, said))
@@ -132,7 +131,7 @@ def answers(running, faxapi, outbox, loop):
             if not self.repeats:
                 return
             address, written, said = one_of(self.repeats, which)
-            code, again = _say(running, address, written, OWNER)
+            code, again = brought(running.address, address, written, OWNER)
             assert code == 550 or again == said  # by then it may have arrived: still no fax more
 
         def fax_of(self, address):
@@ -160,23 +159,8 @@ async def _over(running, queue_id):
 
 
 def _answer(text: str, mark: str) -> bytes:
-    made = EmailMessage(policy=SMTP)
-    made["From"], made["Subject"] = OWNER, "Re: your fax"
-    made.set_content(f"{text}\n\nOn Monday Fax wrote:\n> Your fax to (647) 495-9659\n")
-    return (f"{mark}\r\n" if mark else "").encode() + made.as_bytes()
-
-
-def _say(running, address: str, content: bytes, sender: str) -> tuple[int, str]:
-    with smtplib.SMTP(*running.address, timeout=30) as client:
-        client.ehlo("client.example")
-        client.mail(sender)
-        code, text = client.rcpt(address)
-        if code == 250:
-            try:
-                code, text = client.data(content)
-            except smtplib.SMTPDataError as refused:  # before a byte of it
-                code, text = refused.smtp_code, refused.smtp_error
-        return code, text.decode()
+    written = answer(text, "Re: your fax", "Your fax to (647) 495-9659")
+    return (f"{mark}\r\n" if mark else "").encode() + written
 
 
 @pytest.mark.timeout(900)
