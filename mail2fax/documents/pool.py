@@ -200,6 +200,7 @@ class Pool:
         self._ready: deque[_Worker] = deque()
         self._forkserver: _Forkserver | None = None
         self._opening = asyncio.Lock()
+        self._closed = False
         self._told: Mapping[str, bool] = {}
 
     async def start(self) -> None:
@@ -266,6 +267,8 @@ class Pool:
 
     async def _refill(self, least: int = 0) -> None:
         async with self._opening:
+            if self._closed:  # what is being made ends with its worker; a second attempt would leave processes behind
+                raise WorkerError("the pool is closed")
             while len(self._ready) < (least or self.places):
                 self._forkserver = self._forkserver or await self._open()
                 try:
@@ -300,8 +303,9 @@ class Pool:
             self._forkserver = None
 
     async def close(self) -> None:
-        """End every worker and the forkserver."""
+        """End every worker and the forkserver, for good."""
         async with self._opening:
+            self._closed = True
             await self._shut()
 
 

@@ -232,6 +232,19 @@ async def test_closing_leaves_nothing(task):
     await Pool(Documents()).close()
 
 
+async def test_what_is_being_made_when_it_closes_begins_nothing_anew(task):
+    """A worker that ends with its pool has no second attempt: it would be made in processes that nobody ends."""
+    shop = Pool(Documents(workers=1))
+    work = task()
+    making = asyncio.create_task(shop.make(work))
+    door = await begun(work)
+    await shop.close()
+    with pytest.raises(WorkerError, match="closed"):
+        await making
+    os.close(door)
+    assert not forkservers()
+
+
 SCRIPT = """
 import asyncio, sys
 from pathlib import Path
