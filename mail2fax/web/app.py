@@ -102,18 +102,17 @@ class Pages:
 
     async def _readyz(self, _request: Request) -> Response:
         """Whether mail should be brought to this node: the reasons when not."""
-        problems = await self._problems()
+        problems = self._problems(self._spool.free_bytes(), writes=await self._database_writes())
         return JSONResponse({"ready": not problems, "reasons": problems}, 503 if problems else 200)
 
-    async def _problems(self) -> list[str]:
-        away = [] if await self._database_writes() else ["database takes no writes"]
-        return [*self._condition.problems, *self._no_room(), *away]
+    def _problems(self, free: int | None, *, writes: bool) -> list[str]:
+        """Why no mail should come. `free`: bytes on the spool's disk, None when that is not known.
 
-    def _no_room(self) -> list[str]:
-        """What every mail is refused for at the door, too."""
-        free = self._spool.free_bytes()
+        For lack of room every mail is refused at the door, too.
+        """
         short = free is not None and free < self._settings.smtp.spare
-        return ["no room for mails: the disk is full, or the spool's folder is gone"] if short else []
+        no_room = ["no room for mails: the disk is full, or the spool's folder is gone"] if short else []
+        return [*self._condition.problems, *no_room, *([] if writes else ["database takes no writes"])]
 
     async def _database_writes(self) -> bool:
         """What a client would hear: found out by writing, for a database that only reads answers every question."""
@@ -129,8 +128,9 @@ class Pages:
         with contextlib.suppress(TimeoutError, SpoolUnavailable):
             standing = await self._ask(overview.standing)
         up = standing is not None and await self._database_writes()
-        ready = up and not self._condition.problems and not self._no_room()
-        text = self._metrics.exposition(standing, up=up, ready=ready, free_bytes=self._spool.free_bytes())
+        free = self._spool.free_bytes()
+        ready = not self._problems(free, writes=up)
+        text = self._metrics.exposition(standing, up=up, ready=ready, free_bytes=free)
         return Response(text, media_type=metrics.CONTENT_TYPE)
 
     # -- for people
@@ -138,12 +138,13 @@ class Pages:
     @_or_sorry
     async def _front(self, request: Request) -> Response:
         seen = await self._ask(overview.overview, _SHOWN)
+        free = self._spool.free_bytes()
         itself = Itself(
             node=self._spool.node,
             addresses=self._condition.addresses,
             started=self._started,
-            problems=[*self._condition.problems, *self._no_room()],
-            free_bytes=self._spool.free_bytes(),
+            problems=self._problems(free, writes=await self._database_writes()),
+            free_bytes=free,
             domain=self._settings.smtp.domains[0],
             provider=self._settings.provider.name,
         )

@@ -162,8 +162,9 @@ async def test_a_database_that_is_away_is_told(site, spool, monkeypatch):
     async def broken(*_: object) -> None:
         raise SpoolUnavailable("no route to host", passing=True)
 
-    monkeypatch.setattr(spool, "read", broken)
     monkeypatch.setattr(spool, "change", broken)
+    assert "Not ready: database takes no writes" in (await site.page()).text
+    monkeypatch.setattr(spool, "read", broken)
     assert (await site.get("/readyz")).json()["reasons"] == ["database takes no writes"]
     assert (await site.get("/healthz")).status_code == 200
     assert "The database does not answer" in (await site.page("/", 503)).text
