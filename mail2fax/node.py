@@ -152,7 +152,7 @@ async def _chores(spool: Spool, settings: Settings, letters: "Letters") -> None:
         if settings.reply.daily_summary and settings.reply.admin:
             from mail2fax.steps import daily  # noqa: PLC0415 -- loaded where it is wanted
 
-            group.create_task(_regularly(_SUMMARY_LOOK, partial(daily.summary, spool, settings)))
+            group.create_task(_regularly(_SUMMARY_LOOK, daily.Daily(spool, settings).summary))
         if settings.reply.delay_notice:
             look = min(_DELAY_LOOK, settings.reply.delay_notice / 4)
             group.create_task(_regularly(look, partial(_tell_delays, spool, settings.reply.delay_notice)))

@@ -11,15 +11,25 @@ from mail2fax.model import State
 from mail2fax.spool import Spool, overview
 
 
-async def summary(spool: Spool, settings: Settings) -> None:
-    """Owe today's, from its time of the day on. Nodes that share a database owe one together."""
-    standing = await spool.read(overview.standing)
-    now = standing.clock.astimezone(timezones.zone(settings.reply.time_zone))
-    if f"{now:%H:%M}" < settings.reply.daily_summary:
-        return
-    hours = await spool.read(overview.hours)
-    detail = {"kind": "daily", **facts(standing, hours, now)}
-    await spool.owe(f"daily-{now:%Y%m%d}", "admin", parseaddr(settings.reply.admin)[1], {"detail": detail})
+class Daily:
+    """The chore that owes it. Nodes that share a database owe one together."""
+
+    def __init__(self, spool: Spool, settings: Settings) -> None:
+        self._spool = spool
+        self._reply = settings.reply
+        self._owed = ""  # the last day whose mail this process has owed: it is not asked for again
+
+    async def summary(self) -> None:
+        """Owe today's, from its time of the day on."""
+        clock = await self._spool.read(overview.clock)
+        now = clock.astimezone(timezones.zone(self._reply.time_zone))
+        day = f"{now:%Y%m%d}"
+        if day == self._owed or f"{now:%H:%M}" < self._reply.daily_summary:
+            return
+        standing, hours = await self._spool.read(overview.standing), await self._spool.read(overview.hours)
+        detail = {"kind": "daily", **facts(standing, hours, now)}
+        await self._spool.owe(f"daily-{day}", "admin", parseaddr(self._reply.admin)[1], {"detail": detail})
+        self._owed = day
 
 
 def facts(standing: overview.Standing, hours: list[overview.Hour], now: datetime) -> Mapping[str, Any]:

@@ -5,7 +5,9 @@ import smtplib
 
 import pytest
 
+from mail2fax.config import Settings
 from mail2fax.model import State
+from mail2fax.steps.daily import Daily
 from tests.support.faxapi import LOST, Reply
 from tests.support.samples import mail, pdf
 
@@ -94,3 +96,32 @@ async def test_the_administrator_is_told_of_an_unknown_fax_and_of_the_day(bridge
     assert "mail2fax resolve" in mails["mail2fax: it is not known whether a fax arrived"].text
     (day,) = [mail.text for mail in told if "faxes delivered" in mail.subject]
     assert "Received" in day and "On the way" in day
+
+
+async def test_a_day_that_is_owed_is_not_asked_for_again(spool):
+    """One look at the clock a minute, and nothing is written, until the next day; a node beside it owes the same mail."""
+    reply = {"admin": "admin@office.example", "daily_summary": "00:00"}
+    settings = Settings.model_validate({"reply": reply, "spool": {"url": spool.settings.spool.url}})
+    chore = Daily(spool, settings)
+    await chore.summary()
+    (owed,), _ = await spool.claim_notices(8)
+    await spool.noticed(owed, "sent")
+    asked = Asked(spool)
+    chore._spool = asked  # what it asks for is the promise
+    await chore.summary()
+    assert asked.for_what == ["clock"]
+    await Daily(spool, settings).summary()
+    assert (await spool.claim_notices(8))[0] == []
+
+
+class Asked:
+    """A spool that notes what it is asked, and can do no more than answer."""
+
+    def __init__(self, spool):
+        self._spool = spool
+        self.for_what = []
+
+    async def read(self, question, *about):
+        """As the spool has it."""
+        self.for_what.append(question.__name__)
+        return await self._spool.read(question, *about)
