@@ -92,7 +92,6 @@ async def test_init_writes_nothing_by_halves(tmp_path, outbox):
     status, _, err = await run(tmp_path, "init", *options(tmp_path, admin="not an address", provider="rinble"))
     assert status == 2
     assert f"{etc}/mail2fax.toml: [reply] admin" in err
-    assert list(etc.iterdir()) == []
     status, _, err = await run(tmp_path, "init", *options(tmp_path, provider="sinch"))
     assert (status, "--account" in err) == (2, True), err
     for missing, said in (("domain", "--domain"), ("token-file", "--token-file")):
@@ -102,5 +101,4 @@ async def test_init_writes_nothing_by_halves(tmp_path, outbox):
         assert (status, said in err) == (2, True), err
     status, _, err = await run(tmp_path, "init", *options(tmp_path, relay="smtp://me:s3cret@mail.office.example"))
     assert (status, "no password here" in err, "s3cret" in err) == (1, True, False)
-    assert list(etc.iterdir()) == []
-    assert os.listdir(tmp_path) == ["etc", "secret"] or sorted(os.listdir(tmp_path)) == ["etc", "secret"]
+    assert os.listdir(tmp_path) == ["secret"]

@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -12,6 +13,7 @@ import pytest
 
 from mail2fax.cli import owner, running
 from mail2fax.cli.setup import answers, files, in_front
+from mail2fax.config import ConfigError
 from tests.cli.test_setup import options, run
 from tests.support.processes import free_port
 
@@ -44,6 +46,18 @@ def test_the_service_can_enter_what_a_careful_root_makes(tmp_path, monkeypatch):
         "state": 0o700,
         "mail2fax.service": 0o644,
     }
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_bad_answers_change_nothing(tmp_path, monkeypatch, installed):
+    """No user, folder or file is made for settings that cannot be used, and the error names the file they were for."""
+    monkeypatch.setattr(owner, "SERVICE", "m2f-nobody")
+    monkeypatch.setattr(files, "STATE", tmp_path / "state")
+    monkeypatch.setattr(files, "_add_user", lambda: pytest.fail("a user was made"))
+    place = files.Place(tmp_path / "etc" / "mail2fax.toml", installed)
+    with pytest.raises(ConfigError, match=rf"{tmp_path}/etc/mail2fax.toml: \[reply\] time_zone"):
+        files.write(place, replace(told("smtp://127.0.0.1:25"), time_zone="Nowhere/Town").files)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_mail_server_with_ipv6(monkeypatch):

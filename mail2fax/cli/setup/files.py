@@ -1,4 +1,4 @@
-"""What `mail2fax init` writes: all of it or nothing, nothing over what is there, each file for those who need it.
+"""What `mail2fax init` writes: good settings or nothing, nothing over what is there, each file for those who need it.
 
 Below /etc/mail2fax as root: with a user of its own, a folder for the spool and a unit. Anywhere else: the files alone.
 """
@@ -51,17 +51,15 @@ def refuse_existing(place: Place) -> None:
 def write(place: Place, texts: Mapping[str, str]) -> list[str]:
     """Write these files (an empty one is left out), once the settings among them are found good. What was done.
 
-    Raises ConfigError, and then nothing was written.
+    Raises ConfigError, and then nothing was made or written.
     """
     folder = place.config.absolute().parent
-    _make(folder, for_service=place.installed)
+    _try_out(place.config, texts)
     done = _prepare_machine() if place.installed else []
+    _make(folder, for_service=place.installed)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".init-") as name:
         draft = Path(name)
-        for file_name, text in texts.items():
-            if text:
-                _write_secret(draft / file_name, text, group=place.installed)
-        _try_out(draft / place.config.name, folder)
+        _write_all(draft, texts, group=place.installed)
         for file in sorted(draft.iterdir(), key=lambda file: file.name == place.config.name):  # the settings last
             file.rename(folder / file.name)
             done.append(f"wrote {folder / file.name}")
@@ -76,11 +74,21 @@ def _make(folder: Path, *, for_service: bool) -> None:
         folder.chmod(_ENTERED)  # whatever root's umask is, the service must come to its settings
 
 
-def _try_out(draft: Path, folder: Path) -> None:
-    try:
-        loader.load(draft, {})
-    except ConfigError as error:
-        raise ConfigError([line.replace(str(draft.parent), str(folder)) for line in error.problems]) from None
+def _try_out(config: Path, texts: Mapping[str, str]) -> None:
+    """Read them, in a folder that only this user can enter. Raises ConfigError, which names the files to be."""
+    with tempfile.TemporaryDirectory(prefix="mail2fax-init-") as name:
+        _write_all(Path(name), texts, group=False)
+        try:
+            loader.load(Path(name, config.name), {})
+        except ConfigError as error:
+            folder = str(config.absolute().parent)
+            raise ConfigError([line.replace(name, folder) for line in error.problems]) from None
+
+
+def _write_all(folder: Path, texts: Mapping[str, str], *, group: bool) -> None:
+    for name, text in texts.items():
+        if text:
+            _write_secret(folder / name, text, group=group)
 
 
 def _write_secret(path: Path, text: str, *, group: bool) -> None:
