@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from mail2fax import timezones
 from mail2fax.cli import certificate
+from mail2fax.cli.addresses import addresses
 from mail2fax.config import ConfigError, Provider, Settings, loader
 from mail2fax.documents.pool import Pool
 from mail2fax.model import LineHeld, Permanent, Verdict
@@ -85,8 +86,8 @@ async def _ports(settings: Settings) -> Said:
         "[web] webhooks": [settings.web.webhooks] if settings.web.webhooks else [],
     }
     said = []
-    for key, addresses in wanted.items():
-        for address in addresses:
+    for key, places in wanted.items():
+        for address in places:
             problem = await asyncio.to_thread(_bound, address)
             if problem and not (served and problem.errno == errno.EADDRINUSE):
                 raise Wrong(f"{key} {address}: {problem.strerror}", _advice_on(problem, address))
@@ -174,9 +175,9 @@ def _readable_by_strangers(relay: str) -> str:
     url = urlsplit(relay)
     if url.scheme != "smtp":
         return ""
-    for *_, place in socket.getaddrinfo(url.hostname, url.port or 25, type=socket.SOCK_STREAM):
-        if ipaddress.ip_address(str(place[0]).partition("%")[0]).is_global:
-            return f"Replies go to {place[0]} unencrypted, over the internet: write [reply] relay as smtp+starttls://."
+    for address in addresses(url.hostname or ""):
+        if address.is_global:
+            return f"Replies go to {address} unencrypted, over the internet: write [reply] relay as smtp+starttls://."
     return ""
 
 

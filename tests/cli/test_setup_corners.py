@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from mail2fax.cli import owner, running
+from mail2fax.cli import addresses, owner, running
 from mail2fax.cli.setup import answers, files, in_front
 from mail2fax.config import ConfigError
 from tests.cli.test_setup import options, run
@@ -22,7 +22,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def told(relay):
-    return answers.Answers("fax.office.example", relay, ("*",), "f@o.example", "p@o.example", "sandbox", Path("/spool"))
+    clients = answers.clients(relay)
+    people = (("*",), "f@o.example", "p@o.example")
+    return answers.Answers("fax.office.example", relay, clients, *people, "sandbox", Path("/spool"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -64,11 +66,13 @@ def test_a_mail_server_with_ipv6(monkeypatch):
     """The address that is printed is one where the service listens."""
     both = [(0, 0, 0, "", (host, 0)) for host in ("2001:db8::25", "192.0.2.25")]
     monkeypatch.setattr(answers.socket, "has_dualstack_ipv6", lambda: True)
-    monkeypatch.setattr(answers.socket, "getaddrinfo", lambda *_, **__: both)
+    asked = []
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *host, **_: asked.append(host) or both)
     two = told("smtp://mail.office.example:25")
     assert [client.version for client in two.clients] == [4, 6]
     assert two.settings["smtp"]["listen"] == ["0.0.0.0:2525", "[::]:2525"]
-    monkeypatch.setattr(answers.socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("::1", 0))])
+    assert len(asked) == 1
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("::1", 0))])
     beside = told("smtp://ip6-localhost:25")
     assert beside.settings["smtp"]["listen"] == ["127.0.0.1:2525"]
     assert "smtp:[127.0.0.1]:2525" in in_front.lines(beside, "postfix")

@@ -1,6 +1,5 @@
-"""What `mail2fax init` was told, and the settings file that says it. Pure but for the name of the mail server."""
+"""What `mail2fax init` was told, and the settings file that says it."""
 
-import ipaddress
 import json
 import socket
 from dataclasses import dataclass, field
@@ -8,9 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from mail2fax.cli.addresses import Address, addresses
 from mail2fax.model import Refused
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PORT = 2525
 _PAGE, _DESK = "127.0.0.1:8080", "127.0.0.1:8081"
@@ -26,6 +24,7 @@ class Answers:
 
     domain: str
     relay: str  # URL of the mail server
+    clients: list[Address]  # its addresses, IPv4 first: mail comes from there
     senders: tuple[str, ...]
     reply_from: str
     admin: str
@@ -50,21 +49,15 @@ class Answers:
         }
 
     @property
-    def clients(self) -> list[Address]:
-        """The addresses of the mail server, IPv4 first: mail comes from there."""
-        return addresses(urlsplit(self.relay).hostname or "")
-
-    @property
     def settings(self) -> dict[str, dict[str, Any]]:
         """The sections of the settings file; what is left to its default does not stand there."""
-        clients = self.clients
-        beside = all(client.is_loopback for client in clients)
+        beside = all(client.is_loopback for client in self.clients)
         sections: dict[str, dict[str, Any]] = {
             "smtp": {
-                "listen": _listen(clients),
+                "listen": _listen(self.clients),
                 "hostname": f"gateway.{self.domain}",
                 "domains": [self.domain],
-                "trusted_networks": ["127.0.0.0/8", "::1/128", *([] if beside else [str(one) for one in clients])],
+                "trusted_networks": ["127.0.0.0/8", "::1/128", *([] if beside else [str(one) for one in self.clients])],
                 "allowed_senders": list(self.senders),
                 "users_file": "users" if self.user else "",
                 "postmaster": self.admin,
@@ -112,14 +105,13 @@ def _written(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)  # of strings, numbers and lists TOML, too
 
 
-def addresses(host: str) -> list[Address]:
-    """The addresses of the mail server, IPv4 first. Raises Refused when its name is not known."""
+def clients(relay: str) -> list[Address]:
+    """The addresses of the mail server at this URL, IPv4 first. Raises Refused when its name is not known."""
+    host = urlsplit(relay).hostname or ""
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return addresses(host)
     except OSError:
         raise Refused(f"--relay: this machine knows no host {host!r}; write the mail server's address") from None
-    known = {ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found}
-    return sorted(known, key=lambda one: (one.version, str(one)))
 
 
 def relay_url(text: str) -> str:

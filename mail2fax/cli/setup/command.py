@@ -62,9 +62,11 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
         from_number = _asked(from_number, "Number that faxes come from", option="--from-number")
     if provider == "sinch":
         options["key"] = _asked(options.get("key", ""), "Id of the access key", option="--provider-option key=ID")
+    relay = answers.relay_url(_asked(relay, "Mail server that takes the replies", "127.0.0.1:25"))
     told = answers.Answers(
         domain=domain,
-        relay=answers.relay_url(_asked(relay, "Mail server that takes the replies", "127.0.0.1:25")),
+        relay=relay,
+        clients=answers.clients(relay),
         senders=tuple(one.strip() for one in _asked(senders, "Who may fax", f"*@{home}").split(",") if one.strip()),
         reply_from=_asked(reply_from, "From of the replies", f"Fax <fax@{home}>"),
         admin=_asked(admin, "Who is told of trouble", f"postmaster@{home}"),

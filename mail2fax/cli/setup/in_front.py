@@ -3,7 +3,8 @@
 import socket
 from urllib.parse import urlsplit
 
-from mail2fax.cli.setup.answers import PORT, Address, Answers
+from mail2fax.cli.addresses import Address
+from mail2fax.cli.setup.answers import PORT, Answers
 
 _POSTFIX = """\
 # Postfix: /etc/postfix/main.cf, then: postfix reload
