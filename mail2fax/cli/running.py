@@ -117,10 +117,10 @@ def _another(listen: str) -> str:
 
 def _judge(found: Found, standing: overview.Standing, *, oldest: float, late: float, unknown: int) -> None:
     for trouble in standing.troubles:
-        shut = trouble.kind == "held"
         name = f' "{trouble.line}"' if trouble.line else ""
         found.add(
-            _CRITICAL if shut else _WARNING, f"fax line{name} {'is held' if shut else 'stumbles'}: {trouble.note}"
+            _CRITICAL if trouble.held else _WARNING,
+            f"fax line{name} {'is held' if trouble.held else 'stumbles'}: {trouble.note}",
         )
     warnings = {
         f"sending is paused by {standing.paused.who}" if standing.paused else "": standing.paused,

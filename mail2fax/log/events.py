@@ -1,7 +1,7 @@
 """Every event an operator may see is one function here, so that its words stand in one place."""
 
 from mail2fax.log import setup
-from mail2fax.model import Envelope, Receipt
+from mail2fax.model import HELD_KINDS, Envelope, Receipt
 
 # -- the node
 
@@ -125,7 +125,7 @@ def provider_answered(*, request: str, answer: str, seconds: float) -> None:
 
 def line_shut(*, line: str, kind: str, note: str, failures: int) -> None:
     """No fax of this line is offered for a while, but for one probe at a time."""
-    say = setup.event.error if kind == "held" else setup.event.warning
+    say = setup.event.error if kind in HELD_KINDS else setup.event.warning
     say("fax line shut", line=line or "default", kind=kind, note=note, failures=failures)
 
 

@@ -24,13 +24,28 @@ from mail2fax.model.facts import (
     User,
 )
 from mail2fax.model.provider import Capabilities, Line, Progress, Stopped, Trace
-from mail2fax.model.states import FINAL, NEXT, NO_PAGE_WENT, WAITING, Cause, Fate, Outcome, Part, Reason, State
+from mail2fax.model.states import (
+    FINAL,
+    HELD_KINDS,
+    NEXT,
+    NO_CREDIT,
+    NO_PAGE_WENT,
+    WAITING,
+    Cause,
+    Fate,
+    Outcome,
+    Part,
+    Reason,
+    State,
+)
 from mail2fax.model.verdicts import LeaseLost, LineHeld, Permanent, Refused, Temporary, Unclear, Verdict
 
 __all__ = [
     "ERROR",
     "FINAL",
+    "HELD_KINDS",
     "NEXT",
+    "NO_CREDIT",
     "NO_PAGE_WENT",
     "WAITING",
     "Capabilities",

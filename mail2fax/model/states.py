@@ -117,6 +117,13 @@ NO_PAGE_WENT = frozenset({Cause.BUSY, Cause.NO_ANSWER})
 """Causes that prove it, and that another call may mend."""
 
 
+NO_CREDIT = "no-credit"
+"""The kind of a fax line's trouble that only a poll finds, and only a poll takes back: faxes are taken all along."""
+
+HELD_KINDS = frozenset({"held", NO_CREDIT})
+"""Kinds of trouble that somebody has to mend: the line's faxes wait, and none is bounced meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a fax ended, as the sender is told."""

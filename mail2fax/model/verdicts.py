@@ -38,7 +38,10 @@ class Temporary(Verdict):
 
 
 class LineHeld(Temporary):
-    """The provider refuses the line's token: every fax of this line waits, nothing is bounced."""
+    """The provider refuses the line's token: every fax of this line waits, nothing is bounced.
+
+    `detail` may tell an administrator what to mend: the `cause`, "token", "credit" or "address", and the `http` code.
+    """
 
     status = "4.7.8"
 

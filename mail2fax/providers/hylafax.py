@@ -353,7 +353,8 @@ def _refusal(refused: Refused) -> Temporary:
     """A no before anything was handed over."""
     note = f"hfaxd: {refused.code} {_shown(refused.text)}"
     if refused.code == 530:
-        return LineHeld(Reason.LINE_HELD, note=f"{note}: see the user in [provider] url, and its token")
+        note = f"{note}: see the user in [provider] url, and its token"
+        return LineHeld(Reason.LINE_HELD, note=note, cause="token")
     if refused.code >= 500:
         # About the job's description, or our rights: no other fax would fare better.
         return LineHeld(Reason.LINE_HELD, note=note)

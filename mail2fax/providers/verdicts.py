@@ -45,11 +45,11 @@ Redact = Callable[[str], str]
 """Blanks secrets in a text of the provider's: its messages repeat the token."""
 
 _BUSY = "4.4.5"  # RFC 3463: mail system congestion
-_NOT_LET_IN = "the provider refuses the line's token"
+_NOT_LET_IN = ("token", "the provider refuses the line's token")
 _ADDRESS = "nothing takes faxes at this address: see [provider] url"
 # What cannot be about one fax: no other fax of the line would fare better.
 _LINE = MappingProxyType(
-    {401: _NOT_LET_IN, 402: "the line's account has no credit", 403: _NOT_LET_IN, 407: _NOT_LET_IN}
+    {401: _NOT_LET_IN, 402: ("credit", "the line's account has no credit"), 403: _NOT_LET_IN, 407: _NOT_LET_IN}
 )
 # Of the fixed address only where the web server itself says so: an error_code comes from the API, which is there.
 _NOWHERE = frozenset({404, 405, 410, 411})
@@ -81,7 +81,7 @@ def submission(answer: Answer, *, committed: bool, redact: Redact = str, api: "D
     if code in _LINE:
         raise _held(code)
     if answer.status in _NOWHERE:
-        raise LineHeld(Reason.LINE_HELD, note=f"HTTP {code}: {_ADDRESS}")
+        raise LineHeld(Reason.LINE_HELD, note=f"HTTP {code}: {_ADDRESS}", cause="address", http=code)
     if answer.status in _MOVED:
         note = f"HTTP {code}: the API is at another address now: see [provider] url"
         raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=note, retry_after=answer.retry_after)
@@ -147,7 +147,8 @@ def _in_doubt(note: str, *, committed: bool, retry_after: float | None = None) -
 
 def _held(code: int) -> LineHeld:
     # The provider's message is left out: here it repeats the token.
-    return LineHeld(Reason.LINE_HELD, note=f"HTTP {code}: {_LINE[code]}")
+    cause, said = _LINE[code]
+    return LineHeld(Reason.LINE_HELD, note=f"HTTP {code}: {said}", cause=cause, http=code)
 
 
 def _object(body: bytes, *, listed: bool = False) -> Mapping[str, Any]:

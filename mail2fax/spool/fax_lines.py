@@ -8,19 +8,19 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, Double, RowMapping, and_, bindparam, delete, func, or_, select, update
 
-from mail2fax.model import Fax, LeaseLost, State
+from mail2fax.model import HELD_KINDS, NO_CREDIT, Fax, LeaseLost, State
 from mail2fax.rules.backoff import Backoff
 from mail2fax.spool import moves
 from mail2fax.spool.database.schema import faxes, now, troubles
 from mail2fax.spool.database.sql import CLOCK, unless_known
 from mail2fax.spool.leases import Take, claim, in_states
 from mail2fax.spool.moves import Move
-from mail2fax.spool.questions import BY_POLL, NO_CREDIT
 
 BREAKER = 3  # failures in a row after which a line that does not answer is left alone for a while
 
 _TROUBLES = select(troubles, CLOCK).with_for_update()
 _NEXT_PROBE = select(func.min(troubles.c.closed_until, type_=Double()) - now()).where(troubles.c.closed_until > now())
+_BY_POLL = troubles.c.kind == NO_CREDIT
 _CALM = delete(troubles).where(troubles.c.line == bindparam("calm")).returning(troubles.c.kind)
 
 
@@ -47,7 +47,7 @@ def _is_shut(row: RowMapping) -> bool:
 
 def _not_shut(shut: Sequence[RowMapping], give_up: float) -> ColumnElement[bool]:
     """Faxes on other lines; and the overdue, so that they end, unless the line is held: then nothing is bounced."""
-    overdue = [row["line"] for row in shut if row["kind"] != "held"]
+    overdue = [row["line"] for row in shut if row["kind"] not in HELD_KINDS]
     return or_(
         faxes.c.line.not_in([row["line"] for row in shut]),
         and_(faxes.c.line.in_(overdue), faxes.c.prepared_at < now() - give_up),
@@ -78,24 +78,30 @@ def trouble(connection: Connection, line: str, kind: str, pause: float | None, b
     if (
         known
         and known["failures"]
-        and known["kind"] == kind
+        and _alike(known["kind"], kind)
         and _is_shut(known)
         and known["closed_until"] > known["clock"]
     ):
         # Of a request that had begun before the line was shut: it says nothing new.
         return int(known["failures"])
-    # A bad token is not mended by a lost connection: what is held stays held until the provider takes a fax.
-    kind = "held" if known and known["kind"] == "held" else kind
-    failures = known["failures"] + 1 if known and known["kind"] == kind else 1
+    # A bad token is not mended by a lost connection: what is held stays held until the provider takes a fax, and an
+    # account without credit, for which it takes them too, until a poll tells better.
+    if known and (known["kind"] == NO_CREDIT or (known["kind"] == "held" and kind != NO_CREDIT)):
+        kind = known["kind"]
+    failures = known["failures"] + 1 if known and _alike(known["kind"], kind) else 1
     values = {
         "kind": kind,
         "failures": failures,
         "closed_until": now() + (backoff.pause(failures, 0.0) if pause is None else pause),
-        # What a poll found no other failure explains, and only a poll takes it back.
-        "note": known["note"] if known and known["note"].startswith(NO_CREDIT) else note,
+        "note": note,
     }
     connection.execute(update(troubles).where(troubles.c.line == line).values(values))
     return failures
+
+
+def _alike(kind: str, other: str) -> bool:
+    """Whether two failures count as one trouble: for all that is held the same word was told to the administrator."""
+    return kind == other or {kind, other} <= HELD_KINDS
 
 
 def reroute(connection: Connection, fallbacks: Mapping[str, str], who: str) -> list[tuple[str, str, int]]:
@@ -126,11 +132,11 @@ def look_again(connection: Connection) -> None:
 def calm(connection: Connection, line: str, *, told: bool = False) -> str:
     """The provider took a fax of this line: it is open again. The kind of trouble it was in; "" when in none.
 
-    A line that is held for what a poll said stays so until a poll has `told` better: faxes are taken there all along.
+    A line without credit stays so until a poll has `told` better: faxes are taken there all along.
     """
-    statement = _CALM if told else _CALM.where(~BY_POLL)
+    statement = _CALM if told else _CALM.where(~_BY_POLL)
     kind: str = connection.scalar(statement, {"calm": line}) or ""
-    if kind == "held":
+    if kind in HELD_KINDS:
         # They waited for the token, not for the provider: their time for giving up begins now.
         waited = and_(in_states(State.PREPARED), faxes.c.line == line)
         connection.execute(update(faxes).where(waited).values(prepared_at=now()))
@@ -151,5 +157,5 @@ def taken(connection: Connection, fax: Fax, move: Move, pause: float) -> tuple[F
     kind = calm(connection, fax.line)
     if not kind:
         waits = {"closed_until": now() + pause, "failures": troubles.c.failures + 1}
-        connection.execute(update(troubles).where(troubles.c.line == fax.line, BY_POLL).values(waits))
+        connection.execute(update(troubles).where(troubles.c.line == fax.line, _BY_POLL).values(waits))
     return submitted, kind

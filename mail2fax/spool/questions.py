@@ -9,16 +9,26 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, select
 
-from mail2fax.model import ERROR, FINAL, Document, Event, Fax, Message, Reason, Refused, State, Usage
+from mail2fax.model import (
+    ERROR,
+    FINAL,
+    HELD_KINDS,
+    NO_CREDIT,
+    Document,
+    Event,
+    Fax,
+    Message,
+    Reason,
+    Refused,
+    State,
+    Usage,
+)
 from mail2fax.rules import senders
 from mail2fax.spool.database import rows
 from mail2fax.spool.database.schema import documents, events, faxes, messages, now, troubles
 from mail2fax.spool.database.sql import CLOCK
 
 _HOUR, _DAY = 3600, 86_400
-
-NO_CREDIT = "the line's account has no credit, or is at a limit"  # a note that begins so was told by a poll
-BY_POLL = and_(troubles.c.kind == "held", troubles.c.note.startswith(NO_CREDIT, autoescape=True))
 
 # What each fax's way asks, built once: that takes longer than asking it.
 _MESSAGE = select(*(column for column in messages.c if column.name != "content")).where(
@@ -43,11 +53,16 @@ class Trouble:
     """A fax line the provider does not take faxes on now."""
 
     line: str
-    kind: str  # "held", "busy" or "unreachable"
+    kind: str  # "held", "no-credit", "busy" or "unreachable"
     failures: int
     since: Any
     closed_until: Any
     note: str
+
+    @property
+    def held(self) -> bool:
+        """Whether somebody has to mend it."""
+        return self.kind in HELD_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +205,8 @@ def trouble_list(connection: Connection) -> list[Trouble]:
 
 
 def told_better(connection: Connection, fax: Fax) -> bool:
-    """Whether this fax's line is held for what a poll said before this fax was submitted."""
-    held = select(troubles.c.since).where(troubles.c.line == fax.line, BY_POLL)
+    """Whether this fax's line has no credit by what a poll said before this fax was submitted."""
+    held = select(troubles.c.since).where(troubles.c.line == fax.line, troubles.c.kind == NO_CREDIT)
     since = connection.scalar(held)
     return bool(since and fax.submitted_at and fax.submitted_at > since)
 

@@ -1,49 +1,45 @@
 """A word to an administrator who alone can mend it: owed here, written and sent by `notices`."""
 
-import re
 from email.utils import parseaddr
-from typing import Any
 
 from mail2fax import log
 from mail2fax.config import Settings
-from mail2fax.model import Fax
+from mail2fax.model import HELD_KINDS, Fax, Verdict
 from mail2fax.spool import Spool
 
-# What a held line's note is about: the first that it says. The administrator's mail tells what to do by it.
-_CAUSES = {
-    "token": re.compile(r"^HTTP 40[137]\b|\btoken\b"),
-    "credit": re.compile(r"^HTTP 402\b|\bcredit\b"),
-    "address": re.compile(r"see \[provider\] url$"),
-}
-_CODE = re.compile(r"^HTTP (\d{3})(?:: (.+))?$")
 
+async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "", **more: str) -> None:
+    """Owe [reply] admin a word, if there is an admin to be told: once a fax and kind, or once for `once`.
 
-async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "") -> None:
-    """Owe [reply] admin a word, if there is an admin to be told: once a fax and kind, or once for `once`."""
+    `more` is what only this kind of word says, by the names that the template knows.
+    """
     admin = parseaddr(spool.settings.reply.admin)[1]
     if admin:
-        detail: dict[str, Any] = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line}
-        detail["note"] = _CODE.sub(lambda found: f"{found[2] or 'the provider says no'} ({found[1]})", note)
-        if kind == "line-held":
-            detail["token_file"] = _token_file(spool.settings, fax.line)
-            detail["cause"] = next((cause for cause, words in _CAUSES.items() if words.search(note)), "")
+        detail = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line, "note": note, **more}
         about = {"fax_id": fax.id, "message_id": fax.message_id, "detail": detail}
         await spool.owe(once or f"{fax.id}-{kind[:8]}", "admin", admin, about)
 
 
-async def shut(spool: Spool, fax: Fax, kind: str, note: str, pause: float | None) -> None:
+async def shut(spool: Spool, fax: Fax, kind: str, verdict: Verdict) -> None:
     """Shut the line of a fax for a while, as `Spool.trouble` has it; an administrator is told of one that is held."""
-    failures = await spool.trouble(fax.line, kind, pause, note)
-    log.line_shut(line=fax.line, kind=kind, note=note, failures=failures)
-    if kind == "held" and failures == 1:
-        await alert(spool, "line-held", fax, note, once=f"{fax.line[:24]}-held-{hour(fax)}")
+    failures = await spool.trouble(fax.line, kind, verdict.retry_after, verdict.note)
+    log.line_shut(line=fax.line, kind=kind, note=verdict.note, failures=failures)
+    if kind in HELD_KINDS and failures == 1:
+        more = {"token_file": _token_file(spool.settings, fax.line), "cause": verdict.detail.get("cause", "")}
+        await alert(spool, "line-held", fax, _in_words(verdict), f"{fax.line[:24]}-held-{hour(fax)}", **more)
+
+
+def _in_words(verdict: Verdict) -> str:
+    """Its note for people: a code of HTTP behind what was said, not before it."""
+    code = verdict.detail.get("http")
+    return f"{verdict.note.removeprefix(f'HTTP {code}: ')} ({code})" if code else verdict.note
 
 
 async def opened(spool: Spool, fax: Fax, trouble: str) -> None:
     """Say that a line works again: to whoever reads the log, and to the administrator who was told of it."""
     if trouble:
         log.line_open(line=fax.line)
-    if trouble == "held":
+    if trouble in HELD_KINDS:
         await alert(spool, "line-open", fax, "", once=f"{fax.line[:24]}-open-{hour(fax)}")
 
 

@@ -65,9 +65,7 @@ class Remind:
             return self._letters.admin(owed.detail["kind"], owed.detail, notice_id=owed.id), owed.recipient
         (fax,) = await self._spool.read(questions.named, owed.fax_id)
         message = await self._spool.message(fax.message_id)
-        held = any(
-            one.line == fax.line and one.kind == "held" for one in await self._spool.read(questions.trouble_list)
-        )
+        held = any(one.line == fax.line and one.held for one in await self._spool.read(questions.trouble_list))
         waiting = replace(fax, reason=Reason.LINE_HELD) if held and fax.state is State.PREPARED else fax
         return await self._to_sender(owed.kind, message, waiting), message.envelope.reverse_path
 

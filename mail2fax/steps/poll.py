@@ -13,7 +13,19 @@ from typing import Any
 
 from mail2fax import log
 from mail2fax.config import Settings
-from mail2fax.model import NO_PAGE_WENT, Cause, Fax, Outcome, Progress, Reason, State, Temporary, Verdict
+from mail2fax.model import (
+    NO_CREDIT,
+    NO_PAGE_WENT,
+    Cause,
+    Fax,
+    LineHeld,
+    Outcome,
+    Progress,
+    Reason,
+    State,
+    Temporary,
+    Verdict,
+)
 from mail2fax.providers.routes import Route
 from mail2fax.rules.backoff import poll_pause
 from mail2fax.spool import Spool, questions
@@ -141,8 +153,9 @@ class Poll:
 
     async def _hold(self, fax: Fax, progress: Progress) -> None:
         """Take it back, and hold its line as a 402 does; it was not called, so another line may have it."""
-        note = f"{questions.NO_CREDIT}: {progress.code or progress.word}"
-        await shut(self._spool, fax, "held", note, self._pause)
+        note = f"the line's account has no credit, or is at a limit: {progress.code or progress.word}"
+        verdict = LineHeld(Reason.LINE_HELD, note=note, retry_after=self._pause, cause="credit")
+        await shut(self._spool, fax, NO_CREDIT, verdict)
         event = {"note": note, **progress.facts}
         await self._spool.advance(fax, State.PREPARED, event=event, progress=progress.word)
 

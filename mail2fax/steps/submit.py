@@ -129,7 +129,7 @@ class Submit:
 
     async def _shut(self, fax: Fax, kind: str, verdict: Verdict) -> None:
         if isinstance(verdict, Temporary | Unclear):
-            await shut(self._spool, fax, kind, verdict.note, verdict.retry_after)
+            await shut(self._spool, fax, kind, verdict)
 
     async def _end(self, fax: Fax, state: State, verdict: Verdict) -> None:
         outcome = Outcome(state, verdict.status, verdict.reason, verdict.detail)

@@ -317,6 +317,24 @@ async def test_nothing_is_bounced_for_a_bad_token(spool):
     assert (again.now - again.prepared_at).total_seconds() < 60
 
 
+async def test_a_line_without_credit_is_opened_by_a_poll_alone(spool):
+    """Faxes are taken there all along, and no other failure changes what it is; whatever the words of its note."""
+    fax = await spooling.prepared(spool)
+    assert await spool.trouble("", "held", 0.0, "401") == 1
+    assert await spool.trouble("", "no-credit", 0.0, "limit") == 2  # held as before: no second word to anybody
+    for other in ("unreachable", "held"):
+        await spool.trouble("", other, 0.0, "refused")
+    assert await spool.calm("") == ""
+    probe = await claim(spool, Work.SUBMIT)
+    assert probe.id == fax.id
+    _, opened = await spool.taken(await spool.advance(probe, State.SUBMITTING, keep=True), "ref", 60.0)
+    assert opened == ""
+    (trouble,) = await spool.read(questions.trouble_list)
+    assert (trouble.kind, trouble.held) == ("no-credit", True)
+    assert trouble.closed_until > trouble.since
+    assert await spool.calm("", told=True) == "no-credit"
+
+
 async def _wait_long(spool):
     old = update(faxes).values(prepared_at=faxes.c.prepared_at - 10 * 86_400)
     await spool.change(lambda connection: connection.execute(old))

@@ -196,7 +196,7 @@ async def test_an_account_in_trouble_holds_the_line_and_not_the_fax(spool):
     fax = await polled(spool, Asked(word=BROKE))
     assert (fax.state, fax.status, fax.reason) == (State.PREPARED, "", None)
     (trouble,) = await spool.read(questions.trouble_list)
-    assert (trouble.kind, trouble.failures) == ("held", 1)
+    assert (trouble.kind, trouble.held, trouble.failures) == ("no-credit", True, 1)
     assert trouble.note == "the line's account has no credit, or is at a limit: account_disabled"
     assert (await spool.claim(Work.SUBMIT, 8))[0] == []
 

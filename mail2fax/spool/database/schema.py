@@ -192,7 +192,7 @@ troubles = Table(
     "troubles",
     metadata,
     Column("line", Text, primary_key=True),
-    Column("kind", String(16), nullable=False),  # "held", "busy" or "unreachable"
+    Column("kind", String(16), nullable=False),  # "held", "no-credit", "busy" or "unreachable"
     Column("failures", Integer, nullable=False),
     Column("since", Moment, nullable=False),
     Column("closed_until", Moment, nullable=False),
