@@ -8,14 +8,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from mail2fax.config import Settings, loader
 from mail2fax.documents.orders import CoverSheet, Made, Task
 from mail2fax.documents.pool import Pool
 from mail2fax.model import Part, Permanent, Recipient, User, Verdict
-from mail2fax.rules import address, senders, signed_address
+from mail2fax.rules import address, networks, senders, signed_address
 from mail2fax.rules.patterns import Patterns
 from mail2fax.rules.policy import Policy, Ruling
 from mail2fax.smtp import answers, loops, paths
@@ -101,9 +100,8 @@ def _ruled(what: str, ruling: Ruling, said: str, when: str) -> Step:
 
 def _certified(settings: Settings, client: str, name: str) -> tuple[str, ...]:
     """What the client's certificate proves: nothing where none is asked for."""
-    networks = settings.smtp.client_certificate_networks
     try:
-        asked = not networks or any(ip_address(client) in ip_network(network) for network in networks)
+        asked = networks.means(networks.parsed(settings.smtp.client_certificate_networks), client)
     except ValueError:
         asked = False
     return (name.lower(),) if name and asked else ()

@@ -4,14 +4,13 @@ Promise: what is not allowed by a setting is refused, in words that repeat what 
 A refusal is an SMTP reply, one ASCII line; every answer can be traced to the setting that decides it.
 """
 
-import ipaddress
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from mail2fax.config import Limits, Settings, types
 from mail2fax.model import Recipient, Usage, User
-from mail2fax.rules import address, numbers, senders
+from mail2fax.rules import address, networks, numbers, senders
 from mail2fax.rules.address import AddressError, MistypedError, shown
 from mail2fax.rules.patterns import Patterns
 
@@ -36,7 +35,7 @@ class Policy:
     def __init__(self, settings: Settings) -> None:
         self._smtp, self._numbers = settings.smtp, settings.numbers
         self._cover = settings.cover.enabled
-        self._networks = [ipaddress.ip_network(network) for network in settings.smtp.trusted_networks]
+        self._networks = networks.parsed(settings.smtp.trusted_networks)
         self._senders = Patterns(settings.smtp.allowed_senders)
         self._lines = [(line.name, Patterns(line.senders), Patterns(line.numbers or ["*"])) for line in settings.line]
         self._own = {settings.reply.envelope_sender.casefold(), _bare(settings.reply.sender)} - {""}
@@ -134,12 +133,10 @@ class Policy:
     def _trusting(self, peer: str) -> str:
         """The trusted network that this client is in, "" for none."""
         try:
-            client = ipaddress.ip_address(peer)
+            network = networks.holding(peer, self._networks)
         except ValueError:
             return ""
-        # ::ffff:192.0.2.1 is how a socket for both families shows an IPv4 client.
-        client = getattr(client, "ipv4_mapped", None) or client
-        return next((str(network) for network in self._networks if client in network), "")
+        return str(network) if network else ""
 
     def _sender(self, reverse_path: str, user: User | None) -> Ruling:
         """May this reverse-path fax, and can it get a reply?"""

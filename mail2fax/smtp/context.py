@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mail2fax.config import Settings
+from mail2fax.rules import networks
 from mail2fax.rules.policy import Policy
 from mail2fax.rules.required_header import RequiredHeader
-from mail2fax.smtp import proxy_protocol, tls
+from mail2fax.smtp import tls
 from mail2fax.smtp.limits import Capacity, Rates
 from mail2fax.smtp.reply_commands import ReplyCommands
 from mail2fax.smtp.users import Users
@@ -35,7 +36,7 @@ class Context:
     rates: Rates
     capacity: Capacity
     required_header: RequiredHeader
-    balancers: tuple[proxy_protocol.Network, ...]
+    balancers: networks.Networks
     certificate: tls.Contexts | None
     answering: ReplyCommands | None
     closing: bool = False
@@ -54,7 +55,7 @@ def open_context(settings: Settings, spool: Spool, policy: Policy, answering: Re
         rates=Rates(smtp),
         capacity=Capacity(smtp, spool),
         required_header=RequiredHeader(smtp),
-        balancers=proxy_protocol.networks(smtp),
+        balancers=networks.parsed(smtp.proxy_networks),
         certificate=tls.open_contexts(smtp),
         answering=answering,
     )

@@ -5,19 +5,13 @@ Only asked where the peer is one of `proxy_networks`; from anybody else such a h
 
 import asyncio
 import contextlib
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address
 
 from aiosmtpd.proxy_protocol import V2_CMD, get_proxy
 
-from mail2fax.config import Smtp
+from mail2fax.rules.networks import Networks, holding
 
 _WAIT = 10.0  # seconds for the header
-Network = IPv4Network | IPv6Network
-
-
-def networks(settings: Smtp) -> tuple[Network, ...]:
-    """Where balancers are."""
-    return tuple(ip_network(text) for text in settings.proxy_networks)
 
 
 def plain(address: str) -> str:
@@ -28,12 +22,9 @@ def plain(address: str) -> str:
     return str(mapped.ipv4_mapped or mapped)
 
 
-def is_balancer(peer: str, balancers: tuple[Network, ...]) -> bool:
+def is_balancer(peer: str, balancers: Networks) -> bool:
     """Whether a PROXY header is required from this peer."""
-    if not balancers:
-        return False
-    address = ip_address(peer)
-    return any(address in network for network in balancers)
+    return bool(balancers) and holding(peer, balancers) is not None
 
 
 async def client(reader: asyncio.StreamReader, peer: str) -> str | None:

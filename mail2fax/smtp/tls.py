@@ -2,10 +2,10 @@
 
 import ssl
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from mail2fax.config import ConfigError, Smtp
+from mail2fax.rules.networks import Networks, means, parsed
 
 CLIENT_HELLO = b"\x16\x03"  # RFC 8446 section 5.1: how each TLS conversation begins, and no command of SMTP
 ON_PLAIN_PORT = "TLS from the first byte on a port for plain SMTP and STARTTLS: TLS ports are [smtp] listen_tls"
@@ -24,16 +24,13 @@ class Contexts:
 
     plain: ssl.SSLContext
     asking: ssl.SSLContext | None
-    networks: tuple[IPv4Network | IPv6Network, ...]  # those who are asked; none: all
+    networks: Networks  # those who are asked; none: all
 
     def of(self, client: str) -> ssl.SSLContext:
         """The one for this client. Others are not asked: many a mail server shows one that nobody can verify."""
-        if self.asking is None or not self._is_asked(client):
+        if self.asking is None or not means(self.networks, client):
             return self.plain
         return self.asking
-
-    def _is_asked(self, client: str) -> bool:
-        return not self.networks or any(ip_address(client) in network for network in self.networks)
 
 
 def open_contexts(settings: Smtp) -> Contexts | None:
@@ -45,7 +42,7 @@ def open_contexts(settings: Smtp) -> Contexts | None:
     if asking:
         asking.verify_mode = ssl.CERT_OPTIONAL
         _trust(asking, settings.client_ca_file)
-    return Contexts(plain, asking, tuple(map(ip_network, settings.client_certificate_networks)))
+    return Contexts(plain, asking, parsed(settings.client_certificate_networks))
 
 
 def _trust(context: ssl.SSLContext, file: str) -> None:

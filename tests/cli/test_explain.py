@@ -135,6 +135,8 @@ def test_a_certificate():
     elsewhere = Settings(smtp=Smtp(**smtp, client_certificate_networks=["198.51.100.0/24"]))
     unasked = explain(elsewhere, *GOOD, "192.0.2.1", certificate="mail.office.example")
     assert "shows no certificate that is let in" in said(unasked)["client"][1]
+    both = explain(elsewhere, *GOOD, "::ffff:198.51.100.7", certificate="mail.office.example")
+    assert said(both)["client"][2] == '[smtp] client_certificates "mail.office.example"'
 
 
 def test_line_budget_and_reply():

@@ -16,6 +16,7 @@ HEAD = b"Subject: x\r\nX-Mark: secret mark"
         ("192.0.2.9", HEAD + b"s", True),
         ("192.0.2.9", b"Subject: X-Mark: secret mark", True),
         ("198.51.100.1", b"Subject: x", False),
+        ("::ffff:192.0.2.9", b"Subject: x", True),
     ],
 )
 def test_the_mark(client, head, missing):
