@@ -19,8 +19,9 @@ def files(settings: Settings, source: Path | None) -> list[str]:
 
 
 def _places(settings: Settings, source: Path | None) -> Iterator[Path]:
+    smtp = settings.smtp
     # A certificate without a key beside it holds its own.
-    for file in filter(None, (settings.reply.dkim_key_file, settings.smtp.tls_key or settings.smtp.tls_certificate)):
+    for file in filter(None, (settings.reply.dkim_key_file, smtp.tls_key or smtp.tls_certificate, smtp.users_file)):
         yield Path(file)
     for key in KEYS:
         if not key.speakable:
@@ -41,4 +42,8 @@ def _of(settings: Settings, key: Key) -> Iterator[str]:
 
 
 def _open_to_all(file: Path) -> bool:
-    return file.is_file() and bool(file.stat().st_mode & stat.S_IROTH)
+    try:
+        mode = file.stat().st_mode
+    except OSError:  # away, or in a folder that is shut even to us
+        return False
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)

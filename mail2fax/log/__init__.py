@@ -61,7 +61,6 @@ from mail2fax.log.events import (
     tls_failed,
     turned_away,
     unsafe,
-    users_file_readable,
     webhook_refused,
     worker_ended,
 )
@@ -134,7 +133,6 @@ __all__ = [
     "turned_away",
     "unhide",
     "unsafe",
-    "users_file_readable",
     "webhook_refused",
     "worker_ended",
 ]

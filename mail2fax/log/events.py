@@ -243,13 +243,6 @@ def secret_exposed(*, file: str) -> None:
     )
 
 
-def users_file_readable(*, file: str) -> None:
-    """Password hashes are open to everyone on this machine."""
-    setup.event.warning(
-        "users file is readable by everyone: chgrp to the group of the service, then chmod 640", file=file
-    )
-
-
 # -- the front door
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from mail2fax import log
-from mail2fax.config import ConfigError, Settings
+from mail2fax.config import ConfigError, Settings, exposed
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp import tls
 from mail2fax.smtp.connection import Connection
@@ -56,6 +56,8 @@ class Listener:
     def reload(self) -> None:
         """Read the certificate and the users file anew; what cannot be read stays as it was."""
         context, whole = self._context, True
+        for file in exposed.files(context.settings, None):
+            log.secret_exposed(file=file)
         try:
             context.certificate = tls.open_contexts(context.settings.smtp)
         except (OSError, ConfigError) as error:

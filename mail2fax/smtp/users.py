@@ -12,7 +12,6 @@ from pathlib import Path
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from mail2fax import log
 from mail2fax.config import ConfigError, types
 from mail2fax.model import User
 
@@ -20,7 +19,6 @@ from mail2fax.model import User
 # at once must stay small beside the mails in flight.
 HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 LONGEST = 1024  # characters of a password that are worth hashing
-WORLD_READABLE = 0o004
 ROLES = ("look", "act", "documents")  # rights at the operator's page; act and documents hold look
 _AT_ONCE = 2  # more would only share the processors, and each hash takes 19 MiB while it is made
 
@@ -102,8 +100,6 @@ def _nobody(users: dict[str, User]) -> str:
 def _read(file: Path) -> dict[str, User]:
     try:
         text = file.read_text("utf-8-sig")  # Windows puts a byte order mark in front
-        if file.stat().st_mode & WORLD_READABLE:
-            log.users_file_readable(file=str(file))
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:

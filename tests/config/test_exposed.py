@@ -56,6 +56,17 @@ def test_a_password_in_a_url(tmp_path, text, secret):
     assert found(settings) == []
 
 
+def test_a_users_file(tmp_path):
+    """Its hashes can be guessed at leisure."""
+    (tmp_path / "users").write_text("")
+    settings = tmp_path / "mail2fax.toml"
+    settings.write_text('[smtp]\nusers_file = "users"\ntls_certificate = "cert.pem"\n')
+    (tmp_path / "users").chmod(0o640)
+    assert found(settings) == []
+    (tmp_path / "users").chmod(0o644)
+    assert found(settings) == [str(tmp_path / "users")]
+
+
 def test_private_keys(tmp_path):
     """A certificate is for everybody, unless its key stands in the same file."""
     for name in ("dkim.pem", "cert.pem", "key.pem"):

@@ -404,9 +404,17 @@ async def test_a_login_does_not_stop_the_loop(tmp_path, secured, trusting):
         assert answered > 3
 
 
-async def test_users_are_read_anew(tmp_path, secured, trusting):
-    """Listener.reload: a user who is gone is gone; a file with mistakes changes nothing."""
+async def test_users_are_read_anew(tmp_path, secured, trusting, monkeypatch):
+    """Listener.reload: a user who is gone is gone; a file with mistakes changes nothing, one open to all is told."""
+    exposed = []
+    monkeypatch.setattr(log, "secret_exposed", lambda *, file: exposed.append(file))
     async with opened(tmp_path, secured) as door:
+        (tmp_path / "users").chmod(0o640)
+        door.listener.reload()
+        assert str(tmp_path / "users") not in exposed
+        (tmp_path / "users").chmod(0o644)
+        door.listener.reload()
+        assert str(tmp_path / "users") in exposed
         (tmp_path / "users").write_text("no such line\n")
         door.listener.reload()
         client = await door.client(at=1, tls=trusting)

@@ -1,14 +1,12 @@
 """Logins: the users file, and the check of a password."""
 
 import asyncio
-import os
 import statistics
 import time
 
 import argon2
 import pytest
 
-from mail2fax import log
 from mail2fax.config import ConfigError
 from mail2fax.smtp.users import Users, hash_line
 
@@ -138,18 +136,6 @@ def test_lines_that_are_not_made(name, password, patterns):
     """`mail2fax passwd` makes no line that would be read back differently."""
     with pytest.raises(ValueError):
         hash_line(name, password, patterns)
-
-
-def test_open_to_everyone(file, monkeypatch):
-    """A users file that everybody may read is worth a warning, and still read."""
-    warned = []
-    monkeypatch.setattr(log, "users_file_readable", lambda **event: warned.append(event))
-    path = file(BOB)
-    Users(path)
-    assert warned == []
-    os.chmod(path, 0o644)
-    assert len(Users(path)) == 1
-    assert warned == [{"file": path}]
 
 
 def test_hashes_are_not_shown(file):
