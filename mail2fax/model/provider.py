@@ -60,10 +60,6 @@ class Capabilities:
     tells_cause: bool = False
     tells_cost: bool = False
     dials_again: bool = True  # by itself, when a line is busy; where it does not, we offer the fax again
-    max_pages: int | None = None
-    max_bytes: int | None = None
-    polls_per_minute: int | None = None
-    countries: tuple[str, ...] = ("CA", "US")
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,9 +84,7 @@ _TELNYX = verdicts.Dialect(lambda data: verdicts.ref_of(_data(data).get("id")), 
 class Telnyx:
     """See `providers.Provider`. One for the whole node."""
 
-    capabilities = Capabilities(
-        finds=True, cancels=True, tells_cause=True, dials_again=False, max_pages=350, max_bytes=20_000_000
-    )
+    capabilities = Capabilities(finds=True, cancels=True, tells_cause=True, dials_again=False)
 
     def __init__(self, settings: Provider) -> None:
         self.api = http.Api(settings)
