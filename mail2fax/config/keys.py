@@ -95,6 +95,11 @@ def _wanted(kind: Any) -> str:
 
 
 def _bounds(marks: list[Any]) -> str:
+    most = next((f", {mark.le:g} at the most" for mark in marks if getattr(mark, "le", None) is not None), "")
+    return _least(marks) + most
+
+
+def _least(marks: list[Any]) -> str:
     for mark in marks:
         if (least := getattr(mark, "ge", None)) is not None:
             return f" of at least {least}"

@@ -30,6 +30,7 @@ from mail2fax.config.types import (
     ProviderUrl,
     Seconds,
     SpoolUrl,
+    Wait,
 )
 
 
@@ -185,9 +186,9 @@ class Spool(Section):
 class Poll(Section):
     """How often the provider is asked for the status."""
 
-    first: Seconds = 5.0
+    first: Wait = 5.0
     """Seconds until the first look, and between later ones once the pages can be through (45 seconds each)."""
-    longest: Seconds = 60.0
+    longest: Wait = 60.0
     """Seconds between two looks at the most."""
     deadline: Seconds = 21_600.0
     """Seconds after which the outcome is `unknown`."""
@@ -196,9 +197,9 @@ class Poll(Section):
 class Retry(Section):
     """How often a fax is offered to a provider that does not take it."""
 
-    first: Seconds = 10.0
+    first: Wait = 10.0
     """Seconds before the second attempt; doubled each time up to `longest`."""
-    longest: Seconds = 900.0
+    longest: Wait = 900.0
     """Seconds between two attempts at the most."""
     give_up: Seconds = 86_400.0
     """Seconds a fax may wait for the provider before it fails with 4.4.7."""

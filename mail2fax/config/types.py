@@ -186,3 +186,6 @@ Zone = Annotated[str, _said(timezones.zone, "a time zone name, such as America/T
 Count = Annotated[int, Field(ge=1)]
 Limit = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0)]
+LONGEST_WAIT = 7200.0
+"""Seconds after which everything is due at the latest: after a step of the clock what waits longer waits wrongly."""
+Wait = Annotated[float, Field(gt=0, le=LONGEST_WAIT)]

@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import Column, Connection, Double, Table, case, or_, select, type_coerce, update
 
 from mail2fax import log
+from mail2fax.config.types import LONGEST_WAIT
 from mail2fax.spool.database.database import Database
 from mail2fax.spool.database.schema import events, faxes, messages, notices, now, shared, troubles
 from mail2fax.spool.database.sql import unless_known
 
-LONGEST_WAIT = 7200.0  # seconds; nothing is due later: [retry] and [poll] longest, a reply's pause, LONGEST_PAUSE
 _STEP = 5.0  # seconds; less is a clock that is being adjusted, or a busy machine
 _PRECISE = 2.0  # seconds; a database that took longer to say its time has not said it
 _SAME = 30.0  # seconds in which all nodes have seen a step: each looks every few seconds

@@ -106,6 +106,8 @@ def test_the_documented_file(file, tmp_path):
         ('[smtp]\ntimeout = "x"', '[smtp] timeout: must be a number greater than 0, not "x"'),
         ("[smtp]\ntimeout = 0", "[smtp] timeout: must be a number greater than 0, not 0"),
         ("[smtp]\ntimeout = inf", "[smtp] timeout: must be a number greater than 0, not Infinity"),
+        ("[retry]\nlongest = 7201", "[retry] longest: must be a number greater than 0, 7200 at the most, not 7201"),
+        ("[poll]\nlongest = 9000", "[poll] longest: must be a number greater than 0, 7200 at the most, not 9000"),
         ("[smtp]\nmax_recipients = 1.5", "[smtp] max_recipients: must be a whole number of at least 1, not 1.5"),
         ("[smtp]\nmax_recipients = true", "[smtp] max_recipients: must be a whole number of at least 1, not true"),
         ("[smtp]\ndsn = 1", "[smtp] dsn: must be true or false, not 1"),
