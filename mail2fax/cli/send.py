@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import formatdate, make_msgid, parseaddr
+from email.utils import formatdate, make_msgid
 
 from mail2fax.config import Settings
 from mail2fax.model import Envelope, Receipt, Recipient, Refused
@@ -40,7 +40,7 @@ async def send(
     settings: Settings, spool: Spool, number: str, files: Sequence[Attachment], *, sender: str = "", subject: str = ""
 ) -> Receipt:
     """Put a mail with these files into the spool. Raises Refused when the number may not be faxed."""
-    sender = sender or parseaddr(settings.reply.admin)[1]
+    sender = sender or settings.reply.admin_mailbox
     if not sender:
         raise Refused("say who gets the reply: --sender you@office.example, or set [reply] admin")
     policy = Policy(settings)

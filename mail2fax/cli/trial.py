@@ -4,7 +4,6 @@ import asyncio
 import socket
 import sys
 from datetime import datetime
-from email.utils import parseaddr
 from typing import Annotated
 
 import typer
@@ -46,7 +45,7 @@ def fax_test_page(
     settings = load(config_file)
     if not is_served(settings):
         raise Refused("no `mail2fax serve` runs on this spool, so nothing would be sent: systemctl start mail2fax")
-    sender = sender or parseaddr(settings.reply.admin)[1]
+    sender = sender or settings.reply.admin_mailbox
     fax, last = asyncio.run(_send_and_follow(settings, number, sender, timeout))
     arrived, told = fax.state is State.DELIVERED, last == "reply sent"
     out.print(_said(fax, last, sender), style="green" if arrived and told else "red", highlight=False, soft_wrap=True)

@@ -9,7 +9,6 @@ import ssl
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
-from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -135,7 +134,7 @@ async def _templates(settings: Settings) -> Said:
 async def _relay(settings: Settings) -> Said:
     """Everything a reply needs, up to the recipient: to the one who reads answers. Then it is taken back."""
     smarthost = Smarthost(settings.reply, settings.smtp.hostname)
-    recipient = parseaddr(settings.reply.admin)[1] or _sender(settings)
+    recipient = settings.reply.admin_mailbox or _sender(settings)
     try:
         await smarthost.check(recipient)
         unread = await _unread(settings, smarthost)
@@ -167,7 +166,7 @@ async def _unread(settings: Settings, smarthost: Smarthost) -> str:
 
 def _sender(settings: Settings) -> str:
     """The address that replies come from."""
-    return parseaddr(settings.reply.sender)[1] or f"postmaster@{settings.smtp.hostname}"
+    return settings.reply.mailbox or f"postmaster@{settings.smtp.hostname}"
 
 
 def _readable_by_strangers(relay: str) -> str:

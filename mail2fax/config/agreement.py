@@ -37,9 +37,9 @@ def lines(found: Sequence[Line], fallback: str) -> None:
             raise ValueError(f'[[line]] "{line.name}": senders is empty, and no fallback names the line')
 
 
-def answers_reach_people(sender: str, domains: Collection[str]) -> None:
+def answers_reach_people(mailbox: str, domains: Collection[str]) -> None:
     """Replies come from no number's address: people answer them, and their questions would be faxed."""
-    local_part, _, domain = sender.rpartition("<")[2].rstrip("> ").rpartition("@")
+    local_part, _, domain = mailbox.rpartition("@")
     if domain.lower() in domains and sum(letter.isdecimal() for letter in local_part) >= DIGITS:
         raise ValueError("[reply] sender is the address of a fax number: people's answers would be faxed")
 

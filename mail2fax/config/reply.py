@@ -1,5 +1,6 @@
 """The section [reply]."""
 
+from email.utils import parseaddr
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -93,6 +94,16 @@ class Reply(Section):
     """File that holds that key."""
     max_per_hour: Limit = 200
     """Replies an hour to one address; more wait. 0 sets no limit."""
+
+    @property
+    def mailbox(self) -> str:
+        """The address in `sender`, without a name."""
+        return parseaddr(self.sender)[1]
+
+    @property
+    def admin_mailbox(self) -> str:
+        """The address in `admin`, without a name."""
+        return parseaddr(self.admin)[1]
 
     @model_validator(mode="after")
     def _keys(self) -> "Reply":

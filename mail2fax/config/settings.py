@@ -44,7 +44,7 @@ class Numbers(Section):
     unassigned: Literal["allow", "refuse"] = "refuse"
     """An area code that is newer than this version. Most are ordinary ones; a few are abroad, and charged so."""
     mistyped: Literal["refuse", "reply"] = "refuse"
-    """A number that cannot be dialled, from a client in `[smtp] trusted_networks`: refused, or answered by a reply."""
+    """A number that cannot be dialled, from a client let in without a login: refused, or answered by a reply."""
     deny: list[Denied] = []
     """Numbers or prefixes that are refused although `allow` would let them pass."""
 
@@ -254,6 +254,6 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> "Settings":
-        agreement.answers_reach_people(self.reply.sender, self.smtp.domains)
+        agreement.answers_reach_people(self.reply.mailbox, self.smtp.domains)
         agreement.lines(self.line, self.provider.fallback)
         return self

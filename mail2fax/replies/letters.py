@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.utils import parseaddr
 from typing import Any
 
 from mail2fax.config import Reply, Settings
@@ -38,7 +37,8 @@ class Letters:
         self._key = signed_address.key(settings.reply, secret)
         self._stationery = Stationery(settings.reply.templates, settings.reply.time_zone)
         self._choice = Choice(settings.reply, self._stationery.languages)
-        self._from = settings.reply.sender or f"Fax <postmaster@{self._host}>"
+        self._mailbox = settings.reply.mailbox or f"postmaster@{self._host}"
+        self._from = settings.reply.sender or f"Fax <{self._mailbox}>"
         self._sign = _signing(settings.reply)
 
     def outcome(
@@ -83,7 +83,7 @@ class Letters:
         facts = {"kind": kind, "detail": dict(detail), "host": self._host}
         subject = self._stationery.write("admin-subject.txt", language, facts)
         own_id = message_id(f"admin-{kind}", notice_id or _digest(detail.values()), self._host)
-        recipient = parseaddr(self._rules.admin or self._from)[1]
+        recipient = self._rules.admin_mailbox or self._mailbox
         # RFC 3834 section 5: this one answers no mail.
         head = open_letter(self._from, recipient, subject, at or datetime.now(UTC), own_id, answers=False)
         words = plain(self._stationery.write("admin.txt", language, facts))
@@ -128,7 +128,7 @@ class Letters:
     def _draft(self, kind: str, message: Message, faxes: Sequence[Fax], language: str = "", **more: Any) -> Draft:
         chosen = language or self._choice.of(message.envelope.reverse_path, message.headers.languages)
         shown = tuple(map(clean_fax, faxes))
-        return Draft(kind, clean_message(message), shown, chosen, self._host, parseaddr(self._from)[1], **more)
+        return Draft(kind, clean_message(message), shown, chosen, self._host, self._mailbox, **more)
 
     def _ways_back(self, message: Message, faxes: Sequence[Fax]) -> dict[str, Any]:
         """The addresses for sending again those that have a document and did not, or perhaps not, arrive."""

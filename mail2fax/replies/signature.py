@@ -25,7 +25,7 @@ class Signer:
         """Read the key. Raises ConfigError."""
         self._key = _read(settings.dkim_key_file)
         self._selector = settings.dkim_selector.encode()
-        domain = settings.dkim_domain or settings.sender.rpartition("@")[2].rstrip("> ").lower()
+        domain = settings.dkim_domain or settings.mailbox.rpartition("@")[2].lower()
         self._domain = domain.encode("idna")  # RFC 6376 section 3.5: as the DNS has it
 
     @property

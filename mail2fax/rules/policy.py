@@ -38,7 +38,7 @@ class Policy:
         self._networks = networks.parsed(settings.smtp.trusted_networks)
         self._senders = Patterns(settings.smtp.allowed_senders)
         self._lines = [(line.name, Patterns(line.senders), Patterns(line.numbers or ["*"])) for line in settings.line]
-        self._own = {settings.reply.envelope_sender.casefold(), _bare(settings.reply.sender)} - {""}
+        self._own = {settings.reply.envelope_sender.casefold(), settings.reply.mailbox.casefold()} - {""}
         self._prefixes = [prefix[2:] for prefix in settings.numbers.allow if prefix.startswith("+1")]
         self._denied = [prefix.removeprefix("+").removeprefix("1") for prefix in settings.numbers.deny]
         self._budgets = list(_budgets(settings.limits))
@@ -223,11 +223,6 @@ def _fitting(patterns: Patterns, reverse_path: str) -> str | None:
     if who.rpartition("@")[2] != reverse_path.rpartition("@")[2].casefold() and not patterns.fitting(reverse_path):
         return None
     return patterns.fitting(who)
-
-
-def _bare(mailbox: str) -> str:
-    """The address of `Name <address>`."""
-    return mailbox.rpartition("<")[2].rstrip("> ").casefold()
 
 
 def _ascii(text: str) -> str:

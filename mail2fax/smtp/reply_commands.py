@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import hashlib
 import shutil
-from email.utils import parseaddr
 
 from mail2fax import log
 from mail2fax.config import Settings
@@ -37,7 +36,7 @@ class ReplyCommands:
         self._policy = policy
         self._key = key
         # A mailbox of our own domain would come back to us.
-        mailbox = parseaddr(settings.reply.sender)[1]
+        mailbox = settings.reply.mailbox
         self._person = "" if mailbox.rpartition("@")[2].lower() in settings.smtp.domains else mailbox
 
     def meant(self, path: str) -> bool:

@@ -391,3 +391,18 @@ def test_a_default_reads_as_it_is_documented():
             default = key.field.default
             assert value == (default.get_secret_value() if key.secret else default), key
     assert BY_NAME["smtp", "timeout"].wanted == "a number greater than 0"
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("fax@office.example", "fax@office.example"),
+        ("Fax <fax@office.example>", "fax@office.example"),
+        ('"Fax, of <all> (us)" <Fax@office.example>', "Fax@office.example"),
+        ("", ""),
+    ],
+)
+def test_the_address_in_a_mailbox(written, address):
+    """However it is written, everybody who asks gets the same."""
+    reply = Settings(reply={"sender": written, "admin": written}).reply
+    assert (reply.mailbox, reply.admin_mailbox) == (address, address)
