@@ -29,7 +29,6 @@ async def serving(application: ASGIApp, listen: str, connection: type[H11Protoco
 
     Requests in flight have a second to end. Raises OSError when the address cannot be had.
     """
-    bound = _bound(listen)
     config = uvicorn.Config(
         application,
         http=connection,
@@ -47,12 +46,13 @@ async def serving(application: ASGIApp, listen: str, connection: type[H11Protoco
     server = uvicorn.Server(config)
     # What Server.serve does around its main loop, which only ticks, and its signal handlers, which are ours.
     server.lifespan = config.lifespan_class(config)
-    await server.startup([bound])
-    host, port = bound.getsockname()[:2]
-    try:
-        yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    finally:
-        await server.shutdown([bound])
+    with _bound(listen) as bound:
+        await server.startup([bound])
+        host, port = bound.getsockname()[:2]
+        try:
+            yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        finally:
+            await server.shutdown([bound])
 
 
 def _bound(listen: str) -> socket.socket:

@@ -69,8 +69,8 @@ async def running(settings: Settings, *, adopt: bool = False) -> AsyncIterator[N
         listener = Listener(settings, spool, policy, answering)
         hook = await stack.enter_async_context(_webhooks(settings, spool))
         desk = await stack.enter_async_context(_operate(settings, spool, health, pool, listener.users))
+        stack.push_async_callback(listener.close)  # of a start that fails, too: its first address may be open
         health.addresses = addresses = tuple(await listener.start())
-        stack.push_async_callback(listener.close)
         await pool.start()  # its process loads its own libraries while we load ours
         build = await asyncio.to_thread(_builder)
         pipeline = build(settings, spool, pool, secret, stack)

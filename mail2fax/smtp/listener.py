@@ -38,20 +38,25 @@ class Listener:
         return self._context.users
 
     async def start(self) -> list[str]:
-        """Begin to accept. The addresses as bound, such as "127.0.0.1:2525". Raises OSError."""
+        """Begin to accept. The addresses as bound, such as "127.0.0.1:2525". Raises OSError: then `close` it."""
         smtp = self._context.settings.smtp
         for addresses, tls_first in ((smtp.listen, False), (smtp.listen_tls, True)):
             for address in addresses:
-                await self._listen(address, tls_first=tls_first)
+                await self._bind(address, tls_first=tls_first)
+        for server in self._servers:
+            await server.start_serving()
         sockets = (one for server in self._servers for one in server.sockets)
         return [_shown(one.getsockname()) for one in sockets]
 
-    async def _listen(self, address: str, *, tls_first: bool) -> None:
+    async def _bind(self, address: str, *, tls_first: bool) -> None:
         where = urlsplit(f"//{address}")
         # TLS is begun by the connection itself, also where it comes first: one way for both, and behind PROXY headers.
         connection = partial(Connection, self._context, converse, tls_first=tls_first)
         loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(connection, where.hostname, where.port or 0, backlog=_BACKLOG))
+        server = await loop.create_server(
+            connection, where.hostname, where.port or 0, backlog=_BACKLOG, start_serving=False
+        )
+        self._servers.append(server)
 
     def reload(self) -> None:
         """Read the certificate and the users file anew; what cannot be read stays as it was."""

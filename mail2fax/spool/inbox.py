@@ -6,7 +6,6 @@ more, under the same id. What happens to a fax later is synced, and with it ever
 about a fax, it has its row. On PostgreSQL content and rows are one transaction, and nothing is beside it.
 """
 
-import asyncio
 import threading
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from mail2fax.spool.contents.records import Record
 from mail2fax.spool.contents.replay import candidates, find
 from mail2fax.spool.database.batches import Answer, Batches, together
 from mail2fax.spool.database.database import Database
+from mail2fax.spool.database.threads import waited_for
 from mail2fax.spool.database.unavailable import mapped
 from mail2fax.spool.database.wakeup import announce
 from mail2fax.spool.intake import Arrival
@@ -79,7 +79,7 @@ class Inbox:
         """Put in what is on disk and has no row."""
         marks = await self._database.read(lookup.marks)
         known = await self._database.read(lookup.with_rows, candidates(contents.folder))
-        replay = await asyncio.to_thread(find, contents.folder, contents.segments, marks, known)
+        replay = await waited_for(find, contents.folder, contents.segments, marks, known)
         for begin in range(0, len(replay.mails), _AT_ONCE):
             some = replay.mails[begin : begin + _AT_ONCE]
             arrivals = [Arrival(found.record, None, Kept(None, *(found.place or ()))) for found in some]

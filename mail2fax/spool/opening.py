@@ -1,6 +1,5 @@
 """A spool is opened, made, brought up to date: everything that is asked before there is one."""
 
-import asyncio
 import contextlib
 import os
 import tempfile
@@ -18,6 +17,7 @@ from mail2fax.spool.database.database import Database
 from mail2fax.spool.database.engine import make_room, open_engine, sqlite_path
 from mail2fax.spool.database.lock import only_one, taken
 from mail2fax.spool.database.schema import shared
+from mail2fax.spool.database.threads import waited_for
 from mail2fax.spool.database.unavailable import mapped
 from mail2fax.spool.spool import Spool
 
@@ -36,7 +36,7 @@ async def open_spool(
         path = sqlite_path(engine)
         if path and serving:
             stack.enter_context(only_one(_lock_beside(path)))
-        await _brought_up(engine)
+        await waited_for(_migrated, engine)
         spool = Spool(settings, Database(engine, settings.spool.lease), _open_contents(engine), node or _this_process())
         stack.callback(spool.close)
         if serving:
@@ -74,15 +74,6 @@ def revision(settings: Settings) -> str:
             return ""
         with mapped(), engine.connect() as connection:
             return migrations.current(connection)
-
-
-async def _brought_up(engine: Engine) -> None:
-    """Migrate in a thread. A start that is given up waits for it: its files may be taken away then."""
-    migrating = asyncio.create_task(asyncio.to_thread(_migrated, engine))
-    try:
-        await asyncio.shield(migrating)
-    finally:
-        await asyncio.wait({migrating})
 
 
 def _migrated(engine: Engine) -> tuple[str, str]:

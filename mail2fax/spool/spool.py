@@ -4,7 +4,6 @@ All writing goes through one writer with group commit: what is awaited here is o
 `advance`, `postpone` and `replied` are the way of a fax.
 """
 
-import asyncio
 import contextlib
 import itertools
 import secrets
@@ -31,6 +30,7 @@ from mail2fax.spool.database import schema as tables
 from mail2fax.spool.database.database import Database
 from mail2fax.spool.database.ids import new_id
 from mail2fax.spool.database.schema import documents, faxes, messages
+from mail2fax.spool.database.threads import waited_for
 from mail2fax.spool.filing import Account, Filed
 from mail2fax.spool.inbox import Inbox
 from mail2fax.spool.intake import Arrival
@@ -261,7 +261,7 @@ class Spool:
     async def _open(self, table: Table, name: str) -> AsyncIterator[Path]:
         data, size = await self.read(lookup.content, self.contents, table, name)
         if data is None:
-            if await asyncio.to_thread(self.contents.has_trailer, name, size):
+            if await waited_for(self.contents.has_trailer, name, size):
                 await self.change(lambda _: None)  # a record stands there until its mail's row is on disk by itself
             async with self.contents.open(name, size) as path:
                 yield path
@@ -383,7 +383,7 @@ class Spool:
     async def _sweep(self) -> None:
         known = self.contents.in_use()  # asked first: what is begun after this is young
         known |= await self.read(lookup.kept_beside)
-        await asyncio.to_thread(self.contents.sweep, known)
+        await waited_for(self.contents.sweep, known)
         await self.change(lookup.forget_marks, self.contents.folder)
 
     async def _all(
