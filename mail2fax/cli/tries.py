@@ -229,6 +229,9 @@ def _told(name: str, wanted: Provider, route: Route) -> str:
     does = [what for what, so in yes.items() if so]
     doesnt = [what for what, so in yes.items() if not so]
     said = f"{', '.join(does) or 'none'}; not: {', '.join(doesnt) or 'none'}"
+    most = [f"{can.max_pages} pages"] if can.max_pages else []
+    most += [f"{can.max_bytes // 10**6} MB"] if can.max_bytes else []
+    said += f"; takes {' and '.join(most)} at most" if most else ""
     line = "" if name == DEFAULT else f'line "{name}": '
     where = "nothing is faxed" if wanted.name == "sandbox" else f"at {wanted.url}"
     return f"{line}{wanted.name}, {where} ({said})"

@@ -60,6 +60,8 @@ class Capabilities:
     tells_cause: bool = False
     tells_cost: bool = False
     dials_again: bool = True  # by itself, when a line is busy; where it does not, we offer the fax again
+    max_pages: int | None = None  # that one fax may have; one with more is not offered
+    max_bytes: int | None = None  # that its document may have
 
 
 @dataclass(frozen=True, slots=True)

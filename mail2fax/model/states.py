@@ -54,6 +54,7 @@ class Reason(StrEnum):
     TOO_MANY_PAGES = "too-many-pages"  # detail: pages, limit
     MAIL_BOMB = "mail-bomb"  # too many parts, too deep, too large when unpacked
     PART_REFUSED = "part-refused"  # an attachment cannot be faxed, so nothing was; of a part: held back for others
+    TOO_LARGE = "too-large"  # for the provider; detail: size and limit in bytes where the limit is known, else http
     PROVIDER_FAILED = "provider-failed"  # the provider's last word is Failed; it gives no reason
     PROVIDER_REFUSED = "provider-refused"  # a 4xx answer; detail: http
     GAVE_UP = "gave-up"  # the provider took nothing until [retry] give_up; detail: hours

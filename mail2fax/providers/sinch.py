@@ -70,7 +70,7 @@ class Sinch:
     """See `providers.Provider`. One for the whole node."""
 
     capabilities = Capabilities(
-        finds=True, forgets=True, tells_pages=True, tells_cause=True, tells_cost=True, dials_again=True
+        finds=True, forgets=True, tells_pages=True, tells_cause=True, tells_cost=True, max_bytes=20_000_000
     )
 
     def __init__(self, settings: Provider) -> None:

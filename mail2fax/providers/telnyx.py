@@ -84,7 +84,10 @@ _TELNYX = verdicts.Dialect(lambda data: verdicts.ref_of(_data(data).get("id")), 
 class Telnyx:
     """See `providers.Provider`. One for the whole node."""
 
-    capabilities = Capabilities(finds=True, cancels=True, tells_cause=True, dials_again=False)
+    # What is larger it takes, and fails afterwards: file_size_limit_exceeded, page_count_limit_exceeded.
+    capabilities = Capabilities(
+        finds=True, cancels=True, tells_cause=True, dials_again=False, max_pages=350, max_bytes=50_000_000
+    )
 
     def __init__(self, settings: Provider) -> None:
         self.api = http.Api(settings)

@@ -56,7 +56,8 @@ _NOWHERE = frozenset({404, 405, 410, 411})
 _MOVED = frozenset({307, 308})  # RFC 9110 sections 15.4.8 and 15.4.9: to be sent elsewhere, so not taken here
 _NOT_PROCESSED = frozenset({408, 421, 425, 429})
 # RFC 3463: 5.3.4 message too big for system, 5.6.1 media not supported. No other code tells what was wrong.
-_REFUSED_STATUS = MappingProxyType({413: "5.3.4", 415: "5.6.1"})
+_TOO_LARGE = 413
+_REFUSED_STATUS = MappingProxyType({_TOO_LARGE: "5.3.4", 415: "5.6.1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,8 @@ def submission(answer: Answer, *, committed: bool, redact: Redact = str, api: "D
     if code in _NOT_PROCESSED or (code == 503 and answer.retry_after is not None):
         raise Temporary(Reason.PROVIDER_BUSY, _BUSY, note=note, retry_after=answer.retry_after)
     if 400 <= code < 500 and code != 409:
-        raise Permanent(Reason.PROVIDER_REFUSED, _REFUSED_STATUS.get(code), note=note, http=code)
+        reason = Reason.TOO_LARGE if code == _TOO_LARGE else Reason.PROVIDER_REFUSED
+        raise Permanent(reason, _REFUSED_STATUS.get(code), note=note, http=code)
     raise _in_doubt(note, committed=committed, retry_after=answer.retry_after)
 
 

@@ -23,6 +23,7 @@ from mail2fax.rules.signed_address import Action
 
 wanted = dsn.wanted
 
+_FUTILE = frozenset({Reason.PROVIDER_REFUSED, Reason.TOO_LARGE, Reason.TOO_MANY_PAGES})
 _SENT_AGAIN = frozenset({State.UNKNOWN, State.FAILED, State.CANCELLED})
 
 
@@ -154,7 +155,7 @@ class Letters:
 
 def _worth_it(fax: Fax) -> bool:
     """Whether the same document could fare better: not where the provider has refused it."""
-    futile = fax.reason is Reason.PROVIDER_REFUSED or fax.detail.get("cause") == Cause.DOCUMENT
+    futile = fax.reason in _FUTILE or fax.detail.get("cause") == Cause.DOCUMENT
     return fax.state in _SENT_AGAIN and not futile
 
 

@@ -2,7 +2,12 @@
 
 from mail2fax.model import Fax, Reason, State
 
-_SENDERS_TURN = {Reason.NOTHING_FAXABLE, Reason.TOO_MANY_PAGES, Reason.MAIL_BOMB}  # the mail has to be another one
+_SENDERS_TURN = {
+    Reason.NOTHING_FAXABLE,
+    Reason.TOO_MANY_PAGES,
+    Reason.TOO_LARGE,
+    Reason.MAIL_BOMB,
+}  # the mail has to be another one
 
 
 def advice(fax: Fax, trouble: str = "") -> str:

@@ -145,6 +145,11 @@ def preview(connection: Connection, document_id: str) -> bytes | None:
     return picture
 
 
+def size(connection: Connection, document_id: str) -> int:
+    """Bytes of a prepared document; 0 if there is none."""
+    return connection.scalar(select(documents.c.size).where(documents.c.id == document_id)) or 0
+
+
 def usage(connection: Connection, sender: str | None) -> Usage:
     """Faxes and pages of the last hour and day, of one reverse-path or of all."""
     lately = faxes.c.received_at > now() - _HOUR

@@ -14,6 +14,7 @@ from typing import Any
 from mail2fax import log
 from mail2fax.config import Settings
 from mail2fax.model import (
+    Capabilities,
     Fax,
     LeaseLost,
     LineHeld,
@@ -51,6 +52,9 @@ class Submit:
 
     async def __call__(self, fax: Fax) -> None:
         """Submit the fax and write down what is known of it then."""
+        if verdict := await self._too_much(fax):
+            await self._end(fax, State.FAILED, verdict)
+            return
         attempt = _Attempt(self._spool, fax)
         try:
             ref = await self._offer(attempt)
@@ -62,6 +66,17 @@ class Submit:
             raise
         else:
             await _to_its_end(self._taken(attempt, ref))
+
+    async def _too_much(self, fax: Fax) -> Permanent | None:
+        """Why its provider could never take this document; None if it may."""
+        route = self._routes.get(fax.line)
+        can = route.provider.capabilities if route else Capabilities()
+        pages = fax.pages or 0
+        if can.max_pages and pages > can.max_pages:
+            return Permanent(Reason.TOO_MANY_PAGES, "5.3.4", pages=pages, limit=can.max_pages)
+        if can.max_bytes and (size := await self._spool.read(questions.size, fax.document_id)) > can.max_bytes:
+            return Permanent(Reason.TOO_LARGE, "5.3.4", size=size, limit=can.max_bytes)
+        return None
 
     async def _offer(self, attempt: "_Attempt") -> str:
         fax = attempt.fax

@@ -106,7 +106,7 @@ def test_other_4xx_refuse_this_fax_for_good(status, committed):
     raised = verdict(Answer(status), committed=committed)
     sure(raised, Permanent)
     assert raised.detail == {"http": status}
-    assert raised.reason is Reason.PROVIDER_REFUSED
+    assert raised.reason is (Reason.TOO_LARGE if status == 413 else Reason.PROVIDER_REFUSED)
 
 
 @pytest.mark.parametrize(("status", "code"), [(413, "5.3.4"), (415, "5.6.1"), (400, "5.0.0")])

@@ -281,7 +281,7 @@ def test_no_letter_names_a_type_or_a_code(name, language):
 def test_no_letter_names_what_the_provider_s_server_answered():
     """Neither code nor jargon: too large is said so."""
     refused = replace(FAILED, reason=Reason.PROVIDER_REFUSED, submitted_at=None)
-    said = words(ENGLISH.outcome(MESSAGE, [replace(refused, detail={"http": 413})]))
+    said = words(ENGLISH.outcome(MESSAGE, [replace(refused, reason=Reason.TOO_LARGE, detail={"http": 413})]))
     assert "too large for the fax provider" in said and "413" not in said
     said = words(ENGLISH.outcome(MESSAGE, [replace(refused, detail={"http": 422})]))
     assert "The fax provider refused it." in said and "422" not in said

@@ -80,7 +80,8 @@ def test_every_reason_has_a_sentence_and_an_advice(reason, language):
         (Reason.TOO_MANY_PAGES, {"pages": 1320, "limit": 200}, "1,320 pages; a fax may have 200"),
         (Reason.GAVE_UP, {"hours": 24.0}, "for 24 hours"),
         (Reason.NO_FINAL_WORD, {"hours": 0.5}, "within 0.5 hours"),
-        (Reason.PROVIDER_REFUSED, {"http": 413}, "too large"),
+        (Reason.TOO_LARGE, {"http": 413}, "too large"),
+        (Reason.TOO_LARGE, {"size": 24_500_000, "limit": 20_000_000}, "takes 20 MB at most"),
         (Reason.NOTHING_FAXABLE, {"link": True}, "a link, not a file"),
     ],
 )

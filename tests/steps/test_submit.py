@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import update
 
-from mail2fax.model import LeaseLost, Outcome, Reason, State, Temporary
+from mail2fax.model import Capabilities, LeaseLost, Outcome, Reason, State, Temporary
 from mail2fax.spool import Work, operator, questions
 from mail2fax.spool.database.schema import faxes, now
 from tests.support import spooling
@@ -191,3 +191,25 @@ async def test_only_who_goes_on_acting_may_repeat_a_move(spool):
     await spool.advance(again, State.SUBMITTED, provider_ref="ref-1")
     with pytest.raises(LeaseLost):
         await spool.advance(again, State.SUBMITTED, provider_ref="ref-2")
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason", "detail"),
+    [
+        ({"max_pages": 1}, Reason.TOO_MANY_PAGES, {"pages": 2, "limit": 1}),
+        ({"max_bytes": 9}, Reason.TOO_LARGE, {"size": 20, "limit": 9}),
+        ({"max_pages": 2, "max_bytes": 20}, None, {}),
+    ],
+)
+async def test_what_a_provider_never_takes_is_not_offered(spool, limits, reason, detail):
+    """Its vendor's limits end the fax with what the sender can do about it; a line in trouble is none the better."""
+    await spooling.put(spool)
+    await spooling.file(spool, await claim(spool, Work.PREPARE), pages=2, content=b"%PDF-1.7 of 20 bytes")
+    provider = Scripted()
+    provider.capabilities = Capabilities(**limits)
+    await spool.trouble("", "unreachable", 0.0, "away")
+    fax = await claim(spool, Work.SUBMIT)
+    await step(spool, provider)(fax)
+    (fax,) = await spool.read(questions.named, fax.id)
+    assert (provider.ended, fax.reason, dict(fax.detail)) == (0 if reason else 1, reason, detail)
+    assert bool(await spool.read(questions.trouble_list)) is bool(reason)
