@@ -178,8 +178,8 @@ async def _regularly(seconds: float, chore: Callable[[], object]) -> None:
     while True:
         try:
             await chore()  # type: ignore[misc]
-        except Exception:  # noqa: BLE001 -- the next time may go better, and faxes matter more
-            log.spool_failed(work="chores")
+        except Exception as error:  # noqa: BLE001 -- the next time may go better, and faxes matter more
+            log.spool_failed(work="chores", error=error)
         await asyncio.sleep(seconds)
 
 

@@ -1,7 +1,19 @@
 """Every event an operator may see is one function here, so that its words stand in one place."""
 
+from typing import Any
+
 from mail2fax.log import setup
 from mail2fax.model import HELD_KINDS, Envelope, Receipt
+
+
+def _why(error: BaseException) -> dict[str, Any]:
+    """An error as facts: with its traceback, unless what it says is all there is to know."""
+    if getattr(error, "passing", False):  # the database is away, for everybody: told by `setup` once in a while
+        return {"error": f"the database did not answer: {' '.join(str(error).split())}", setup.STORM: True}
+    if isinstance(error, OSError):  # the disk
+        return {"error": str(error)}
+    return {"exc_info": error}
+
 
 # -- the node
 
@@ -190,14 +202,14 @@ def lease_lost(*, fax: str) -> None:
     setup.event.warning("lease lost", fax=fax)
 
 
-def step_failed(*, fax: str, state: str, attempts: int) -> None:
-    """A step ended in an error of our own; the traceback follows, the fax is tried again."""
-    setup.event.exception("step failed", fax=fax, state=state, attempts=attempts)
+def step_failed(*, fax: str, state: str, attempts: int, error: Exception) -> None:
+    """A step ended in an error of our own; the fax is tried again."""
+    setup.event.error("step failed", fax=fax, state=state, attempts=attempts, **_why(error))
 
 
-def spool_failed(*, work: str) -> None:
+def spool_failed(*, work: str, error: BaseException) -> None:
     """The database did not answer; it is asked again."""
-    setup.event.exception("spool failed", work=work)
+    setup.event.error("spool failed", work=work, **_why(error))
 
 
 def drained(*, fax: str) -> None:
@@ -283,15 +295,12 @@ def refused(*, answer: str, client: str, user: str, sender: str | None, recipien
 
 def not_accepted(*, client: str, sender: str, error: Exception) -> None:
     """A mail could not be made durable: its client keeps it and tries again."""
-    if isinstance(error, OSError):  # the disk: what it says is all there is to know
-        setup.event.error("not accepted", client=client, sender=sender, error=str(error))
-    else:
-        setup.event.error("not accepted", client=client, sender=sender, exc_info=error)
+    setup.event.error("not accepted", client=client, sender=sender, **_why(error))
 
 
 def session_failed(*, client: str, error: BaseException) -> None:
     """An error of our own in a session; the client was told to try again."""
-    setup.event.error("session failed", client=client, exc_info=error)
+    setup.event.error("session failed", client=client, **_why(error))
 
 
 def turned_away(*, client: str, answer: str) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, TextIO
 
@@ -17,6 +18,9 @@ Observer = Callable[[str, Mapping[str, Any]], None]
 event: Any = structlog.get_logger("mail2fax")
 _observers: list[Observer] = []
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "exception": 40, "critical": 50}
+
+STORM = "storm"  # a fact of events that everybody who comes makes while something is away
+_CALM = 60.0  # seconds in which the same one is written once
 
 _PRIORITIES = {10: 7, 20: 6, 30: 4, 40: 3, 50: 2}  # of syslog
 
@@ -44,7 +48,7 @@ def configure(form: str, level: str, stream: TextIO | None = None) -> None:
     # Past the standard library's logging, which takes most of an event's time.
     lines = _Lines(out)
     structlog.configure(
-        processors=[_observe, _Threshold(level), *shared, render],
+        processors=[_observe, _Threshold(level), _Storm(), *shared, render],
         logger_factory=lambda *_: lines,
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),  # observers are told of every event
         cache_logger_on_first_use=False,
@@ -121,6 +125,21 @@ class _Threshold:
     def __call__(self, _logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         if _LEVELS[method] < self._least:
             raise structlog.DropEvent
+        return event
+
+
+class _Storm:
+    """Lets one of many equal events pass; observers have counted all of them."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, str], float] = {}
+
+    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if event.pop(STORM, False):
+            now = time.monotonic()
+            self._said = {what: at for what, at in self._said.items() if now - at < _CALM}
+            if self._said.setdefault((event["event"], event["error"]), now) != now:
+                raise structlog.DropEvent
         return event
 
 

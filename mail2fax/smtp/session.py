@@ -42,6 +42,7 @@ class Session:
         self._login = Login(connection)
         self._transaction = Transaction()
         self._helo = ""
+        self._sender: str | None = None  # the reverse-path that was said last, also one that was refused
         self._mails = 0
 
     async def obey(self, line: bytes | None) -> None:
@@ -60,7 +61,7 @@ class Session:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever it is, the client is told to try again
             log.session_failed(client=self._connection.client, error=error)
-            self._say(answers.to_error(error))
+            self._refuse(answers.to_error(error))
 
     async def _command(self, verb: str, argument: str) -> None:
         command = self._commands.get(verb)
@@ -73,13 +74,13 @@ class Session:
             self._refuse(answers.UNKNOWN_COMMAND)
 
     def _refuse(self, answer: str, recipient: str = "") -> None:
-        """Answer no, and tell the operator."""
+        """Answer no, and tell the operator: for `recipient`, or for all that the mail has by now."""
         log.refused(
             answer=answer,
             client=self._connection.client,
             user=self._login.name,
-            sender=self._transaction.reverse_path,
-            recipient=recipient,
+            sender=self._sender,
+            recipient=recipient or self._transaction.forward_paths,
         )
         self._connection.refuse(answer)
 
@@ -99,7 +100,7 @@ class Session:
         if not argument or " " in argument or not argument.isascii() or len(argument) > 255:
             self._refuse(answers.BAD_HELLO)
             return
-        self._transaction = Transaction()
+        self._transaction, self._sender = Transaction(), None
         self._helo = argument
         self._say(answers.hello(self._context.settings.smtp.hostname, extensions))
 
@@ -130,7 +131,7 @@ class Session:
             await self._connection.flush()
             await self._connection.start_tls()
             # RFC 3207 section 4.2: nothing said before counts.
-            self._helo, self._login.user, self._transaction = "", None, Transaction()
+            self._helo, self._login.user, self._transaction, self._sender = "", None, Transaction(), None
 
     # -- a mail
 
@@ -144,8 +145,9 @@ class Session:
         if argument[:5].upper() != "FROM:":
             raise Malformed(answers.MAIL_SYNTAX)
         reverse_path, rest = paths.reverse(argument[5:].lstrip(" "))
+        self._sender = reverse_path
         of_mail = parameters.of_mail(rest)
-        if refusal := await self._context.capacity.refusal(of_mail.size):
+        if refusal := self._turned_away() or await self._context.capacity.refusal(of_mail.size):
             self._refuse(refusal)
         elif not self._context.rates.mail(self._connection.client):
             self._refuse(answers.TOO_MANY_A_MINUTE)
@@ -154,11 +156,13 @@ class Session:
             self._say(answers.SENDER_OK)
 
     def _out_of_turn(self) -> str | None:
-        """Why there is no MAIL for this client now."""
+        """Why there is no MAIL now."""
         if not self._helo:
             return answers.SAY_HELLO
-        if self._transaction.reverse_path is not None:
-            return answers.MAIL_TWICE
+        return answers.MAIL_TWICE if self._transaction.reverse_path is not None else None
+
+    def _turned_away(self) -> str | None:
+        """Why this client may send nothing, whoever the mail is of."""
         connection = self._connection
         who = (connection.client, self._login.name, connection.certified)
         return self._context.policy.client(*who, tls=connection.secure).refusal
@@ -241,7 +245,7 @@ class Session:
         self._mails += 1
         if answer.startswith("2"):
             self._connection.forgive()
-        self._say(answer)
+        self._tell(answer)
 
     # -- the rest
 

@@ -22,6 +22,11 @@ class Transaction:
     recipients: list[Recipient] = field(default_factory=list)
     special: str = ""  # the one recipient of a mail that is no fax: postmaster, or an address that we write ourselves
 
+    @property
+    def forward_paths(self) -> str:
+        """All that it is for so far, as the client wrote them."""
+        return ", ".join(one.address for one in self.recipients) or self.special
+
 
 async def recipient(context: Context, mail: Transaction, forward_path: str, *, relay: bool) -> Recipient | str | None:
     """The fax that one RCPT asks for, the refusal, or None for an address that is no number and exists.

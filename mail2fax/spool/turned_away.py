@@ -4,11 +4,12 @@
 Functions of a connection.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select
+from sqlalchemy import Connection, Float, bindparam, delete, func, insert, or_, select
 
 from mail2fax.spool.database.schema import now, turned_away
 
@@ -24,13 +25,14 @@ class Refusal:
     client: str  # an address
     user: str  # the login, "" without one
     sender: str  # reverse-path, "" for the null path or before MAIL
-    recipient: str  # "" before RCPT
+    recipient: str  # "" before RCPT; all of a mail that was refused as a whole, with commas
     answer: str  # as it was said, codes first
 
 
-def write(connection: Connection, refusals: Sequence[dict[str, str]]) -> None:
-    """Keep these, and let go what is too old or too many."""
-    connection.execute(insert(turned_away).values(at=now()), list(refusals))
+def write(connection: Connection, refusals: Sequence[Mapping[str, Any]]) -> None:
+    """Keep these, and let go what is too old or too many. Each has the columns of text, and `ago` in seconds."""
+    at = now() - bindparam("ago", type_=Float)
+    connection.execute(insert(turned_away).values(at=at), [{"ago": 0.0, **one} for one in refusals])
     newest = connection.scalar(select(func.max(turned_away.c.id))) or 0
     connection.execute(
         delete(turned_away).where(or_(turned_away.c.at < now() - KEEP_SECONDS, turned_away.c.id <= newest - MOST))

@@ -117,8 +117,8 @@ class Worker:
         limit = step.free
         try:
             claimed, next_due = await self._take(step.work, limit)
-        except Exception:  # noqa: BLE001 -- a database that is away comes back
-            log.spool_failed(work=step.work)
+        except Exception as error:  # noqa: BLE001 -- a database that is away comes back
+            log.spool_failed(work=step.work, error=error)
             return LOOK_SECONDS
         step.hungry = len(claimed) == limit
         for one in claimed:
@@ -142,8 +142,8 @@ class Worker:
             log.lease_lost(fax=one.id)
         except asyncio.CancelledError:
             await self._put_back(one)
-        except Exception:  # noqa: BLE001 -- what a step does not foresee must not end in silence
-            await self._unforeseen(one)
+        except Exception as error:  # noqa: BLE001 -- what a step does not foresee must not end in silence
+            await self._unforeseen(one, error)
 
     async def _put_back(self, one: Claimed) -> None:
         log.drained(fax=one.id)
@@ -153,8 +153,9 @@ class Worker:
             elif isinstance(one, Notice):
                 await self._spool.noticed(one, "", 0.0)
 
-    async def _unforeseen(self, one: Claimed) -> None:
-        log.step_failed(fax=one.id, state=getattr(one, "state", Work.NOTICE), attempts=getattr(one, "attempts", 0) + 1)
+    async def _unforeseen(self, one: Claimed, error: Exception) -> None:
+        state, attempts = getattr(one, "state", Work.NOTICE), getattr(one, "attempts", 0) + 1
+        log.step_failed(fax=one.id, state=state, attempts=attempts, error=error)
         with contextlib.suppress(Exception):  # the database itself may be away: the lease ends by itself
             # Not the attempts: those of a fax that is polled, or waits for a provider, are many and no errors.
             errors = await self._spool.read(questions.errors, one.id) + 1

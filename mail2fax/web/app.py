@@ -56,8 +56,8 @@ def _or_sorry(handler: Handler) -> Handler:
     async def answer(pages: "Pages", request: Request) -> Response:
         try:
             return await handler(pages, request)
-        except (TimeoutError, SpoolUnavailable):
-            log.spool_failed(work="status page")
+        except (TimeoutError, SpoolUnavailable) as error:
+            log.spool_failed(work="status page", error=error)
             return pages.sorry("no-answer", 503)
 
     return answer

@@ -78,8 +78,8 @@ class Webhooks:
             return _answer(400, "cut short")
         except _TooLong:
             return _answer(413, "too long")
-        except SpoolUnavailable:
-            log.spool_failed(work="webhook")
+        except SpoolUnavailable as error:
+            log.spool_failed(work="webhook", error=error)
             return _answer(503, "try again")  # Telnyx does
 
     async def _told(self, body: bytes, headers: Mapping[str, str]) -> Response:

@@ -179,6 +179,45 @@ async def test_a_database_that_is_cut_off_comes_back_without_hands(nodes, faxapi
         assert await node.stop() == 0
 
 
+async def test_a_database_that_is_away_is_told_once(nodes, outbox, postgres_url):
+    """Not by a traceback for each client; and who was refused meanwhile can be looked up when it is back."""
+    (one,) = await nodes(1)
+    await asyncio.to_thread(_shut, postgres_url, away=True)
+    try:
+        told = [await asyncio.to_thread(_refused, one.address, n) for n in range(8)]
+    finally:
+        await asyncio.to_thread(_shut, postgres_url, away=False)
+    assert {answer[:9] for answer in told} <= {"451 4.3.0", "451 4.3.2"}
+    assert "Traceback" not in "\n".join(one.lines)
+    away = [(event["event"], event["error"]) for event in one.events if event["level"] == "error"]
+    assert away and all(error.startswith("the database did not answer: ") for _, error in away)
+    assert len(away) == len(set(away)) <= 12, away
+    async with asyncio.timeout(30):
+        while len(found := (await command(one.file, "refused", "--json"))[1]) < 8:
+            await asyncio.sleep(0.2)
+    assert {refusal["sender"] for refusal in found} == {f"kim{n}@office.example" for n in range(8)}
+
+
+def _refused(address, n):
+    with smtplib.SMTP(*address, timeout=30) as client:
+        try:
+            client.sendmail(f"kim{n}@office.example", ["4162000999@fax.local"], pdf())
+        except smtplib.SMTPResponseException as refusal:
+            return f"{refusal.smtp_code} {refusal.smtp_error.decode()}"
+        except smtplib.SMTPRecipientsRefused as refusal:
+            ((code, text),) = refusal.recipients.values()
+            return f"{code} {text.decode()}"
+    return "taken"
+
+
+def _shut(url, *, away):
+    server, _, name = url.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {not away}')
+        if away:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
+
 def _cut_off(url):
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(

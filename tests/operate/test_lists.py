@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import errno
 import io
 import smtplib
 import time
@@ -17,8 +18,9 @@ from mail2fax.operate import app, filters, why
 from mail2fax.spool import Work, search, turned_away
 from mail2fax.spool.database.schema import faxes, messages, now
 from tests.support import spooling
+from tests.support.answering import answer, say
 from tests.support.desk import Desk, serving, token, users_file
-from tests.support.samples import pdf
+from tests.support.samples import mail, pdf
 
 SQLITE = pytest.mark.parametrize("spool_url", ["sqlite"], indirect=True)
 MANY = 50_000
@@ -137,6 +139,37 @@ async def test_a_mail_refused_at_the_door_is_found_at_the_page(bridge):
     ((_, one),) = found
     assert (one.client, one.sender) == ("127.0.0.1", "anna@office.example")
     assert "9005551234" in one.recipient and one.answer.startswith("550 5.7.1")
+
+
+async def test_a_mail_refused_at_its_end_is_found_too(bridge, faxapi, outbox, monkeypatch):
+    """What is said of a mail as a whole, by a rule or by a fault of ours: with all that it was for."""
+    node = await bridge(reply={"max_per_hour": 0})
+    faxapi.words = ["Failed"]
+    await node.send(mail(pdf()))
+    back = str((await outbox.next()).message["Reply-To"])
+    both = "4162000001@fax.local", "4162000002@fax.local"
+    away = b"Auto-Submitted: auto-replied\r\n" + mail(pdf())
+    with pytest.raises(AssertionError, match="550"):
+        await node.send(away, *both)
+    assert (await say(node, back, answer("What does this mean?")))[0] == 550
+    put = node.node.spool.put
+    monkeypatch.setattr(node.node.spool, "put", _no_room)
+    with pytest.raises(AssertionError, match="452"):
+        await node.send(mail(pdf()), *both)
+    monkeypatch.setattr(node.node.spool, "put", put)
+    async with asyncio.timeout(20):
+        while len(found := await node.node.spool.read(turned_away.read)) < 3:
+            await asyncio.sleep(0.1)
+    told = [(one.sender, one.recipient, one.answer[:9]) for _, one in reversed(found)]
+    assert told == [
+        ("anna@office.example", ", ".join(both), "550 5.7.1"),
+        ("anna@office.example", back, "550 5.7.1"),
+        ("anna@office.example", ", ".join(both), "452 4.3.1"),
+    ]
+
+
+async def _no_room(_envelope, _content):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 async def test_a_month_in_sums(spool, desk):

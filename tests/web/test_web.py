@@ -236,10 +236,10 @@ EVENTS = [
         {"mail2fax_replies_postponed_total": 1},
     ),
     (
-        lambda: log.step_failed(fax="X-1", state="received", attempts=1),
+        lambda: log.step_failed(fax="X-1", state="received", attempts=1, error=OSError("x")),
         {"mail2fax_errors_total{event=step failed}": 1},
     ),
-    (lambda: log.spool_failed(work="submit"), {"mail2fax_errors_total{event=spool failed}": 1}),
+    (lambda: log.spool_failed(work="submit", error=TimeoutError()), {"mail2fax_errors_total{event=spool failed}": 1}),
     (
         lambda: log.accepted_for_postmaster(queue_id="X", client="::1", sender="a@b.example"),
         {"mail2fax_mails_accepted_total": 1, "mail2fax_commit_seconds_count": 0},
