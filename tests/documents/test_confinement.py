@@ -127,7 +127,7 @@ def test_who_takes_over_a_worker_gets_nowhere(outside, user):
     assert sum(name.startswith("trace ") for name in said["found"]) >= 5  # the server and its four others
 
 
-@pytest.mark.parametrize("lacking", ["namespaces", "landlock", "seccomp"])
+@pytest.mark.parametrize("lacking", takeover.LAYERS)
 def test_where_one_layer_is_missing_the_others_hold(outside, lacking):
     """Files, sockets and processes are kept by more than one layer, and what is missing is told."""
     said = attack(outside, USERS["an ordinary user"], lacking)

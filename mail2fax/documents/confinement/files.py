@@ -42,7 +42,7 @@ _SYSTEM = (
 
 def confine(folder: Path, *, office: bool, template: str) -> bool:
     """Let this process write in the folder alone, and read what is needed to run. False where there is no Landlock."""
-    if not landlockpy.supported():
+    if not _supported():
         return False
     with Ruleset(handled_net=AccessNet(15), scoped=Scope.ABSTRACT_UNIX_SOCKET | Scope.SIGNAL) as ruleset:
         for path in readable():
@@ -60,8 +60,16 @@ def confine(folder: Path, *, office: bool, template: str) -> bool:
 
 def prepare() -> None:
     """What takes time, and processes of the library's own, before the first fork."""
-    landlockpy.supported()
+    _supported()
     readable()
+
+
+def _supported() -> bool:
+    """Whether there is Landlock. Containers whose filter does not know its calls answer "not permitted"."""
+    try:
+        return landlockpy.supported()
+    except OSError:
+        return False
 
 
 def _allow(ruleset: Ruleset, path: Path, access: AccessFS) -> None:
