@@ -53,9 +53,14 @@ def commands() -> str:
     return OPENING + "".join(line for name, command in found for line in _command(name, command))
 
 
+def _is_shared(option: object) -> bool:
+    """What the opening tells of all commands; the demo's --config is another."""
+    return option.opts[0] in _SHARED and (option.opts[0] != "--config" or bool(option.envvar))
+
+
 def _command(name: str, command: object) -> Iterator[str]:
     arguments = [p for p in command.params if isinstance(p, TyperArgument)]
-    options = [p for p in command.params if not isinstance(p, TyperArgument) and p.opts[0] not in _SHARED]
+    options = [p for p in command.params if not isinstance(p, TyperArgument) and not _is_shared(p)]
     usage = " ".join(_shown(argument) for argument in arguments)
     yield f"\n## mail2fax {name}\n\n"
     yield f"`{f'mail2fax {name} {usage}'.strip()}`\n\n{' '.join(command.help.split())}\n"

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mail2fax import log
-from mail2fax.cli.console import out, print_json
+from mail2fax.cli.console import out, print_json, say
+from mail2fax.cli.hints import typed
 from mail2fax.cli.tries import TRIES, Try, Wrong
 from mail2fax.config import ConfigError, Settings, loader
 from mail2fax.providers import UnusableProvider
@@ -75,9 +76,9 @@ def tell(settings: Settings, findings: Sequence[Finding], *, brief: bool, as_jso
     if not brief:
         out.print(_settings_table(shown))
     for finding in findings:
-        out.print(Text.assemble(finding.mark, f" {finding.what}: {finding.said}"), soft_wrap=True)
+        out.print(Text.assemble(finding.mark, typed(f" {finding.what}: {finding.said}")), soft_wrap=True)
         if finding.advice:
-            out.print(f"     {finding.advice}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+            say(f"     {finding.advice}", style="yellow")
 
 
 def _settings_table(shown: Mapping[str, Any]) -> Table:

@@ -4,7 +4,6 @@ import contextlib
 import getpass
 import json
 import os
-import tempfile
 from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from rich.console import Console
 
 from mail2fax import log
-from mail2fax.cli import owner
+from mail2fax.cli import hints, owner
 from mail2fax.config import Settings, exposed, loader
 from mail2fax.model import Refused
 from mail2fax.spool import Spool, database_file, open_spool
@@ -40,6 +39,7 @@ FaxId = Annotated[str, typer.Argument(metavar="ID", help="A queue id, as the 250
 
 def load(file: Path | None, *, serving: bool = False) -> Settings:
     """The settings, with the log set up as they say; a command that only answers a person logs no more than trouble."""
+    hints.remember(file)
     settings = loader.load(file or installed(), os.environ)
     level = settings.log.level
     log.configure(settings.log.format, "warning" if level == "info" and not serving else level)
@@ -58,29 +58,19 @@ def installed() -> Path | None:
 
 
 @contextlib.asynccontextmanager
-async def the_spool(settings: Settings, *, needed: bool = False) -> AsyncIterator[Spool]:
-    """The spool that the settings name, for one command. One that is not there is empty, and is not made.
-
-    Raises Refused when it is `needed`, and not there.
-    """
+async def the_spool(settings: Settings) -> AsyncIterator[Spool]:
+    """The spool that the settings name, for one command. Raises Refused when it is not there: none is made."""
     name = who()  # root is the person's name, the owner of the spool is not
     owner.become(settings)
-    with contextlib.ExitStack() as stack:
-        path = database_file(settings)
-        if path and not path.exists():
-            # Most likely the wrong folder or the wrong settings, and an empty answer would not tell.
-            said = f"{path.absolute()} does not exist: [spool] url names it, `mail2fax serve` makes it"
-            if needed:
-                raise Refused(f"{said}. Nothing was accepted. Are these the settings of the node? See --config")
-            err.print(f"{said}.", soft_wrap=True, markup=False)
-            settings = _elsewhere(settings, stack.enter_context(tempfile.TemporaryDirectory()))
-        async with open_spool(settings, node=name) as spool:
-            yield spool
-
-
-def _elsewhere(settings: Settings, folder: str) -> Settings:
-    spool = settings.spool.model_copy(update={"url": f"sqlite:///{folder}/spool.db"})
-    return settings.model_copy(update={"spool": spool})
+    path = database_file(settings)
+    if path and not path.exists():
+        # Most likely the wrong folder or the wrong settings, and an empty answer would not tell.
+        raise Refused(
+            f"there is no spool at {path.absolute()}, so nothing was looked at or changed. `mail2fax serve` makes it; "
+            "one that is elsewhere is found by the settings of its node (--config FILE), or by [spool] url"
+        )
+    async with open_spool(settings, node=name) as spool:
+        yield spool
 
 
 @cache
@@ -96,7 +86,17 @@ def tell(data: Any, text: str, *, as_json: bool) -> None:
     if as_json:
         print_json(data)
     else:
-        out.print(text, highlight=False, soft_wrap=True, markup=False)
+        say(text)
+
+
+def say(text: str, *, style: str = "") -> None:
+    """Print a sentence for people; a command in it stands as it can be typed here."""
+    out.print(hints.typed(text), style=style, highlight=False, soft_wrap=True, markup=False)
+
+
+def warn(text: str, *, style: str = "") -> None:
+    """The same on standard error: what a program that reads our output must not find in it."""
+    err.print(hints.typed(text), style=style, highlight=False, soft_wrap=True, markup=False)
 
 
 def print_json(data: Any) -> None:

@@ -2,16 +2,17 @@
 
 Nothing is staged: the mail goes in by SMTP, the document through a process of its own, the fax over HTTP, and the
 reply comes back by SMTP. Nothing leaves the loopback interface, and nothing is left on the disk.
+
+Promise: it runs whatever the service on this machine is set to. Only the reply's words are taken from settings, and
+only from those that somebody names.
 """
 
 import asyncio
 import contextlib
 import email.policy
-import shutil
 import signal
 import smtplib
 import socket
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
@@ -26,8 +27,9 @@ from rich.panel import Panel
 from rich.text import Text
 
 from mail2fax import log, node
-from mail2fax.cli import following
-from mail2fax.config import Settings
+from mail2fax.cli import following, hints
+from mail2fax.cli.setup.answers import toml
+from mail2fax.config import Reply, Settings
 from mail2fax.documents.pages import typeset
 from mail2fax.rules.address import pretty
 from mail2fax.sandbox import server as sandbox
@@ -36,6 +38,7 @@ NUMBER = "4165550123"
 SENDER = "anna@office.example"
 _PATIENCE = 40.0  # seconds for the whole way
 _LOOK = 0.05
+_WORDS = {"sender", "templates", "language", "languages", "time_zone", "preview", "json_part", "failure_format"}
 
 
 class Mailbox:
@@ -51,8 +54,11 @@ class Mailbox:
         return "250 2.0.0 kept"
 
 
-async def run(out: Console, base: Settings | None, *, keep: bool) -> int:
-    """Show the way of one mail, and with `keep` stay for more. The exit status. SIGTERM ends it as Ctrl-C does."""
+async def run(out: Console, words: Reply | None, *, keep: bool) -> int:
+    """Show the way of one mail, and with `keep` stay for more. The exit status. SIGTERM ends it as Ctrl-C does.
+
+    `words`: the settings of the replies whose templates, languages and times are to be seen.
+    """
     loop, ourselves = asyncio.get_running_loop(), asyncio.current_task()
     assert ourselves is not None
     loop.add_signal_handler(signal.SIGTERM, ourselves.cancel)
@@ -61,27 +67,32 @@ async def run(out: Console, base: Settings | None, *, keep: bool) -> int:
         provider = await stack.enter_async_context(sandbox.serve("127.0.0.1:0"))
         mailbox = Mailbox()
         relay = await stack.enter_async_context(_mail_server(mailbox))
-        settings = _settings(base or Settings(), Path(folder), provider.url, relay, keep=keep)
-        log.configure(settings.log.format, settings.log.level)
-        bridge = await stack.enter_async_context(node.running(settings))
+        sections = _sections(words or Reply(), Path(folder), provider.url, relay, keep=keep)
+        log.configure("console", "error")
+        bridge = await stack.enter_async_context(node.running(Settings.model_validate(sections)))
         out.print(_opening(bridge.addresses[0], provider.url))
         arrived = await _one_mail(out, bridge, provider, mailbox)
         if keep:
-            await _stay(out, bridge, provider, mailbox)
+            await _stay(out, bridge, provider, mailbox, _written(Path(folder), sections, bridge))
         return 0 if arrived else 1
 
 
-def _settings(base: Settings, folder: Path, url: str, relay: str, *, keep: bool) -> Settings:
-    changed: dict[str, dict[str, Any]] = {
-        "smtp": {"listen": ["127.0.0.1:2525" if keep and _free(2525) else "127.0.0.1:0"], "listen_tls": []},
+def _sections(words: Reply, folder: Path, url: str, relay: str, *, keep: bool) -> dict[str, dict[str, Any]]:
+    return {
+        "smtp": {"listen": ["127.0.0.1:2525" if keep and _free(2525) else "127.0.0.1:0"]},
         "provider": {"name": "sandbox", "url": url},
         "spool": {"url": f"sqlite:///{folder}/spool.db"},
         "poll": {"first": 0.3, "longest": 1.0},
-        "reply": {"relay": relay},
+        "reply": {"relay": relay, **words.model_dump(include=_WORDS)},
         "web": {"listen": "127.0.0.1:8080" if keep and _free(8080) else ""},
-        "log": {"level": "error"},
     }
-    return base.model_copy(update={name: getattr(base, name).model_copy(update=keys) for name, keys in changed.items()})
+
+
+def _written(folder: Path, sections: dict[str, dict[str, Any]], bridge: node.Node) -> Path:
+    """The settings of the demo as a file: the other commands take it, as they take that of a service."""
+    file = folder / "mail2fax.toml"
+    file.write_text(toml(sections | {"smtp": {"listen": [*bridge.addresses]}}), "utf-8")
+    return file
 
 
 def _free(port: int) -> bool:
@@ -166,7 +177,7 @@ def _as_read(reply: EmailMessage) -> Panel:
         if reply[name]:
             text.append(f"{name}: ", "bold").append(f"{reply[name]}\n")
     text.append("\n").append(body.get_content().rstrip() if body else "(no text)")
-    return Panel(text, title="The reply, as Anna reads it", title_align="left", border_style="green")
+    return Panel(text, title="The reply in the sender's mailbox", title_align="left", border_style="green")
 
 
 def _verdict(out: Console, provider: sandbox.Sandbox, reply: EmailMessage) -> bool:
@@ -179,27 +190,23 @@ def _verdict(out: Console, provider: sandbox.Sandbox, reply: EmailMessage) -> bo
     return bool(arrived)
 
 
-def _ourselves() -> str:
-    """What to type to run this program."""
-    beside_python = Path(sys.executable).with_name("mail2fax")
-    return "mail2fax" if shutil.which("mail2fax") or not beside_python.exists() else str(beside_python)
-
-
-async def _stay(out: Console, bridge: node.Node, provider: sandbox.Sandbox, mailbox: Mailbox) -> None:
+async def _stay(
+    out: Console, bridge: node.Node, provider: sandbox.Sandbox, mailbox: Mailbox, settings_file: Path
+) -> None:
     """Show every reply until interrupted."""
-    out.print(
-        f"\nSend your own: SMTP server [bold]{bridge.addresses[0]}[/], to [bold]<ten digits>@fax.local[/], any sender."
-    )
-    out.print(
-        f"What the provider got: {provider.url.removesuffix('/api/fax')}/   Magic numbers: mail2fax sandbox --help"
-    )
-    if bridge.settings.web.listen:
-        out.print(f"Status page: http://{bridge.settings.web.listen}/")
-    out.print(
-        f"The queue (and with `show ID` one fax): MAIL2FAX_SPOOL__URL={bridge.settings.spool.url} {_ourselves()} list",
-        soft_wrap=True,
-    )
-    out.print("Replies are shown here. Ctrl-C ends it.", style="dim")
+    hints.remember(settings_file)
+    lines = {
+        "Send your own": f"SMTP server {bridge.addresses[0]}, to <ten digits>@fax.local, any sender",
+        "Status page": f"http://{bridge.page}/" if bridge.page else "none: port 8080 is in use",
+        "The provider got": provider.url.removesuffix("api/fax"),
+        "Failures to try": hints.typed("numbers that simulate them: mail2fax sandbox --help"),
+        "The queue": hints.typed("mail2fax list"),
+        "One fax": hints.typed("mail2fax show ID"),
+    }
+    out.print()
+    for name, said in lines.items():
+        out.print(Text.assemble((f"{name:<18}", "bold"), said), soft_wrap=True)
+    out.print("The commands go into another terminal, in this folder. Replies are shown here. Ctrl-C ends it.\n")
     with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
         while True:
             out.print(_as_read(await mailbox.mails.get()))

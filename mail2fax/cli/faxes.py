@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from mail2fax.cli.console import ConfigFile, FaxId, Json, err, load, tell, the_spool, who
+from mail2fax.cli.console import ConfigFile, FaxId, Json, load, tell, the_spool, warn, who
 from mail2fax.config import Settings
 from mail2fax.model import Reason, State
 from mail2fax.rules.address import parse
@@ -100,7 +100,7 @@ def send(
     attachments = [(file.name, file.read_bytes()) for file in files]  # now: as the spool's owner we might not
 
     async def put() -> str:
-        async with the_spool(settings, needed=True) as spool:
+        async with the_spool(settings) as spool:
             receipt = await shell.send(settings, spool, number, attachments, sender=sender, subject=subject)
             return receipt.queue_id
 
@@ -112,7 +112,7 @@ def send(
 def _tell_unserved(settings: Settings) -> None:
     """Say so when nobody is there to do the rest. Of a database's nodes nothing is known here."""
     if not is_served(settings):
-        err.print("No `mail2fax serve` runs on this spool now: it is faxed once one does.", markup=False)
+        warn("No `mail2fax serve` runs on this spool now: it is faxed once one does.")
 
 
 def retry(

@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from mail2fax.cli import printing
-from mail2fax.cli.console import err, out, print_json
+from mail2fax.cli.console import out, print_json, say, warn
 from mail2fax.model import Fax, State, jsonable
 from mail2fax.rules.address import pretty
 from mail2fax.spool.questions import Trouble
@@ -44,12 +44,12 @@ def show(found: Listed, zone: ZoneInfo, *, as_json: bool) -> None:
     for trouble in found.troubles:
         out.print(_trouble(trouble, times), soft_wrap=True)
     if not found.faxes:
-        out.print("No faxes. Send one: mail2fax send NUMBER FILE")
+        say("No faxes. Send one: mail2fax send NUMBER FILE")
         return
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     typer.echo("\n".join(lines(found.faxes, times, room)), color=out.is_terminal and not out.no_color)
     for note in _notes(found):
-        err.print(note, highlight=False, markup=False, soft_wrap=True)
+        warn(note)
 
 
 def _notes(found: Listed) -> Iterator[str]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mail2fax import __version__, log, spool
-from mail2fax.cli import faxes, owner, sending, trial
-from mail2fax.cli.console import ConfigFile, Json, err, load, out, tell, tell_of_exposed
+from mail2fax.cli import faxes, hints, owner, sending, trial
+from mail2fax.cli.console import ConfigFile, Json, load, out, tell, tell_of_exposed, warn
 from mail2fax.cli.setup.command import init
 from mail2fax.config import loader
 from mail2fax.model import Refused
@@ -30,7 +30,7 @@ _FAILED, _WRONG = 1, 2
 app = typer.Typer(
     name="mail2fax",
     help="An email-to-fax bridge: mail a PDF to `4165550123@fax.local`, get a reply that says whether it arrived.",
-    epilog="Try `mail2fax demo` first: it needs no settings and no fax line.",
+    epilog=hints.typed("Try `mail2fax demo` first: it needs no settings and no fax line."),
     no_args_is_help=True,
     rich_markup_mode="markdown",  # in "rich", [smtp] would be a tag
     pretty_exceptions_enable=False,
@@ -56,7 +56,7 @@ def main() -> None:
 
 def _end(status: int, *lines: str) -> None:
     for line in lines:
-        err.print(f"mail2fax: {line}", style="red", highlight=False, markup=False, soft_wrap=True)
+        warn(f"mail2fax: {line}", style="red")
     sys.exit(status)
 
 
@@ -99,14 +99,22 @@ def serve(
 @app.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running for your own mail client.")] = False,
-    config_file: ConfigFile = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            help="Word the reply as these settings do: templates, languages, time zone. All else is the demo's own.",
+        ),
+    ] = None,
 ) -> None:
     """See it work: a real mail with a PDF goes through the whole bridge to the sandbox, and the reply comes back."""
     from mail2fax.cli import demo as show  # noqa: PLC0415
 
-    base = loader.load(config_file, os.environ) if config_file else None
+    words = loader.load(config_file, os.environ).reply if config_file else None
     with contextlib.suppress(asyncio.CancelledError):
-        sys.exit(asyncio.run(show.run(out, base, keep=keep)))
+        sys.exit(asyncio.run(show.run(out, words, keep=keep)))
 
 
 @app.command(epilog=_magic_numbers())

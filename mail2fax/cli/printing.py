@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mail2fax.cli.console import out, print_json
+from mail2fax.cli.hints import typed
 from mail2fax.explain import Explanation
 from mail2fax.model import Event, Fax, Message, Part, State, jsonable
 from mail2fax.rules.address import pretty
@@ -86,7 +87,7 @@ def _facts(one: Whole, zone: ZoneInfo) -> Table:
         "Held by": Text(fax_.held_by),
         "Retry of": fax_.retry_of,
         "Reply": f"{fax_.reply} {_when(fax_.replied_at, zone)}".strip(),
-        "What to do": Text(one.advice, "yellow"),
+        "What to do": Text(typed(one.advice), "yellow"),
     }
     table = Table.grid(padding=(0, 2))
     for name, value in facts.items():

@@ -72,7 +72,7 @@ async def _look(settings: Settings, late: float) -> Found:
     elif settings.web.listen and (wrong := await asyncio.to_thread(_unready, settings.web.listen)):
         found.add(_CRITICAL, wrong)
     try:
-        async with asyncio.timeout(_PATIENCE), the_spool(settings, needed=True) as spool:
+        async with asyncio.timeout(_PATIENCE), the_spool(settings) as spool:
             standing = await spool.read(overview.standing)
             waiting = await spool.read(overview.longest, min(standing.held + 1, _MANY))
             hours = await spool.read(overview.hours)

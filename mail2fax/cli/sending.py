@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mail2fax.cli.console import ConfigFile, Json, load, out, print_json, tell, the_spool, who
+from mail2fax.cli.console import ConfigFile, Json, load, out, print_json, say, tell, the_spool, who
 from mail2fax.spool import Work, operator, turned_away
 from mail2fax.spool.turned_away import Refusal
 
@@ -22,7 +22,7 @@ def pause(config_file: ConfigFile = None, as_json: Json = False) -> None:
     """Stop sending, on all nodes of this spool: mail is accepted and prepared, and waits. See `resume`."""
 
     async def ask() -> None:
-        async with the_spool(load(config_file), needed=True) as spool:
+        async with the_spool(load(config_file)) as spool:
             await spool.change(operator.pause, who())
 
     asyncio.run(ask())
@@ -33,7 +33,7 @@ def resume(config_file: ConfigFile = None, as_json: Json = False) -> None:
     """Send again after a `pause`."""
 
     async def ask() -> None:
-        async with the_spool(load(config_file), needed=True) as spool:
+        async with the_spool(load(config_file)) as spool:
             await spool.hand_on(Work.SUBMIT, operator.resume)
 
     asyncio.run(ask())
@@ -70,4 +70,4 @@ def _print(found: Sequence[Refusal], text: str) -> None:
         out.print(f"{line}\n    {one.answer}", highlight=False, markup=False, soft_wrap=True)
     if not found:
         fits = f" that holds {text!r}" if text else ""
-        out.print(f"No mail{fits} was refused within the last seven days.", highlight=False, markup=False)
+        say(f"No mail{fits} was refused within the last seven days.")

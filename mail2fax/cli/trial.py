@@ -10,11 +10,11 @@ import typer
 
 from mail2fax import timezones
 from mail2fax.cli import following, send
-from mail2fax.cli.console import ConfigFile, load, out, the_spool
+from mail2fax.cli.console import ConfigFile, load, out, say, the_spool
 from mail2fax.config import Settings
 from mail2fax.model import Fax, Refused, State
 from mail2fax.rules.address import pretty
-from mail2fax.spool import Spool, is_served, questions
+from mail2fax.spool import Spool, database_file, is_served, questions
 
 _LOOK = 0.5  # seconds between two looks at the history
 _PAGE = """\
@@ -44,17 +44,20 @@ def fax_test_page(
     """
     settings = load(config_file)
     if not is_served(settings):
-        raise Refused("no `mail2fax serve` runs on this spool, so nothing would be sent: systemctl start mail2fax")
+        raise Refused(
+            f"no `mail2fax serve` runs on the spool at {database_file(settings)}, so nothing would be sent: "
+            "start it (installed, by systemctl start mail2fax)"
+        )
     sender = sender or settings.reply.admin_mailbox
     fax, last = asyncio.run(_send_and_follow(settings, number, sender, timeout))
     arrived, told = fax.state is State.DELIVERED, last == "reply sent"
-    out.print(_said(fax, last, sender), style="green" if arrived and told else "red", highlight=False, soft_wrap=True)
+    say(_said(fax, last, sender), style="green" if arrived and told else "red")
     if not (arrived and told):
         sys.exit(1)
 
 
 async def _send_and_follow(settings: Settings, number: str, sender: str, timeout: float) -> tuple[Fax, str]:  # noqa: ASYNC109 -- said when it is over
-    async with the_spool(settings, needed=True) as spool:
+    async with the_spool(settings) as spool:
         document = ("test page.pdf", page(settings, number, sender))
         receipt = await send.send(settings, spool, number, [document], sender=sender, subject="Test page")
         fax_id = f"{receipt.queue_id}-1"

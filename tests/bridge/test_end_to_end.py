@@ -144,15 +144,22 @@ async def test_wrong_settings_end_with_2_and_name_file_section_and_key(tmp_path)
         assert "canary-7391" not in error
 
 
-async def test_the_demo_ends_well():
-    """`mail2fax demo`: exit 0, and the reply is shown."""
+async def test_the_demo_ends_well_whatever_is_configured(tmp_path):
+    """Exit 0, and the reply is shown, also where the service is set to what only its own machine has."""
+    file = tmp_path / "mail2fax.toml"
+    file.write_text(
+        '[smtp]\ntls_certificate = "none.pem"\nusers_file = "none"\nrequire_tls = true\nallowed_senders = []\n'
+        'domains = ["fax.office.example"]\n[web]\nlisten = "192.0.2.1:80"\noperate = "192.0.2.1:81"\n'
+        '[documents]\nmax_pages = 1\n[numbers]\nallow = ["+1876"]\n[reply]\nlanguage = "fr"\n'
+    )
+    env = environment(COLUMNS="100", MAIL2FAX_CONFIG=str(tmp_path / "none.toml"))
     process = await asyncio.create_subprocess_exec(
-        *(*PROGRAM, "demo"), stdout=asyncio.subprocess.PIPE, env=environment(COLUMNS="100")
+        *(*PROGRAM, "demo", "--config", str(file)), stdout=asyncio.subprocess.PIPE, env=env
     )
     printed = (await asyncio.wait_for(process.communicate(), 60))[0].decode()
     assert process.returncode == 0, printed
     assert "The fax arrived once at (416) 555-0123" in printed
-    assert "Faxed to (416) 555-0123: Lab results" in printed
+    assert "Subject: Télécopié au" in printed
 
 
 async def test_the_demo_leaves_nothing_when_it_is_ended(tmp_path):

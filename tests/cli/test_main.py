@@ -4,10 +4,13 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mail2fax import __version__
+from mail2fax.cli import hints
+from mail2fax.cli.main import app
 from tests.support.processes import PROGRAM, ServedBy, command, environment
 from tests.support.samples import pdf
 
@@ -58,9 +61,9 @@ def test_the_settings_of_the_installed_service(tmp_path):
         "import sys, pathlib; from mail2fax.cli import console\n"
         f"console.INSTALLED = pathlib.Path({str(installed)!r})\n" + PROGRAM[2],
     )
-    assert "spool.db does not exist" in run("list", program=program, cwd=tmp_path).stderr.replace("\n", "")
+    assert f"no spool at {tmp_path}/spool.db" in run("list", program=program, cwd=tmp_path).stderr
     installed.write_text("[spool]\nurl = 'sqlite:///elsewhere/here.db'\n")
-    assert f"{tmp_path}/elsewhere/here.db does not exist" in run("list", program=program).stderr.replace("\n", "")
+    assert f"no spool at {tmp_path}/elsewhere/here.db" in run("list", program=program).stderr
 
 
 @pytest.mark.parametrize("number", ["4165550100", "9114951234"])
@@ -69,9 +72,29 @@ def test_nothing_is_accepted_into_a_spool_that_nobody_serves(tmp_path, number):
     (tmp_path / "lab.pdf").write_bytes(pdf())
     done = run("send", number, "lab.pdf", "--sender", "a@b.example", cwd=tmp_path)
     assert done.returncode == 1
-    assert "spool.db does not exist" in done.stderr
-    assert "Nothing was accepted" in done.stderr
+    assert "there is no spool at" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["lab.pdf"]
+
+
+def test_a_hint_can_be_typed_as_it_stands(tmp_path):
+    """After `make` the program is not on the PATH, and its settings are where somebody put them."""
+    called, file = Path(sys.executable).with_name("mail2fax"), tmp_path / "my fax.toml"
+    file.write_text(f"[spool]\nurl = 'sqlite:///{tmp_path}/spool.db'\n")
+    env = environment(PATH="/usr/bin:/bin")
+    words = (str(called), "migrate", "--config", str(file))
+    subprocess.run(words, env=env, check=True, capture_output=True, timeout=60)
+    done = run("list", "--config", str(file), program=[str(called)], env=env)
+    assert done.stdout == f"No faxes. Send one: {called} send --config '{file}' NUMBER FILE\n"
+    done = run("list", program=[str(called)], env=env | {"MAIL2FAX_CONFIG": str(file)})
+    assert done.stdout == f"No faxes. Send one: {called} send NUMBER FILE\n"
+    done = run("list", program=[str(called)], env=env | {"PATH": f"{called.parent}:/bin", "MAIL2FAX_CONFIG": str(file)})
+    assert done.stdout == "No faxes. Send one: mail2fax send NUMBER FILE\n"
+
+
+def test_hints_know_every_command():
+    """A command that they did not know would be named as if it were on the PATH."""
+    named = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert named == hints.SETTLED | hints.ALONE
 
 
 async def test_root_acts_as_the_owner_of_the_spool(stranger, faxapi, outbox):

@@ -139,12 +139,14 @@ async def test_purge_takes_what_was_kept_long_enough(node, ledger, tmp_path):
 
 
 async def test_a_spool_that_is_not_there(tmp_path, faxapi, outbox):
-    """The wrong folder or settings are likelier than an empty spool: said aside, and machines read what they expect."""
+    """The wrong folder or settings are likelier than an empty spool: each command says so, and fails."""
     file = tmp_path / "mail2fax.toml"
     file.write_text(f'[spool]\nurl = "sqlite:///{tmp_path}/nowhere.db"\n')
-    code, printed, err = await command(file, "list", "--json")
-    assert (code, printed) == (0, [])
-    assert f"{tmp_path}/nowhere.db does not exist" in err.replace("\n", "")
+    for words in (("list", "--json"), ("show", "6FWDXM0V3AKKS"), ("refused",), ("purge",)):
+        code, printed, err = await command(file, *words)
+        assert (code, printed) == (1, "")
+        assert f"there is no spool at {tmp_path}/nowhere.db" in err
+        assert f"`mail2fax serve --config {file}` makes it" in err
     assert list(tmp_path.glob("nowhere*")) == []
 
 

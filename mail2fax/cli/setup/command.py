@@ -1,14 +1,14 @@
 """The command `mail2fax init`: it asks for what was not given, writes, and ends in a check."""
 
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mail2fax.cli.console import INSTALLED, ConfigFile, err, out
+from mail2fax.cli import hints
+from mail2fax.cli.console import INSTALLED, ConfigFile, say, warn
 from mail2fax.cli.setup import answers, files, in_front
 from mail2fax.model import Refused
 
@@ -149,10 +149,10 @@ def _pairs(words: tuple[str, ...] | list[str]) -> dict[str, str]:
 def _write(place: files.Place, told: answers.Answers, server: str) -> None:
     texts = {place.config.name if name == "mail2fax.toml" else name: text for name, text in told.files.items()}
     for line in files.write(place, texts | {"users": _users(told)}):
-        out.print(line, highlight=False, markup=False, soft_wrap=True)
-    out.print(f"\n{in_front.lines(told, server)}", highlight=False, markup=False, soft_wrap=True)
+        say(line)
+    say(f"\n{in_front.lines(told, server)}")
     if warning := in_front.warning(told):
-        err.print(f"{warning}\n", highlight=False, markup=False, soft_wrap=True)
+        warn(f"{warning}\n")
 
 
 def _users(told: answers.Answers) -> str:
@@ -168,18 +168,15 @@ def _users(told: answers.Answers) -> str:
 
 def _check(place: files.Place) -> None:
     """Try all of it in a process of its own: it goes on as the service's user, and the settings are read anew."""
-    err.print("mail2fax check:", highlight=False)
+    warn("mail2fax check:")
     words = [str(files.program()), "check", "--brief", "--config", str(place.config)]
     status = os.spawnv(os.P_WAIT, words[0], words)  # noqa: S606 -- our own program
-    named = "" if place.installed else f" --config {shlex.quote(str(place.config))}"
-    run = "systemctl enable --now mail2fax" if place.installed else f"mail2fax serve{named}"
-    out.print(
-        f"\nNext: {run}, then mail2fax test NUMBER{named}"
+    hints.remember(None if place.installed else place.config)
+    run = "systemctl enable --now mail2fax" if place.installed else "mail2fax serve"
+    say(
+        f"\nNext: {run}, then mail2fax test NUMBER"
         if status == 0
-        else f"\nMend what failed, then: mail2fax check{named}; the settings are written, and need not be made again.",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+        else "\nMend what failed, then: mail2fax check; the settings are written, and need not be made again."
     )
     if status:
         sys.exit(1)
