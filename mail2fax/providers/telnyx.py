@@ -7,7 +7,6 @@ once: a busy line is called again by us. How many pages went it tells in a webho
 import base64
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -196,17 +195,4 @@ def _options(line: Line) -> Mapping[str, str | int | bool]:
         raise LineHeld(Reason.LINE_HELD, note=f"options: telnyx knows no {min(unknown)}, but {', '.join(OPTIONS)}")
     if not line.account or not line.from_number:
         raise LineHeld(Reason.LINE_HELD, note="telnyx needs account, its connection id, and from_number")
-    options = {**OPTIONS, **line.options}
-    if options["webhook_key"]:
-        _try_key(str(options["webhook_key"]))
-    return options
-
-
-@cache
-def _try_key(text: str) -> None:
-    from mail2fax.providers import telnyx_webhook  # noqa: PLC0415 -- loads cryptography, for whoever needs it
-
-    try:
-        telnyx_webhook.public_key(text)
-    except ValueError as error:
-        raise LineHeld(Reason.LINE_HELD, note=f"options.webhook_key: {error}") from None
+    return {**OPTIONS, **line.options}

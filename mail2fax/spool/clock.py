@@ -13,9 +13,9 @@ from sqlalchemy import Column, Connection, Double, Table, case, or_, select, typ
 
 from mail2fax import log
 from mail2fax.config.types import LONGEST_WAIT
+from mail2fax.spool.database import shared
 from mail2fax.spool.database.database import Database
-from mail2fax.spool.database.schema import events, faxes, messages, notices, now, shared, troubles
-from mail2fax.spool.database.sql import unless_known
+from mail2fax.spool.database.schema import events, faxes, messages, notices, now, troubles
 
 _STEP = 5.0  # seconds; less is a clock that is being adjusted, or a busy machine
 _PRECISE = 2.0  # seconds; a database that took longer to say its time has not said it
@@ -102,13 +102,12 @@ def find_late(connection: Connection, step: float, lease: float) -> None:
 
 def _first(connection: Connection, step: float) -> bool:
     """Whether no other node has seen this step yet: what waits is moved by it once."""
-    connection.execute(unless_known(connection, shared), {"name": _LAST, "value": "0 0"})
-    ours = shared.c.name == _LAST
-    value, clock = connection.execute(select(shared.c.value, now()).where(ours).with_for_update()).one()
-    at, known = map(float, value.split())
+    shared.add(connection, _LAST, "0 0")
+    at, known = map(float, (shared.locked(connection, _LAST) or "").split())
+    clock: float = connection.scalars(select(now())).one()
     if abs(clock - at) < _SAME and abs(step - known) < _STEP:
         return False
-    connection.execute(update(shared).where(ours).values(value=f"{clock} {step}"))
+    shared.put(connection, _LAST, f"{clock} {step}")
     return True
 
 

@@ -9,15 +9,15 @@ over is just that), so such a copy is not noticed.
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from mail2fax import log
 from mail2fax.spool import operator
+from mail2fax.spool.database import shared
 from mail2fax.spool.database.database import Database
 from mail2fax.spool.database.engine import sqlite_path
-from mail2fax.spool.database.schema import faxes, shared
-from mail2fax.spool.database.sql import unless_known
+from mail2fax.spool.database.schema import faxes
 
 HOLDER = "copied spool"  # who holds what waits in a copy
 _HOME = "home"
@@ -62,21 +62,15 @@ def _server(connection: Connection) -> str:
 def hold_in_a_copy(connection: Connection, here: str) -> list[str]:
     """Hold what waits if this spool has come from elsewhere, and let it be at home here. The ids of what is held."""
     # Of nodes that start together the first one holds, and the others wait for it and are at home.
-    query = select(shared.c.value).where(shared.c.name == _HOME).with_for_update()
-    known: str | None = connection.scalar(query)
+    known = shared.locked(connection, _HOME)
     if not here or known == here:
         return []
-    _move_in(connection, here)
+    shared.put(connection, _HOME, here)
     return [] if known is None else operator.hold(connection, operator.waiting(), HOLDER)
 
 
 def adopted(connection: Connection, here: str) -> list[str]:
     """Let this spool be at home here, and what was held in a copy go on. The ids of what goes on."""
     if here:
-        _move_in(connection, here)
+        shared.put(connection, _HOME, here)
     return operator.release(connection, faxes.c.held_by == HOLDER, HOLDER)
-
-
-def _move_in(connection: Connection, here: str) -> None:
-    connection.execute(unless_known(connection, shared), {"name": _HOME, "value": here})
-    connection.execute(update(shared).where(shared.c.name == _HOME).values(value=here))

@@ -6,12 +6,11 @@ delivery key makes the second insert a no-op, also when two connections bring th
 """
 
 import hashlib
-import secrets
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, exists, insert, select
+from sqlalchemy import Connection, exists, insert, select
 
 from mail2fax.model import Receipt, Recipient, State
 from mail2fax.rules import senders
@@ -20,7 +19,7 @@ from mail2fax.spool.contents.incoming import Incoming
 from mail2fax.spool.contents.records import Record
 from mail2fax.spool.database import rows
 from mail2fax.spool.database.bulk_insert import BulkInsert
-from mail2fax.spool.database.schema import deliveries, events, faxes, messages, notices, now, shared
+from mail2fax.spool.database.schema import deliveries, events, faxes, messages, notices, now
 from mail2fax.spool.database.sql import unless_known
 
 DUPLICATE_SECONDS = 5 * 86_400  # as long as mail servers keep trying
@@ -155,17 +154,3 @@ def _fax(fax: _Wanted) -> tuple[Any, ...]:
     which = (senders.behind(envelope.reverse_path), asked.address, asked.number, asked.cover, asked.line)
     told = (rows.notify_row(asked.notify), asked.orcpt, State.RECEIVED.value, fax.arrival.record.received_at)
     return (fax.id, fax.arrival.id, *which, *told)
-
-
-def tried(connection: Connection) -> None:
-    """Write, and leave nothing, to find out whether a mail could be accepted now."""
-    name = f"tried {secrets.token_hex(8)}"
-    connection.execute(insert(shared).values(name=name, value=""))
-    connection.execute(delete(shared).where(shared.c.name == name))
-
-
-def shared_value(connection: Connection, name: str, fresh: str) -> str:
-    """What all nodes of this spool share under a name; `fresh` is written if there is nothing yet."""
-    connection.execute(unless_known(connection, shared), {"name": name, "value": fresh})
-    value: str = connection.scalars(select(shared.c.value).where(shared.c.name == name)).one()
-    return value

@@ -6,17 +6,16 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from mail2fax.config import Settings
 from mail2fax.spool.contents import Contents
 from mail2fax.spool.contents.folder import FolderContents
 from mail2fax.spool.contents.table import TableContents
-from mail2fax.spool.database import migrations
+from mail2fax.spool.database import migrations, shared
 from mail2fax.spool.database.database import Database
 from mail2fax.spool.database.engine import make_room, open_engine, sqlite_path
 from mail2fax.spool.database.lock import only_one, taken
-from mail2fax.spool.database.schema import shared
 from mail2fax.spool.database.threads import waited_for
 from mail2fax.spool.database.unavailable import mapped
 from mail2fax.spool.spool import Spool
@@ -96,7 +95,7 @@ def _open_contents(engine: Engine) -> Contents:
     path = sqlite_path(engine)
     if path:
         with mapped(), engine.connect() as connection:
-            key: str = connection.scalars(select(shared.c.value).where(shared.c.name == "log")).one()
+            key = shared.known(connection, "log")
         return FolderContents(path.with_name(path.name + ".contents"), bytes.fromhex(key))
     return TableContents(engine, Path(tempfile.mkdtemp(prefix="mail2fax-")))
 

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, insert, select, update
 
 from mail2fax.model import NEXT, WAITING, Fax, Reason, Refused, State
 from mail2fax.rules import senders
 from mail2fax.spool import moves
-from mail2fax.spool.database import rows
-from mail2fax.spool.database.schema import faxes, messages, now, shared
+from mail2fax.spool.database import rows, shared
+from mail2fax.spool.database.schema import faxes, messages, now
 from mail2fax.spool.questions import no_such_fax, of_name
 
 _PAUSE = "paused"
-_PAUSED = select(shared.c.value).where(shared.c.name == _PAUSE)
 LONGEST_REF = 255  # characters of a provider's reference
 _UNSENT = (State.FAILED, State.UNKNOWN, State.CANCELLED)
 
@@ -202,21 +201,21 @@ class Pause:
 
 def pause(connection: Connection, who: str) -> None:
     """Hand nothing to the provider until somebody resumes. Raises Refused when it is paused already."""
-    if already := paused(connection):
-        raise Refused(f"sending is paused already, by {already.who}")
     moment: float = connection.scalars(select(now())).one()
-    connection.execute(insert(shared).values(name=_PAUSE, value=f"{moment} {who}"))
+    if not shared.add(connection, _PAUSE, f"{moment} {who}"):
+        already = paused(connection)
+        raise Refused(f"sending is paused already, by {already.who if already else 'somebody'}")
 
 
 def resume(connection: Connection) -> None:
     """Let faxes be sent again. Raises Refused when sending is not paused."""
-    if not connection.execute(delete(shared).where(shared.c.name == _PAUSE)).rowcount:
+    if not shared.remove(connection, _PAUSE):
         raise Refused("sending is not paused")
 
 
 def paused(connection: Connection) -> Pause | None:
     """Who paused it and when, if somebody did."""
-    value: str | None = connection.scalar(_PAUSED)
+    value = shared.get(connection, _PAUSE)
     if value is None:
         return None
     since, _, who = value.partition(" ")

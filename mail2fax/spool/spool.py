@@ -25,7 +25,7 @@ from mail2fax.spool.contents import CHUNK, Contents, Kept, lookup
 from mail2fax.spool.contents.folder import FolderContents
 from mail2fax.spool.contents.incoming import Incoming
 from mail2fax.spool.contents.records import Record
-from mail2fax.spool.database import rows
+from mail2fax.spool.database import rows, shared
 from mail2fax.spool.database import schema as tables
 from mail2fax.spool.database.database import Database
 from mail2fax.spool.database.ids import new_id
@@ -344,7 +344,7 @@ class Spool:
 
     async def try_writing(self) -> None:
         """Find out whether a mail could be accepted now. Raises SpoolUnavailable."""
-        await self.change(intake.tried)
+        await self.change(shared.tried)
 
     async def mind_the_clock(self) -> float:
         """Set right what a step of the database's clock has made wait. Seconds that it jumped; 0 when it did not."""
@@ -397,4 +397,4 @@ class Spool:
 
     async def secret(self, name: str) -> bytes:
         """A random key that all nodes of this spool share, made at its first use."""
-        return bytes.fromhex(await self.change(intake.shared_value, name, secrets.token_hex(32)))
+        return bytes.fromhex(await self.change(shared.agreed, name, secrets.token_hex(32)))
