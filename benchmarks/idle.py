@@ -20,7 +20,7 @@ def start(config: Path, port: int) -> tuple[subprocess.Popen, float]:
     """Start a node. The process, and the seconds until it said 220."""
     command = [sys.executable, "-c", "from mail2fax.__main__ import main; main()", "serve", "--config", str(config)]
     begun = time.monotonic()
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True, env=processes.as_installed())
     processes.prefer(process.pid)
     while time.monotonic() - begun < 60:
         try:

@@ -1,7 +1,7 @@
 """What both databases are told in words of their own, and the clock that they tell."""
 
 from sqlalchemy import Connection, Insert, Table, type_coerce
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from mail2fax.spool.database.schema import Moment, now
 
@@ -11,5 +11,7 @@ CLOCK = type_coerce(now(), Moment()).label("clock")
 def unless_known(connection: Connection, table: Table) -> Insert:
     """An insert that passes over rows whose key is there already, in the database's own dialect."""
     if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 -- takes a while, and most have SQLite
+
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
