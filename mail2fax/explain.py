@@ -16,7 +16,7 @@ from mail2fax.documents.pool import Pool
 from mail2fax.model import Part, Permanent, Recipient, User, Verdict
 from mail2fax.rules import address, networks, senders, signed_address
 from mail2fax.rules.patterns import Patterns
-from mail2fax.rules.policy import Policy, Ruling
+from mail2fax.rules.policy import Policy, Ruling, in_words
 from mail2fax.smtp import answers, loops, paths
 from mail2fax.smtp.users import Users
 
@@ -125,10 +125,8 @@ def _number(policy: Policy, path: str, fax: Recipient | None, *, relay: bool) ->
     if fax:
         said = f"{address.pretty(fax.number)}, dialled as {fax.number}{', with a cover page' if fax.cover else ''}"
     elif ruling.refusal and policy.mistyped(path, relay=relay):
-        what = ruling.refusal.split(" ", 2)[2]
-        return Step(
-            "number", good=False, said=f"taken, and answered by a reply: {what}", rule='[numbers] mistyped "reply"'
-        )
+        said = f"taken, and answered by a reply: {in_words(ruling.refusal)}"
+        return Step("number", good=False, said=said, rule='[numbers] mistyped "reply"')
     return _ruled("number", ruling, said, "RCPT")
 
 

@@ -59,6 +59,7 @@ def list_(
                 await spool.read(search.counted, wanted, most=_COUNTED),
                 await spool.read(search.counted, unknown, most=_COUNTED) if not state or State.UNKNOWN in state else 0,
                 await spool.read(questions.trouble_list),
+                await spool.read(operator.paused),
             )
 
     listing.show(asyncio.run(ask()), ZoneInfo(settings.reply.time_zone), as_json=as_json)
@@ -75,11 +76,10 @@ def show(fax_id: FaxId, config_file: ConfigFile = None, as_json: Json = False) -
             found = await spool.read(questions.named, fax_id)
             message = await spool.message(found[0].message_id)
             shut = {trouble.line: trouble.note for trouble in await spool.read(questions.trouble_list)}
+            paused = await _paused_by(spool)
+            todo = {fax.id: advice(fax, shut.get(fax.line, ""), paused) for fax in found}
             return [
-                printing.Whole(
-                    message, fax, await spool.read(questions.history, fax.id), advice(fax, shut.get(fax.line, ""))
-                )
-                for fax in found
+                printing.Whole(message, fax, await spool.read(questions.history, fax.id), todo[fax.id]) for fax in found
             ]
 
     printing.histories(asyncio.run(ask()), ZoneInfo(settings.reply.time_zone), as_json=as_json)
@@ -99,26 +99,39 @@ def send(
     settings = load(config_file)
     attachments = [(file.name, file.read_bytes()) for file in files]  # now: as the spool's owner we might not
 
-    async def put() -> str:
+    async def put() -> tuple[str, str]:
         async with the_spool(settings) as spool:
             receipt = await shell.send(settings, spool, number, attachments, sender=sender, subject=subject)
-            return receipt.queue_id
+            return receipt.queue_id, await _paused_by(spool)
 
-    name = asyncio.run(put())
+    name, paused = asyncio.run(put())
     tell({"queue_id": name}, f"Accepted as {name}. See: mail2fax show {name}", as_json=as_json)
-    _tell_unserved(settings)
+    _tell_what_waits(settings, paused)
 
 
-def _tell_unserved(settings: Settings) -> None:
-    """Say so when nobody is there to do the rest. Of a database's nodes nothing is known here."""
+async def _paused_by(spool: Spool) -> str:
+    """Who paused sending; "" if nobody did."""
+    paused = await spool.read(operator.paused)
+    return paused.who if paused else ""
+
+
+def _tell_what_waits(settings: Settings, paused_by: str) -> None:
+    """Say so when nobody is there to do the rest, or may. Of a database's nodes nothing is known here."""
     if not is_served(settings):
-        warn("No `mail2fax serve` runs on this spool now: it is faxed once one does.")
+        warn("No `mail2fax serve` runs on this spool now: sending begins once one does.")
+    if paused_by:
+        warn(f"Sending is paused, by {paused_by}: sending begins after `mail2fax resume`.")
 
 
 def retry(
     fax_id: FaxId,
     number: Annotated[str, typer.Option(help="Send it to this number instead.")] = "",
-    again: Annotated[bool, typer.Option("--again", help="Also when it was sent again already.")] = False,
+    sure: Annotated[
+        bool, typer.Option("--sure", help="Also when nobody knows whether it arrived: then it may arrive twice.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also when it was sent again already: then both may arrive.")
+    ] = False,
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
@@ -128,13 +141,16 @@ def retry(
 
     settings = load(config_file)
 
-    async def ask() -> str:
+    async def ask() -> tuple[str, str]:
         async with the_spool(settings) as spool:
             digits = shell.allowed(settings, Policy(settings), number).number if number else ""
-            return await spool.hand_on(Work.SUBMIT, operator.retry, fax_id, who(), digits, again=again)
+            meant = {"again": again, "sure": sure or again}
+            fresh = await spool.hand_on(Work.SUBMIT, operator.retry, fax_id, who(), digits, **meant)
+            return fresh, await _paused_by(spool)
 
-    fresh = asyncio.run(ask())
+    fresh, paused = asyncio.run(ask())
     tell({"fax": fresh, "retry_of": fax_id.upper()}, f"Sending again as {fresh}.", as_json=as_json)
+    _tell_what_waits(settings, paused)
 
 
 def resolve(
@@ -152,18 +168,24 @@ def resolve(
     if delivered + failed + resend + bool(reference) != 1:
         raise typer.BadParameter("say one of --delivered, --failed, --resend and --reference REF")
 
-    async def ask() -> dict[str, str]:
-        async with the_spool(load(config_file)) as spool:
+    settings = load(config_file)
+
+    async def ask() -> tuple[str, State, str]:
+        async with the_spool(settings) as spool:
             if reference:
                 name = await spool.hand_on(Work.POLL, operator.follow, fax_id, reference, who())
-                return {"fax": name, "state": "submitted"}
+                return name, State.SUBMITTED, ""
             if resend:
-                return {"fax": await spool.hand_on(Work.SUBMIT, operator.resend, fax_id, who()), "state": "prepared"}
+                name = await spool.hand_on(Work.SUBMIT, operator.resend, fax_id, who())
+                return name, State.PREPARED, await _paused_by(spool)
             state = State.DELIVERED if delivered else State.FAILED
-            return {"fax": await spool.hand_on(Work.REPLY, operator.resolve, fax_id, state, who()), "state": state}
+            return await spool.hand_on(Work.REPLY, operator.resolve, fax_id, state, who()), state, ""
 
-    answer = asyncio.run(ask())
-    tell(answer, f"{answer['fax']} is {answer['state']}.", as_json=as_json)
+    name, state, paused = asyncio.run(ask())
+    said = f"Sending again as {name}." if resend else f"{name} is {state}."
+    tell({"fax": name, "state": state}, said, as_json=as_json)
+    if resend:
+        _tell_what_waits(settings, paused)
 
 
 def cancel(fax_id: FaxId, config_file: ConfigFile = None, as_json: Json = False) -> None:
@@ -237,14 +259,18 @@ def _one_of(fax_id: str, sender: str, everyone: bool) -> None:
 def _change_all(
     what: str, ask: Callable[[Spool], Awaitable[Sequence[str]]], config_file: Path | None, *, as_json: bool
 ) -> None:
-    async def answer() -> tuple[Sequence[str], int]:
-        async with the_spool(load(config_file)) as spool:
-            return await ask(spool), await spool.read(questions.at_provider)
+    settings = load(config_file)
 
-    changed, beyond = asyncio.run(answer())
+    async def answer() -> tuple[Sequence[str], int, str]:
+        async with the_spool(settings) as spool:
+            return await ask(spool), await spool.read(questions.at_provider), await _paused_by(spool)
+
+    changed, beyond, paused = asyncio.run(answer())
     tell({what: list(changed)}, _said(what, changed, beyond), as_json=as_json)
     if not changed:
         sys.exit(1)
+    if what == "released":
+        _tell_what_waits(settings, paused)
 
 
 def _said(what: str, changed: Sequence[str], beyond: int) -> str:

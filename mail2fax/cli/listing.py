@@ -15,6 +15,7 @@ from mail2fax.cli import printing
 from mail2fax.cli.console import out, print_json, say, warn
 from mail2fax.model import Fax, State, jsonable
 from mail2fax.rules.address import pretty
+from mail2fax.spool.operator import Pause
 from mail2fax.spool.questions import Trouble
 
 _COLOURS = {State.DELIVERED: "green", State.FAILED: "red", State.UNKNOWN: "yellow"}
@@ -33,6 +34,7 @@ class Listed:
     count: int  # how many there are, whatever the limit
     unknown: int  # and of these, how many wait for a person's word
     troubles: Sequence[Trouble]
+    paused: Pause | None = None
 
 
 def show(found: Listed, zone: ZoneInfo, *, as_json: bool) -> None:
@@ -41,6 +43,9 @@ def show(found: Listed, zone: ZoneInfo, *, as_json: bool) -> None:
         print_json([jsonable.fax(one) for one in found.faxes])
         return
     times = Times(zone, datetime.now(zone), short=sys.stdout.isatty())
+    if found.paused:
+        since = times.written(found.paused.since)
+        say(f"Sending is paused, by {found.paused.who} since {since}: see `mail2fax resume`.", style="yellow")
     for trouble in found.troubles:
         out.print(_trouble(trouble, times), soft_wrap=True)
     if not found.faxes:

@@ -46,7 +46,9 @@ def main() -> None:
         _end(_WRONG, *error.problems)
     except UnusableProvider as error:
         _end(_WRONG, str(error))
-    except (Refused, Busy, AddressError) as error:
+    except AddressError as error:
+        _end(_FAILED, error.text)
+    except (Refused, Busy) as error:
         _end(_FAILED, str(error))
     except SpoolUnavailable as error:
         _end(_FAILED, f"[spool] url: the database did not answer: {log.redact(str(error))}")

@@ -14,6 +14,7 @@ from mail2fax.cli.hints import typed
 from mail2fax.explain import Explanation
 from mail2fax.model import Event, Fax, Message, Part, State, jsonable
 from mail2fax.rules.address import pretty
+from mail2fax.rules.advice import came_of
 
 _COLOURS = {State.DELIVERED: "green", State.FAILED: "red", State.UNKNOWN: "yellow", State.CANCELLED: "dim"}
 
@@ -52,7 +53,7 @@ def histories(wholes: Sequence[Whole], zone: ZoneInfo, *, as_json: bool) -> None
 def _history(one: Whole, zone: ZoneInfo) -> None:
     out.print(_facts(one, zone))
     if one.message.parts:
-        out.print(_parts(one.message.parts))
+        out.print(_parts(one.message.parts, one.fax.state))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("TIME", "AFTER", "EVENT", "WHO", "DETAIL"):
         table.add_column(column, overflow="fold")
@@ -96,14 +97,16 @@ def _facts(one: Whole, zone: ZoneInfo) -> Table:
     return table
 
 
-def _parts(parts: Sequence[Part]) -> Table:
+def _parts(parts: Sequence[Part], state: State) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("PART", "KIND", "BYTES", "FATE", "WHY"):
         table.add_column(column, overflow="fold")
     for part in parts:
         pages = f"{part.pages} page{'s' * (part.pages != 1)}" if part.pages else ""
         why = ", ".join(filter(None, (part.reason or "", pages, *part.notes)))
-        table.add_row(Text(part.name or "(no name)"), Text(part.kind), f"{part.size:,}", part.fate, Text(why))
+        table.add_row(
+            Text(part.name or "(no name)"), Text(part.kind), f"{part.size:,}", came_of(part, state), Text(why)
+        )
     return table
 
 
@@ -124,7 +127,7 @@ def explanation(found: Explanation, *, as_json: bool) -> None:
         table.add_row(mark, step.what, Text(said), Text(step.rule, "dim"))
     out.print(table)
     if found.parts:
-        out.print(_parts(found.parts))
+        out.print(_parts(found.parts, State.PREPARED))
     out.print("It would be faxed." if found.accepted else "It would not be faxed.", style="bold")
 
 

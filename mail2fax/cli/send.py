@@ -10,7 +10,7 @@ from email.utils import formatdate, make_msgid
 from mail2fax.config import Settings
 from mail2fax.model import Envelope, Receipt, Recipient, Refused
 from mail2fax.rules import address
-from mail2fax.rules.policy import Policy
+from mail2fax.rules.policy import Policy, in_words
 from mail2fax.smtp import limits
 from mail2fax.spool import Spool
 
@@ -45,10 +45,10 @@ async def send(
         raise Refused("say who gets the reply: --sender you@office.example, or set [reply] admin")
     policy = Policy(settings)
     if refusal := policy.sender(sender, None).refusal:
-        raise Refused(refusal)
+        raise Refused(in_words(refusal))
     recipient = allowed(settings, policy, number)
     if refusal := await limits.over_budget(policy, spool, sender, recipient.number):
-        raise Refused(refusal)
+        raise Refused(in_words(refusal))
     content = spool.incoming()
     content.write(letter(sender, recipient.address, subject, files))
     recipient = replace(recipient, line=policy.line(sender, recipient.number))
@@ -60,5 +60,5 @@ def allowed(settings: Settings, policy: Policy, number: str) -> Recipient:
     digits = address.parse(number, settings.numbers.country).number
     ruling = policy.recipient(f"{digits}@{settings.smtp.domains[0]}")
     if ruling.recipient is None:
-        raise Refused(ruling.refusal)
+        raise Refused(in_words(ruling.refusal or ""))
     return ruling.recipient

@@ -14,7 +14,7 @@ from mail2fax.cli.console import ConfigFile, load, out, say, the_spool
 from mail2fax.config import Settings
 from mail2fax.model import Fax, Refused, State
 from mail2fax.rules.address import pretty
-from mail2fax.spool import Spool, database_file, is_served, questions
+from mail2fax.spool import Spool, database_file, is_served, operator, questions
 
 _LOOK = 0.5  # seconds between two looks at the history
 _PAGE = """\
@@ -58,6 +58,8 @@ def fax_test_page(
 
 async def _send_and_follow(settings: Settings, number: str, sender: str, timeout: float) -> tuple[Fax, str]:  # noqa: ASYNC109 -- said when it is over
     async with the_spool(settings) as spool:
+        if paused := await spool.read(operator.paused):
+            raise Refused(f"sending is paused, by {paused.who}, so nothing would be sent: see `mail2fax resume`")
         document = ("test page.pdf", page(settings, number, sender))
         receipt = await send.send(settings, spool, number, [document], sender=sender, subject="Test page")
         fax_id = f"{receipt.queue_id}-1"

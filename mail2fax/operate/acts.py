@@ -12,7 +12,7 @@ from mail2fax import log
 from mail2fax.model import Fax, Reason, Refused, State
 from mail2fax.rules import address
 from mail2fax.rules.address import pretty
-from mail2fax.rules.policy import Policy
+from mail2fax.rules.policy import Policy, in_words
 from mail2fax.spool import Spool, Work, operator, questions
 
 _SHOWN = 20  # ids in an answer; of more only how many is said
@@ -66,7 +66,7 @@ def _number(spool: Spool, typed: str) -> str:
     """The ten digits that were typed. Raises Refused, or AddressError (a ValueError), when they may not be faxed."""
     digits = address.parse(typed, spool.settings.numbers.country).number
     if refusal := Policy(spool.settings).number(digits).refusal:
-        raise Refused(refusal)
+        raise Refused(in_words(refusal))
     return digits
 
 
@@ -76,18 +76,21 @@ def _pages(fax: Fax) -> str:
 
 # -- again
 
+_DOUBT = "Nobody knows whether it arrived: ask the recipient first, or they may get it twice."
+
 
 async def _ask_retry(spool: Spool, wish: Wish) -> Question:
     fax = await _fax(spool, wish)
     number = _number(spool, wish.number) if wish.number else fax.number
-    doubt = "Nobody knows whether it arrived: ask the recipient first." if fax.state is State.UNKNOWN else ""
+    doubt = _DOUBT if fax.state is State.UNKNOWN else ""
     instead = f"Not to {pretty(fax.number)}, where it was sent before." if number != fax.number else ""
     return Question(f"Send {_pages(fax)} again to {pretty(number)}?", doubt or instead, "Send again")
 
 
 async def _retry(spool: Spool, wish: Wish) -> Done:
     number = _number(spool, wish.number) if wish.number else ""
-    fresh = await spool.hand_on(Work.SUBMIT, operator.retry, wish.fax, wish.who, number)
+    # Sure: the question said that one that may have arrived may arrive twice.
+    fresh = await spool.hand_on(Work.SUBMIT, operator.retry, wish.fax, wish.who, number, sure=True)
     return Done(f"Sending again as {fresh}.", fresh)
 
 

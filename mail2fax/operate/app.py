@@ -249,7 +249,7 @@ class Pages:
         return self._sorry(request, 404, "There is no such page.")
 
     async def _refused_act(self, request: Request, error: Exception) -> Response:
-        return self._sorry(request, 409, f"{error}")
+        return self._sorry(request, 409, error.text if isinstance(error, AddressError) else f"{error}")
 
     async def _not_allowed(self, request: Request, error: Exception) -> Response:
         return self._sorry(request, 403, f"{error}")

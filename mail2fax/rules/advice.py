@@ -1,7 +1,14 @@
 """What a person should do about a fax, in one line. Pure."""
 
-from mail2fax.model import Fax, Reason, State
+from mail2fax.model import WAITING, Fate, Fax, Part, Reason, State
 
+_READY = {
+    **dict.fromkeys(State, "ready, to be faxed"),
+    State.DELIVERED: "faxed",
+    State.FAILED: "ready, not delivered",
+    State.CANCELLED: "ready, not sent",
+    State.UNKNOWN: "ready, perhaps delivered",
+}
 _SENDERS_TURN = {
     Reason.NOTHING_FAXABLE,
     Reason.TOO_MANY_PAGES,
@@ -10,17 +17,27 @@ _SENDERS_TURN = {
 }  # the mail has to be another one
 
 
-def advice(fax: Fax, trouble: str = "") -> str:
-    """What to do, or what is waited for; "" when all is well. `trouble`: why its fax line is shut, "" if it is open."""
+def advice(fax: Fax, trouble: str = "", paused_by: str = "") -> str:
+    """What to do, or what is waited for; "" when all is well.
+
+    `trouble`: why its fax line is shut, "" if it is open. `paused_by`: who paused sending, "" if nobody did.
+    """
     if fax.final:
         return _over(fax)
     if fax.held_by:
         return f"Held by {fax.held_by}: mail2fax release {fax.id} lets it go on, mail2fax cancel {fax.id} ends it."
+    if fax.state in WAITING and paused_by:
+        return f"Sending is paused, by {paused_by}: mail2fax resume lets it go on."
     if fax.state is State.PREPARED and trouble:
         return f"Nothing for this fax: it waits for its fax line, which is shut. {trouble}"
     if fax.attempts > 1 and fax.state is State.RECEIVED:
         return f"Tried {fax.attempts} times: the history and the log say what is in the way."
     return ""
+
+
+def came_of(part: Part, state: State) -> str:
+    """What became of a part in this fax, as far as it is known: what can be faxed is faxed only if the fax was."""
+    return _READY[state] if part.fate is Fate.FAXED else part.fate.value
 
 
 def _over(fax: Fax) -> str:

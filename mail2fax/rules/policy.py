@@ -4,6 +4,7 @@ Promise: what is not allowed by a setting is refused, in words that repeat what 
 A refusal is an SMTP reply, one ASCII line; every answer can be traced to the setting that decides it.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,6 +18,9 @@ from mail2fax.rules.patterns import Patterns
 REMEMBERED = 8192  # answers of each kind: a busy office has fewer senders and numbers
 COVER = "cover."
 SCOPES = {"sender": "from this sender", "total": "in all", "number": "to this number"}
+
+
+_CODES = re.compile(r"^[245]\d\d [245]\.\d{1,3}\.\d{1,3} ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,11 @@ class Policy:
         # Nobody should open 911 or 411: that is a slip of the fingers.
         way = "correct the number" if why.startswith("is a service code") else f"{self._ask} to open it"
         return Ruling(rule, f"550 5.7.1 Destination not permitted: {address.pretty(number)} {why}; {way}")
+
+
+def in_words(refusal: str) -> str:
+    """An SMTP reply without its codes (RFC 5321 section 4.2, RFC 3463): for people who speak no SMTP with us."""
+    return _CODES.sub("", refusal)
 
 
 def _budgets(limits: Limits) -> Iterator[tuple[str, int, str, str]]:

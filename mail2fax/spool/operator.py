@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, insert, select, update
 
-from mail2fax.model import NEXT, WAITING, Fax, Reason, Refused, State
+from mail2fax.model import FINAL, NEXT, WAITING, Fax, Reason, Refused, State
 from mail2fax.rules import senders
 from mail2fax.spool import moves
 from mail2fax.spool.database import rows, shared
@@ -72,6 +72,7 @@ def follow(connection: Connection, fax_id: str, ref: str, who: str) -> str:
         raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved")
     if not ref.strip() or len(ref) > LONGEST_REF or not ref.isprintable():
         raise Refused("a reference is one line of printable text, as the provider's portal shows it")
+    _refuse_while_resent(connection, row)
     again = {"state": State.SUBMITTED.value, "provider_ref": ref.strip(), "submitted_at": now(), "due_at": now()}
     cleared = {"finished_at": None, "replied_at": None, "reply": "", "status": "", "reason": None, "detail": None}
     idle = {"attempts": 0, "lease": "", "progress": ""}
@@ -116,6 +117,8 @@ def resolve(connection: Connection, fax_id: str, state: State, who: str) -> str:
     row = one(connection, fax_id)
     if state not in NEXT[State(row["state"])] or row["state"] != State.UNKNOWN:
         raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved")
+    if state is State.DELIVERED:
+        _refuse_while_resent(connection, row)
     status = "2.0.0" if state is State.DELIVERED else "5.0.0"
     reason = {"status": status, "reason": Reason.RESOLVED_BY_OPERATOR.value}
     _end(connection, row, state, {**reason, "replied_at": None, "reply": ""})
@@ -123,20 +126,40 @@ def resolve(connection: Connection, fax_id: str, state: State, who: str) -> str:
     return str(row["id"])
 
 
+def _refuse_while_resent(connection: Connection, row: RowMapping) -> None:
+    """Who says that the provider or the recipient has it should stop the new one first, while that can be stopped."""
+    over = [state.value for state in FINAL]
+    query = select(faxes.c.id, faxes.c.state).where(faxes.c.retry_of == row["id"], faxes.c.state.not_in(over))
+    fresh = connection.execute(query.limit(1)).one_or_none()
+    if fresh:
+        raise Refused(
+            f"{row['id']} is being sent again as {fresh.id}, which is {fresh.state}, and would arrive twice: "
+            "cancel that one first, or wait for its outcome if the provider has it"
+        )
+
+
 def resend(connection: Connection, fax_id: str, who: str) -> str:
     """Say that an unknown fax did not arrive, and send it again. The new fax's id; its reply tells the sender."""
     row = one(connection, fax_id)
     if row["state"] != State.UNKNOWN:
         raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved; see `mail2fax retry`")
-    return retry(connection, fax_id, who)
+    return retry(connection, fax_id, who, sure=True)
 
 
-def retry(connection: Connection, fax_id: str, who: str, number: str = "", *, again: bool = False) -> str:
+def retry(
+    connection: Connection, fax_id: str, who: str, number: str = "", *, again: bool = False, sure: bool = False
+) -> str:
     """Make a new fax of the same document, linked to the old one, perhaps to another number. Its id.
 
-    Raises Refused when a new one to that number is under way or may have arrived, unless `again` is meant.
+    Raises Refused when the old one may have arrived at that number, unless they are `sure`; and when a new one to
+    that number is under way or may have arrived, unless `again` is meant.
     """
     row = one(connection, fax_id)
+    if row["state"] == State.UNKNOWN and number in {"", row["number"]} and not sure:
+        raise Refused(
+            f"{row['id']} is unknown: it may have arrived, and would arrive twice. Ask the recipient; if it did not, "
+            f"`mail2fax resolve {row['id']} --resend`; to send it all the same, `mail2fax retry {row['id']} --sure`"
+        )
     if not again:
         _refuse_second(connection, row, number or row["number"])
     if State(row["state"]) not in _UNSENT and number in {"", row["number"]}:

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from mail2fax import __version__, log, resources, timezones
 from mail2fax.config import Settings
 from mail2fax.rules.address import pretty
+from mail2fax.rules.advice import came_of
 
 
 class Templates:
@@ -40,7 +41,7 @@ class Templates:
         )
         self._environment.globals.update(version=__version__, style=Markup(style), host=socket.gethostname())  # noqa: S704 -- our own file
         self._environment.filters.update(
-            pretty=pretty, span=span, size=size, clock=self._clock, day=self._day, onlyset=_onlyset
+            pretty=pretty, span=span, size=size, clock=self._clock, day=self._day, onlyset=_onlyset, came_of=came_of
         )
 
     def render(self, template: str, /, **facts: Any) -> str:

@@ -76,6 +76,19 @@ def test_nothing_is_accepted_into_a_spool_that_nobody_serves(tmp_path, number):
     assert [path.name for path in tmp_path.iterdir()] == ["lab.pdf"]
 
 
+def test_a_refusal_is_told_in_words(tmp_path):
+    """At the shell nobody speaks SMTP, so no reply code is shown."""
+    (tmp_path / "lab.pdf").write_bytes(pdf())
+    env = environment(MAIL2FAX_SPOOL__URL=f"sqlite:///{tmp_path}/spool.db")
+    assert run("migrate", env=env).returncode == 0
+    for words, said in (
+        (("9114951234", "--sender", "a@b.example"), "mail2fax: Destination not permitted: (911) 495-1234"),
+        (("4165550100", "--sender", "a@fax.local"), 'mail2fax: "a@fax.local" is an address of this fax service'),
+    ):
+        refused = run("send", words[0], "lab.pdf", *words[1:], cwd=tmp_path, env=env).stderr
+        assert refused.startswith(said)  # no SMTP codes: nobody speaks SMTP here
+
+
 def test_a_hint_can_be_typed_as_it_stands(tmp_path):
     """After `make` the program is not on the PATH, and its settings are where somebody put them."""
     called, file = Path(sys.executable).with_name("mail2fax"), tmp_path / "my fax.toml"

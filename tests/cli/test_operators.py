@@ -77,7 +77,16 @@ async def test_retry_and_resolve(node, ledger, faxapi, outbox):
     resent, arrived, gone = (f"{mail.ids[0]}-1" for mail in mails)
     assert {tales[-1].state for tales in ledger.told().values()} == {"unknown"}
     ledger.asked_again[mails[0].numbers[0]] += 1
-    answer = await ask(node, "resolve", resent, "--resend")
+    said = await ask(node, "retry", resent, status=1)  # it may have arrived: a plain word is not enough
+    assert f"would arrive twice. Ask the recipient; if it did not, `mail2fax resolve --config {node.file}" in said
+    _, shown, _ = await command(node.file, "show", resent)
+    assert "ready, perhaps delivered" in shown and " faxed" not in shown
+    await ask(node, "pause")
+    code, _, err = await command(node.file, "resolve", resent, "--resend", "--json")
+    assert code == 0 and f"Sending is paused, by {getpass.getuser()}" in err
+    assert "is being sent again as" in await ask(node, "resolve", resent, "--delivered", status=1)
+    await ask(node, "resume")
+    answer = {"fax": f"{mails[0].ids[0]}-2"}
     assert answer["fax"] == f"{mails[0].ids[0]}-2"
     assert (await ask(node, "resolve", arrived, "--delivered"))["state"] == "delivered"
     assert (await ask(node, "resolve", gone, "--failed"))["state"] == "failed"
@@ -167,6 +176,10 @@ async def test_a_pause_keeps_everything_until_a_resume(node, ledger, faxapi, out
     mail = await ledger.deliver(lambda: node.address, pdf())
     await node.event("prepared", 1)
     assert not faxapi.posts
+    by = f"paused, by {getpass.getuser()}"
+    assert by in (await command(node.file, "list"))[1]
+    assert by in (await command(node.file, "show", mail.ids[0]))[1]
+    assert by in (await command(node.file, "test", "4165550100", "--sender", "a@b.example"))[2]
     assert await ask(node, "resume") == {"paused": False}
     await faxapi.until(lambda: len(faxapi.posts) == 1)
     assert faxapi.posts[0].number == mail.numbers[0]

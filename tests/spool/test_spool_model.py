@@ -293,7 +293,8 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(data=st.data(), state=st.sampled_from([State.DELIVERED, State.FAILED]))
     def resolve(self, data, state):
         name = self.some(data, known_at_all)
-        possible = self.known[name].state is State.UNKNOWN
+        under_way = any(known.retry_of == name and known.state not in FINAL for known in self.known.values())
+        possible = self.known[name].state is State.UNKNOWN and not (under_way and state is State.DELIVERED)
         self._asked(possible, operator.resolve, name, state, "kim")
         if possible:
             self.free(name, state=state, due=True, told=False)
@@ -305,14 +306,14 @@ class SpoolMachine(RuleBasedStateMachine):
         unsent = {State.FAILED, State.CANCELLED}
         second = any(known.retry_of == name and known.state not in unsent for known in self.known.values())
         possible = self.known[name].state in unsent | {State.UNKNOWN} and not second
-        if fresh := self._asked(possible, operator.retry, name, "kim"):
+        if fresh := self._asked(possible, operator.retry, name, "kim", sure=True):
             self.known[fresh] = Known(retry_of=name)
 
-    def _asked(self, possible, operation, *words):
+    def _asked(self, possible, operation, *words, **options):
         if possible:
-            return self.do(self.spool.change(operation, *words))
+            return self.do(self.spool.change(operation, *words, **options))
         with pytest.raises(Refused):
-            self.do(self.spool.change(operation, *words))
+            self.do(self.spool.change(operation, *words, **options))
         return None
 
     # -- always
