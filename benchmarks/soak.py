@@ -35,7 +35,8 @@ from tests.support.crashsweep import settings
 from tests.support.faxapi import LOST, RESET, FaxApi, Reply, Upload
 from tests.support.ledger import Ledger, Promise, Told
 from tests.support.outbox import DROP
-from tests.support.processes import ServedBy, free_port
+from tests.support.ports import free_port
+from tests.support.processes import ServedBy
 from tests.support.samples import mail, pdf
 
 LEASE = 5.0

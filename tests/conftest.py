@@ -16,6 +16,7 @@ from mail2fax import log, node
 from mail2fax.config import Settings
 from mail2fax.model import Fax, State
 from mail2fax.spool import open_spool, questions
+from tests.support.patience import PATIENCE
 
 pytest_plugins = [
     "tests.support.faxapi",
@@ -59,7 +60,7 @@ def spool_url(request, tmp_path) -> str:
 @pytest.fixture
 async def spool(spool_url):
     """An open spool."""
-    settings = Settings.model_validate({"spool": {"url": spool_url, "lease": 2.0}})
+    settings = Settings.model_validate({"spool": {"url": spool_url, "lease": 60.0}})
     async with open_spool(settings, serving=True, node="tester") as opened:
         yield opened
 
@@ -97,7 +98,7 @@ class Bridge:
     async def faxes(self, queue_id: str) -> list[Fax]:
         return await self.node.spool.read(questions.named, queue_id)
 
-    async def until(self, queue_id: str, *states: State, seconds: float = 20.0) -> Fax:
+    async def until(self, queue_id: str, *states: State, seconds: float = PATIENCE) -> Fax:
         """The mail's first fax, once it is in one of these states."""
         async with asyncio.timeout(seconds):
             while (fax := (await self.faxes(queue_id))[0]).state not in states:

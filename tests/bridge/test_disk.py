@@ -16,6 +16,7 @@ from tests.support.crashsweep import broken, settings
 from tests.support.faultproxy import FaultProxy
 from tests.support.faxapi import Reply
 from tests.support.ledger import Ledger
+from tests.support.patience import PATIENCE
 from tests.support.processes import ServedBy
 from tests.support.samples import pdf
 
@@ -49,7 +50,7 @@ async def _through(fault, node, ledger):
         assert not any(task.done() for task in during)
     await asyncio.wait_for(asyncio.gather(*during), 60)
     await ledger.deliver(lambda: node.address, pdf())
-    await ledger.settled(60)
+    await ledger.settled(PATIENCE)
     assert ledger.wrongs() == [], "\n".join(node.lines[-40:])
     codes = set().union(*(mail.codes for mail in ledger.mails))
     assert codes <= {451, 452, 421}, codes
@@ -87,7 +88,7 @@ async def injected(node, trap):
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-    said = await asyncio.wait_for(strace.stderr.readline(), 10)
+    said = await asyncio.wait_for(strace.stderr.readline(), PATIENCE)
     if b"ttach" not in said:
         strace.kill()
         pytest.skip(f"strace may not look at our own process: {said.decode()}")
@@ -96,7 +97,7 @@ async def injected(node, trap):
         yield
     finally:
         strace.send_signal(signal.SIGINT)  # it lets go
-        await asyncio.wait_for(strace.wait(), 20)
+        await asyncio.wait_for(strace.wait(), PATIENCE)
         await draining
 
 
@@ -134,13 +135,13 @@ async def test_no_room_for_a_large_mail_leaves_room_for_a_small_one(node, ledger
     """What does not fit is deferred, and leaves nothing behind; others are taken meanwhile."""
     async with no_larger_files(node, 2_000_000):
         large = asyncio.create_task(ledger.deliver(lambda: node.address, pdf(size=2_500_000)))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not (ledger.mails and ledger.mails[0].codes):
                 await asyncio.sleep(0.05)
         await ledger.deliver(lambda: node.address, pdf())
         assert ledger.mails[0].codes == {452}
     await asyncio.wait_for(large, 60)
-    await ledger.settled(60)
+    await ledger.settled(PATIENCE)
     assert ledger.wrongs() == []
     folder = tmp_path / "spool.db.contents"
     names = {file.name for file in folder.iterdir() if not file.name.startswith(("work-", "log-"))}
@@ -171,14 +172,14 @@ async def test_a_database_server_that_is_stopped_and_started(tmp_path, faxapi, o
         await faxapi.until(lambda: len(faxapi.posts) == 1)
         await proxy.__aexit__()  # every connection is cut, and nobody listens
         waiting = asyncio.create_task(ledger.deliver(lambda: node.address, pdf()))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(ledger.mails) < 2 or not ledger.mails[1].codes:
                 await asyncio.sleep(0.05)
         gate.set()
         await asyncio.sleep(1.0)
         await proxy.__aenter__()
         await asyncio.wait_for(waiting, 60)
-        await ledger.settled(60)
+        await ledger.settled(PATIENCE)
         assert ledger.wrongs() == []
         assert ledger.mails[1].codes <= {451, 421}
         assert {tale.state for tales in ledger.told().values() for tale in tales} == {"delivered"}

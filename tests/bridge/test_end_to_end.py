@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from tests.support.outbox import Outbox
+from tests.support.patience import PATIENCE
 from tests.support.processes import PROGRAM, ServedBy, command, environment
 from tests.support.samples import mail, pdf
 
@@ -65,7 +66,7 @@ async def test_a_mail_relayed_by_postfix_is_faxed_and_answered_through_it(tmp_pa
                     client.sendmail(SENDER, ["4165550100@fax.local"], mail(pdf(2), message_id="<7@office.example>"))
 
             await asyncio.to_thread(send)
-            reply = await home.next(timeout=40)
+            reply = await home.next()
             assert await node.stop() == 0
     finally:
         await home.down()
@@ -86,7 +87,7 @@ async def test_a_mail_sent_with_swaks_is_faxed_and_answered(tmp_path, outbox, sa
             *("--attach-type", "application/octet-stream", "--attach", f"@{tmp_path}/Scan 0001.PDF", "--silent", "3"),
         )
         assert await swaks.wait() == 0
-        reply = await outbox.next(timeout=40)
+        reply = await outbox.next()
         assert "(416) 555-0100" in reply.subject
         status, listed, _ = await command(node.file, "list", "--json")
         assert (status, len(listed), listed[0]["state"]) == (0, 1, "delivered")
@@ -106,7 +107,7 @@ async def test_files_sent_from_the_shell_take_the_same_way(tmp_path, outbox, san
             node.file, "send", "(416) 555-0100", file, "--sender", SENDER, "--subject", "From the shell", "--json"
         )
         assert status == 0, sent
-        reply = await outbox.next(timeout=40)
+        reply = await outbox.next()
         assert "From the shell" in reply.subject
         status, _, error = await command(node.file, "send", "900 555 0100", file, "--sender", SENDER)
         assert status == 1
@@ -167,7 +168,7 @@ async def test_the_demo_leaves_nothing_when_it_is_ended(tmp_path):
     process = await asyncio.create_subprocess_exec(
         *(*PROGRAM, "demo"), stdout=asyncio.subprocess.PIPE, env=environment(TMPDIR=str(tmp_path))
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not list(tmp_path.glob("mail2fax-demo-*/spool.db*")):
             await asyncio.sleep(0.01)
     process.terminate()

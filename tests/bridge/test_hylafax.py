@@ -12,6 +12,7 @@ from PIL import Image
 from benchmarks.line import broken, telephone
 from benchmarks.line.telephone import NoLineError, Telephone
 from mail2fax.model import Line, State
+from tests.support.patience import PATIENCE
 from tests.support.samples import mail, pdf
 
 NUMBER = "4165550102"
@@ -50,7 +51,7 @@ async def test_a_mail_is_dialled_and_the_reply_tells_pages_and_calls(line, bridg
     assert "416-555-0102" in (await outbox.next()).message["Subject"].replace(" ", "-").replace("(", "").replace(
         ")", ""
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while await broken.jobs(line.port, fax.id):
             await asyncio.sleep(0.1)
 

@@ -14,7 +14,9 @@ from tests.support.crashsweep import settings
 from tests.support.faxapi import Reply
 from tests.support.haproxy import balancing
 from tests.support.ledger import Ledger
-from tests.support.processes import ServedBy, command, free_port
+from tests.support.patience import PATIENCE
+from tests.support.ports import free_port
+from tests.support.processes import ServedBy, command
 from tests.support.samples import pdf
 
 LEASE = 5.0
@@ -42,10 +44,11 @@ async def nodes(tmp_path, postgres_url, faxapi, outbox):
 async def test_two_nodes_share_the_work_and_fax_each_once(nodes, faxapi, outbox):
     """Mail comes to both, each takes what it can, nothing is taken twice."""
     ledger = Ledger(faxapi, outbox)
+    faxapi.before_post = lambda _: Reply(delay=0.3)  # one node's two places are taken while others wait
     both = await nodes(2, provider={"concurrency": 2}, documents={"workers": 1})
     mails = [pdf(text=f"fax {n}") for n in range(16)]
     await asyncio.gather(*(ledger.deliver(lambda n=n: both[n % 2].address, one) for n, one in enumerate(mails)))
-    await ledger.settled(60)
+    await ledger.settled(PATIENCE)
     assert ledger.wrongs() == []
     for node in both:
         assert node.count("submitted") > 0, "one node did all of it"
@@ -81,12 +84,12 @@ async def test_a_killed_nodes_work_is_taken_over_within_the_lease(nodes, faxapi,
     await one.kill()
     killed = time.monotonic()
     other.signal(signal.SIGCONT)
-    await ledger.settled(40)
+    await ledger.settled(PATIENCE)
     gate.set()
     assert ledger.wrongs() == []
     (told,) = [tale for tales in ledger.told().values() for tale in tales]
     assert told.state == "unknown"
-    assert time.monotonic() - killed < LEASE + 15.0  # the machine may be slow; the lease is what counts
+    assert time.monotonic() - killed < LEASE + 30.0  # the machine may be slow; the lease is what counts
     assert len(faxapi.posts) == 1
 
 
@@ -100,13 +103,13 @@ async def test_a_balancer_before_two_nodes_of_which_one_stops(nodes, faxapi, out
         sending = [asyncio.create_task(ledger.deliver(lambda: ("127.0.0.1", front), pdf())) for _ in range(12)]
         await faxapi.until(lambda: len(faxapi.uploads) >= 2)
         assert await one.stop() == 0
-        await asyncio.wait_for(asyncio.gather(*sending), 60)
+        await asyncio.wait_for(asyncio.gather(*sending), PATIENCE)
         await ledger.deliver(lambda: ("127.0.0.1", front), pdf())
         with smtplib.SMTP("127.0.0.1", front, source_address=("127.0.0.9", 0)) as stranger:
             stranger.ehlo()
             code, text = stranger.mail("kim@office.example")
     assert (code, b"127.0.0.9 is not in a trusted network" in text) == (530, True)
-    await ledger.settled(60)
+    await ledger.settled(PATIENCE)
     assert ledger.wrongs() == []
     assert {tale.state for tales in ledger.told().values() for tale in tales} == {"delivered"}
     assert (one.count("accepted") > 0, other.count("accepted") > 0) == (True, True)
@@ -127,7 +130,7 @@ async def test_a_paused_node_brings_its_proof_when_it_wakes(nodes, faxapi, outbo
     await faxapi.until(lambda: len(faxapi.posts) == 1)
     one.signal(signal.SIGSTOP)
     other.signal(signal.SIGCONT)
-    await ledger.settled(40)
+    await ledger.settled(PATIENCE)
     gate.set()  # the provider's answer lies in the sleeper's socket
     one.signal(signal.SIGCONT)
     await outbox.wait(2)
@@ -155,7 +158,7 @@ async def test_a_paused_upload_is_not_finished_when_it_wakes(nodes, faxapi, outb
     one.signal(signal.SIGSTOP)
     faxapi._read_pause = 0.0
     other.signal(signal.SIGCONT)
-    await ledger.settled(60)
+    await ledger.settled(PATIENCE)
     one.signal(signal.SIGCONT)
     await one.event("lease lost")
     assert ledger.wrongs() == []
@@ -170,8 +173,8 @@ async def test_a_database_that_is_cut_off_comes_back_without_hands(nodes, faxapi
     for _ in range(6):
         await asyncio.sleep(0.4)
         await asyncio.to_thread(_cut_off, postgres_url)
-    await asyncio.wait_for(asyncio.gather(*sending), 60)
-    await ledger.settled(60)
+    await asyncio.wait_for(asyncio.gather(*sending), PATIENCE)
+    await ledger.settled(PATIENCE)
     assert ledger.wrongs() == []
     states = Counter(tale.state for tales in ledger.told().values() for tale in tales)
     assert states == {"delivered": 10}, "a cut of a moment made a doubt"
@@ -230,12 +233,12 @@ async def test_a_stop_is_a_clean_end(nodes, faxapi, outbox):
     """SIGTERM under load: exit 0, steps in flight finished or put back, nothing called unknown for it."""
     ledger = Ledger(faxapi, outbox)
     faxapi.before_post = lambda _: Reply(delay=0.3)
-    one, other = await nodes(2, documents={"workers": 1})
+    one, other = await nodes(2, documents={"workers": 1}, spool={"drain": 60.0})  # as long as a busy machine takes
     sending = [asyncio.create_task(ledger.deliver(lambda: one.address, pdf())) for _ in range(8)]
     await faxapi.until(lambda: len(faxapi.uploads) >= 2)
     await asyncio.gather(*sending)
     assert await one.stop() == 0
-    await ledger.settled(60)
+    await ledger.settled(PATIENCE)
     assert ledger.wrongs() == []
     assert {tale.state for tales in ledger.told().values() for tale in tales} == {"delivered"}
     assert await other.stop() == 0

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
 # Installing every package anew takes minutes on a busy machine: CI does it, others borrow those that are here.
@@ -276,8 +278,3 @@ def test_the_image_serves(tmp_path):
             server.send_signal(getattr(signal, image.facts["STOPSIGNAL"]))
         assert server.wait(timeout=20) == 0, server.stderr.read()
     assert image.below("/var/lib/mail2fax/spool.db").exists()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]

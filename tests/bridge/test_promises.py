@@ -20,7 +20,8 @@ import pytest
 from tests.support import outbox
 from tests.support.answering import SENDER, answer, brought
 from tests.support.faxapi import LOST, FaxApi
-from tests.support.processes import PROGRAM, ServedBy, command, environment, free_port, toml
+from tests.support.ports import free_port
+from tests.support.processes import PROGRAM, ServedBy, command, environment, toml
 from tests.support.samples import mail, pdf
 
 TRIED = tuple(shlex.split(os.environ.get("MAIL2FAX_TRIED", ""))) or PROGRAM

@@ -15,7 +15,8 @@ from mail2fax.replies import signature
 from mail2fax.smtp.tls import open_context
 from mail2fax.smtp.users import Users, hash_line
 from mail2fax.spool import open_spool
-from tests.support.processes import command, free_port, toml
+from tests.support.ports import free_port
+from tests.support.processes import command, toml
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from tests.support.crashsweep import settings
 from tests.support.faxapi import LOST
 from tests.support.ledger import Ledger
+from tests.support.patience import PATIENCE
 from tests.support.processes import ServedBy, command
 from tests.support.samples import pdf
 
@@ -90,7 +91,7 @@ async def test_retry_and_resolve(node, ledger, faxapi, outbox):
     assert answer["fax"] == f"{mails[0].ids[0]}-2"
     assert (await ask(node, "resolve", arrived, "--delivered"))["state"] == "delivered"
     assert (await ask(node, "resolve", gone, "--failed"))["state"] == "failed"
-    await outbox.wait(6, timeout=40)
+    await outbox.wait(6)
     told = {number: [tale.state for tale in tales] for number, tales in ledger.told().items()}
     assert told == {
         mails[0].numbers[0]: ["unknown", "delivered"],
@@ -104,14 +105,14 @@ async def test_retry_and_resolve(node, ledger, faxapi, outbox):
     ledger.asked_again[mails[2].numbers[0]] += 1
     assert (await ask(node, "retry", gone))["retry_of"] == gone
     assert "is delivered" in await ask(node, "retry", arrived, status=1)
-    await outbox.wait(7, timeout=40)
+    await outbox.wait(7)
     assert len(faxapi.posts) == 5
     # Twice the same command is one fax: the second is refused, unless it is said to be meant.
     second = f"{mails[2].ids[0]}-2"
     assert f"{gone} was sent again already, as {second}, which is" in await ask(node, "retry", gone, status=1)
     ledger.asked_again[mails[2].numbers[0]] += 1
     assert (await ask(node, "retry", gone, "--again"))["fax"] == f"{mails[2].ids[0]}-3"
-    await outbox.wait(8, timeout=40)
+    await outbox.wait(8)
     assert len(faxapi.posts) == 6
     wrongs = [wrong for wrong in ledger.wrongs() if "several outcomes" not in wrong]  # a person said so
     assert wrongs == []
@@ -197,7 +198,7 @@ async def test_what_was_refused_is_told(node):
             assert client.rcpt("9005551234@fax.local")[0] == 550
 
     await asyncio.to_thread(refused)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not (found := await ask(node, "refused", "anna@office.example")):
             await asyncio.sleep(0.2)
     assert "9005551234" in found[0]["recipient"] and found[0]["answer"].startswith("550 5.7.1")

@@ -5,7 +5,8 @@ import os
 import stat
 
 from mail2fax.config import loader
-from tests.support.processes import PROGRAM, environment, free_port
+from tests.support.ports import free_port
+from tests.support.processes import PROGRAM, environment
 
 
 async def run(folder, *words, **env):

@@ -15,7 +15,7 @@ from mail2fax.cli import addresses, owner, running
 from mail2fax.cli.setup import answers, files, in_front
 from mail2fax.config import ConfigError
 from tests.cli.test_setup import options, run
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 ANYBODY = "daemon"  # a user and a group of every Debian
 ROOT = Path(__file__).parents[2]

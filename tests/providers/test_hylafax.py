@@ -13,6 +13,7 @@ from mail2fax.providers.hylafax import HylaFax
 from mail2fax.sandbox import hylafax as dialect
 from mail2fax.sandbox import server
 from tests.support.faultproxy import Fault, FaultProxy
+from tests.support.patience import PATIENCE
 from tests.support.samples import mail
 from tests.support.samples import pdf as sample
 from tests.support.submitting import Commit, pdf
@@ -39,7 +40,7 @@ async def submit(to, document, commit=None, number=NUMBER, tag=TAG):
 
 async def traced(to, ref, tag=TAG):
     """What a search says, once it says something."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while (trace := await to.find(LINE, tag, NUMBER, datetime.now(UTC), ref)) == Trace():
             await asyncio.sleep(0.01)
     return trace
@@ -343,7 +344,7 @@ async def test_the_bridge_tells_what_hylafax_tells(bridge, hfaxd, outbox):
     assert "The line was busy." in reply.text
     fax = await running.until(queue_id, State.FAILED)
     assert (fax.status, fax.detail["cause"], fax.detail["calls"]) == ("5.4.1", "busy", 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while hfaxd.jobs:
             await asyncio.sleep(0.02)
 

@@ -31,6 +31,7 @@ from mail2fax.providers import SANDBOX_LISTEN, UnusableProvider, open_provider
 from mail2fax.providers.routes import line_of
 from mail2fax.sandbox import hylafax, server
 from tests.support.faxapi import LOST, FaxApi, Reply
+from tests.support.patience import PATIENCE
 
 LINE = Line("accounting", "canary-9f2b71c4")
 NUMBER = "6474959659"
@@ -317,7 +318,7 @@ async def test_a_lost_answer_is_settled_where_it_can_be(world, document):
     with pytest.raises(Unclear):
         await submit(world, "lost", document, commit)
     number, reference = world.number("lost"), world.last
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not (trace := await world.provider.find(world.line, reference, number, since, commit.ref)).ref:
             await asyncio.sleep(0.01)
     assert (await world.provider.status(world.line, trace.ref)).word

@@ -15,6 +15,7 @@ from mail2fax.config import ConfigError, Smtp
 from mail2fax.smtp import tls
 from tests.support import postfix
 from tests.support.frontdoor import NUMBER, SENDER, opened
+from tests.support.patience import PATIENCE
 
 NAME = "mail.office.example"
 
@@ -107,7 +108,7 @@ async def test_a_certificate_that_anybody_can_make(tmp_path, secured, authority,
         with suppress(ssl.SSLError, ConnectionError, AssertionError):  # TLS 1.3: after the client thinks it is through
             guest = await door.client(at=1, tls=shown)
             await guest.mail()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not failures:
                 await asyncio.sleep(0.01)
     assert not door.shelf.mails
@@ -153,6 +154,6 @@ async def test_postfix_with_a_certificate(tmp_path, secured, authority):
         async with opened(tmp_path, {**secured, "listen": [f"127.0.0.1:{relay.fax_port}"]}) as door:
             with smtplib.SMTP("127.0.0.1", relay.port) as submitting:
                 await asyncio.to_thread(submitting.sendmail, SENDER, [NUMBER], b"Subject: x\r\n\r\nx\r\n")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while not door.shelf.mails:
                     await asyncio.sleep(0.05)

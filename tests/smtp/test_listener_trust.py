@@ -16,6 +16,7 @@ from mail2fax.smtp.auth import Login
 from mail2fax.smtp.connection import Connection
 from mail2fax.smtp.users import hash_line
 from tests.support.frontdoor import SENDER, opened
+from tests.support.patience import PATIENCE
 
 PASSWORD = "correct horse"
 STRANGERS = {"trusted_networks": ["192.0.2.0/24"]}
@@ -245,7 +246,7 @@ def failures(monkeypatch):
 
 async def heard(failures: list) -> str:
     """The reason of the one failure."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not failures:
             await asyncio.sleep(0.01)
     ((client, reason),) = failures

@@ -80,7 +80,7 @@ async def test_one_mail_to_three_numbers(tmp_path, relay):
             door.shelf.today["6135550113"] = 1
             assert not await asyncio.to_thread(submit, server.port, good, barred, later)
             await until(lambda: door.shelf.mails)
-            bounce = await home.next(timeout=60)
+            bounce = await home.next()
             door.shelf.today.clear()
             await until(lambda: len(door.shelf.mails) == 2)
             await asyncio.sleep(1.5)  # another run of its queue
@@ -150,7 +150,7 @@ async def test_the_whole_way_and_back(tmp_path, relay, bridge):
         )
         letter = mail(pdf(), message_id="<9@office.example>", sender=SENDER)
         assert not await asyncio.to_thread(submit, server.port, "6135550141@fax.local", content=letter)
-        reply = await home.next(timeout=60)
+        reply = await home.next()
     finally:
         await home.down()
     assert (reply.sender, reply.recipient) == ("", SENDER)

@@ -17,6 +17,7 @@ from mail2fax.spool import open_spool
 from mail2fax.spool.questions import named
 from tests.support.frontdoor import NUMBER, SENDER, opened
 from tests.support.outbox import Outbox
+from tests.support.patience import PATIENCE
 
 MAIL = f"From: {SENDER}\r\nTo: {NUMBER}\r\nSubject: from a real client\r\n\r\n.a line with a dot\r\n".encode()
 
@@ -197,7 +198,7 @@ async def submit(postfix, *recipients: str, **options) -> None:
     await asyncio.to_thread(send)
 
 
-async def until(condition, seconds: float = 20.0) -> None:
+async def until(condition, seconds: float = PATIENCE) -> None:
     """Wait for something that another program does."""
     async with asyncio.timeout(seconds):
         while not condition():
@@ -244,7 +245,7 @@ async def test_postfix_bounces_with_our_words(tmp_path, postfix):
     try:
         async with opened(tmp_path, relayed(postfix)):
             await submit(postfix, "19005550123@fax.local")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 bounce = await outbox.next()
     finally:
         await outbox.down()

@@ -5,12 +5,12 @@ import asyncio
 from mail2fax.config import Settings
 from mail2fax.spool import Work, open_spool
 from tests.support import spooling
-from tests.support.spooling import claim
+from tests.support.spooling import claim, later
 
 
 async def test_faxes_that_fail_together_count_once(spool):
     """Eight in flight when the token was refused are one piece of news: the first probe comes after [retry] first."""
-    settings = Settings.model_validate({"spool": {"url": str(spool.database.engine.url)}, "retry": {"first": 0.5}})
+    settings = Settings.model_validate({"spool": {"url": str(spool.database.engine.url)}, "retry": {"first": 30.0}})
     spool.settings = settings.model_copy()
     for n in range(4):
         await spooling.prepared(spool, content=b"%d" % n)
@@ -20,7 +20,7 @@ async def test_faxes_that_fail_together_count_once(spool):
     for fax in claimed:
         await spool.postpone(fax, 0.0)
     assert (await spool.claim(Work.SUBMIT, 4))[0] == []
-    await asyncio.sleep(0.6)
+    await later(spool, 36.0)
     assert len((await spool.claim(Work.SUBMIT, 4))[0]) == 1
     assert await spool.trouble("", "held", None, "401") == 2
 
@@ -32,7 +32,7 @@ async def test_a_slow_probe_is_the_only_one(spool):
     await spool.trouble("", "held", 0.0, "401")
     (probe,), _ = await spool.claim(Work.SUBMIT, 3)
     for _ in range(3):
-        await asyncio.sleep(0.8)  # together longer than the lease
+        await later(spool, spool.lease_seconds * 0.4)  # together longer than it
         await spool.renew({probe.lease})
         assert (await spool.claim(Work.SUBMIT, 3))[0] == []
 

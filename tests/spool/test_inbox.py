@@ -14,6 +14,8 @@ from mail2fax.config import Settings
 from mail2fax.model import Envelope, Recipient, State
 from mail2fax.spool import SpoolUnavailable, Work, inbox, intake, open_spool, search
 from mail2fax.spool.contents import segments
+from mail2fax.spool.database import engine
+from tests.support.patience import PATIENCE
 from tests.support.spooling import SENDER, claim, put
 
 SMALL, LARGE = b"small", b"large" * 60_000
@@ -299,14 +301,15 @@ async def test_a_content_that_the_disk_lost_is_told(settings, tmp_path):
             await read(spool, receipt.queue_id)
 
 
-async def test_a_reader_beside_it_keeps_no_start_waiting(settings, tmp_path):
+async def test_a_reader_beside_it_keeps_no_start_waiting(settings, tmp_path, monkeypatch):
     """A shell or a backup that reads for ever, as some replication tools do."""
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 2 * PATIENCE)  # who waited for it would be too late
     async with open_spool(settings, serving=True) as spool:
         await put(spool, content=b"before")
         reader = sqlite3.connect(tmp_path / "spool.db", isolation_level=None)
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM faxes").fetchone()
-    async with asyncio.timeout(4), open_spool(settings, serving=True) as spool:
+    async with asyncio.timeout(PATIENCE), open_spool(settings, serving=True) as spool:
         await put(spool, content=b"after")
         await claim(spool, Work.PREPARE)
         assert len(await faxes(spool)) == 2

@@ -10,6 +10,7 @@ import pytest
 
 from mail2fax.spool.contents.incoming import INLINE, Incoming
 from tests.support.frontdoor import opened
+from tests.support.patience import PATIENCE
 
 MB = 1024 * 1024
 
@@ -62,7 +63,7 @@ async def test_a_disk_that_is_behind(tmp_path, pens, slow):
     await asyncio.sleep(0)
     assert not waiting.done()
     slow.set()
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, PATIENCE)
     assert not content.behind
     await content.finish()
     content.close()
@@ -75,7 +76,7 @@ async def test_given_up_while_it_is_written(tmp_path, pens, slow):
     content.discard()
     assert content.path.exists()
     slow.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while content.path.exists():
             await asyncio.sleep(0.01)
 
@@ -105,7 +106,7 @@ async def test_a_client_that_is_faster_than_the_disk(tmp_path):
             await client.ask(command)
         body = b"Subject: x\r\n\r\n" + (b"y" * 76 + b"\r\n") * 200_000
         client.send(body + b".\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not door.shelf.places[-1].behind:
                 await asyncio.sleep(0.01)
         assert await client.silent()

@@ -14,13 +14,15 @@ from sqlalchemy import text
 from mail2fax.config import Settings
 from mail2fax.model import LeaseLost
 from mail2fax.spool import Work, open_spool, questions, search
-from mail2fax.spool.database import checkpoint, journal
+from mail2fax.spool.database import checkpoint, engine, journal
 from tests.support import spooling
+from tests.support.patience import PATIENCE
 from tests.support.spooling import put
 
 
 @pytest.fixture
-async def spool(tmp_path):
+async def spool(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 2 * PATIENCE)  # who waited for a lock would be too late
     settings = Settings.model_validate({"spool": {"url": f"sqlite:///{tmp_path}/spool.db"}})
     async with open_spool(settings, serving=True) as spool:
         yield spool
@@ -42,7 +44,7 @@ def disk(monkeypatch):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not await condition():
             await asyncio.sleep(0.01)
 
@@ -176,7 +178,7 @@ async def test_somebody_who_reads_in_the_log_keeps_nobody_waiting(spool, tmp_pat
     reader.execute("SELECT count(*) FROM faxes").fetchone()
     await put(spool, content=b"another")
     spool.database.empty_wal()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         for n in range(checkpoint._COMMITS):
             await put(spool, content=b"%d" % n)
     wal = tmp_path / "spool.db-wal"

@@ -1,7 +1,5 @@
 """Who acts on a fax, and a person who holds it at the wrong moment."""
 
-import asyncio
-
 from sqlalchemy import update
 
 from mail2fax.config import Settings
@@ -9,7 +7,7 @@ from mail2fax.model import Reason, State
 from mail2fax.spool import Work, open_spool, operator
 from mail2fax.spool.database.schema import faxes
 from tests.support import spooling
-from tests.support.spooling import claim, put
+from tests.support.spooling import claim, later, put
 
 
 async def test_a_hold_during_the_step_holds_what_was_not_taken(spool):
@@ -37,7 +35,7 @@ async def test_a_hold_survives_the_node_that_worked_on_the_fax(spool):
         await spooling.prepared(spool, content=b"%d" % n)
     (one, other), _ = await spool.claim(Work.SUBMIT, 2)
     await spool.change(operator.hold, operator.waiting(), "kim")
-    await asyncio.sleep(2.1)  # the lease's own time
+    await later(spool, spool.lease_seconds)
     assert (await spool.claim(Work.SUBMIT, 2))[0] == []
     await spool.change(operator.cancel, other.id, "kim", Reason.CANCELLED_BY_OPERATOR)
     await spool.change(operator.release, operator.waiting(), "kim")

@@ -10,6 +10,7 @@ from mail2fax.config import Settings
 from mail2fax.spool import SpoolUnavailable, Work, open_spool
 from mail2fax.spool.database import lock_waits
 from tests.support import spooling
+from tests.support.patience import PATIENCE
 
 
 async def test_a_row_that_somebody_keeps_locked_is_not_waited_for(postgres_url):
@@ -33,17 +34,17 @@ async def test_a_row_that_somebody_keeps_locked_is_not_waited_for(postgres_url):
 
 async def test_renewing_waits_for_nobody(postgres_url):
     """What is just being written says by itself who acts next; the other leases are renewed."""
-    settings = Settings.model_validate({"spool": {"url": postgres_url, "lease": 2.0}})
+    settings = Settings.model_validate({"spool": {"url": postgres_url, "lease": 60.0}})
     async with open_spool(settings, serving=True) as spool:
         for content in (b"1", b"2"):
             await spooling.put(spool, content=content)
         held = [await spooling.claim(spool, Work.PREPARE) for _ in range(2)]
+        await spooling.later(spool, 40.0)
         with psycopg.connect(postgres_url) as other:
             other.execute("select 1 from faxes where id = %s for update", [held[0].id])
-            await asyncio.sleep(1.5)
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(PATIENCE):
                 await spool.renew({fax.lease for fax in held})
-        await asyncio.sleep(1.0)
+        await spooling.later(spool, 30.0)
         assert [fax.id for fax in (await spool.claim(Work.PREPARE, 2))[0]] == [held[0].id]
 
 

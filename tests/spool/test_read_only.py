@@ -15,6 +15,7 @@ from mail2fax.spool import SpoolUnavailable, open_spool
 from tests.support import samples
 from tests.support.crashsweep import settings
 from tests.support.faxapi import Reply
+from tests.support.patience import PATIENCE
 from tests.support.processes import ServedBy
 from tests.support.spooling import put
 
@@ -41,7 +42,7 @@ def server(postgres_url) -> Server:
     return Server(postgres_url)
 
 
-async def until(true, seconds: float = 20.0) -> None:
+async def until(true, seconds: float = PATIENCE) -> None:
     async with asyncio.timeout(seconds):
         while not await true():
             await asyncio.sleep(0.05)

@@ -5,11 +5,15 @@ import re
 import smtplib
 
 import pytest
+from sqlalchemy import update
 
+from mail2fax import node
 from mail2fax.config import Settings
 from mail2fax.model import State
+from mail2fax.spool.database.schema import faxes, now
 from mail2fax.steps.daily import Daily
 from tests.support.faxapi import LOST, Reply
+from tests.support.patience import PATIENCE
 from tests.support.samples import mail, pdf
 
 TOKEN = "canary-token-7391"
@@ -46,16 +50,22 @@ async def test_the_administrator_hears_what_holds_a_line(bridge, faxapi, outbox,
     assert advice in said and f"({status})" in said and "HTTP" not in said
 
 
-async def test_a_late_fax_earns_one_word(bridge, faxapi, outbox):
+async def test_a_late_fax_earns_one_word(bridge, faxapi, outbox, monkeypatch):
     """[reply] delay_notice: "still trying", once."""
+    monkeypatch.setattr(node, "_DELAY_LOOK", 0.2)
     await faxapi.stop()
-    running = await bridge(reply={"delay_notice": 4})  # longer than preparing takes: until then no subject is known
-    await running.send(mail(pdf(), subject="Lab results"))
+    running = await bridge(reply={"delay_notice": 3600})
+    await running.until(await running.send(mail(pdf(), subject="Lab results")), State.PREPARED)
+    await running.node.spool.change(_received_long_ago)
     notice = await outbox.next()
     assert "Lab results" in notice.subject
     await faxapi.start()
     await outbox.next()
     assert len(outbox.mails) == 2
+
+
+def _received_long_ago(connection):
+    connection.execute(update(faxes).values(received_at=now() - 7200))
 
 
 async def test_nobody_is_told_of_a_delay_who_does_not_want_to_be(bridge, faxapi, outbox):
@@ -71,12 +81,12 @@ async def test_nobody_is_told_of_a_delay_who_does_not_want_to_be(bridge, faxapi,
             return client.data(mail(pdf()))[1].decode().split()[-1]
 
     queue_id = await asyncio.to_thread(send)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await running.faxes(queue_id))[0].noticed_at is None:
             await asyncio.sleep(0.05)
     await faxapi.start()
     await running.until(queue_id, State.DELIVERED)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await running.faxes(queue_id))[0].reply != "suppressed":
             await asyncio.sleep(0.05)
     assert outbox.mails == []
@@ -86,6 +96,7 @@ async def test_the_administrator_is_told_of_an_unknown_fax_and_of_the_day(bridge
     """Once an hour that somebody has to find out how a fax ended; and once a day how all went, where it is wanted."""
     faxapi.on_post(LOST, LOST)
     running = await bridge(reply={"admin": "Fax admin <admin@office.example>", "daily_summary": "00:00"})
+    await outbox.wait(1)  # the day, before there is anything to tell of it
     for n in range(2):
         await running.send(mail(pdf(), subject=str(n)))
     mails = {mail.subject: mail for mail in await outbox.wait(4)}

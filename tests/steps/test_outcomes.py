@@ -10,6 +10,7 @@ import pytest
 from mail2fax.model import Reason, State
 from tests.support.faultproxy import NONE, Fault, FaultProxy
 from tests.support.faxapi import HANG, LOST, RESET, Reply
+from tests.support.patience import PATIENCE
 from tests.support.samples import mail, pdf
 
 LARGE = mail(pdf(size=8_000_000))  # more than the kernel takes at once: else its end is gone before a break is seen
@@ -61,7 +62,7 @@ async def test_every_answer_has_its_outcome(bridge, faxapi, outbox):
 
     faxapi.before_post = answer
     lines = [{"name": f"l{n}", "senders": [f"s{n}@office.example"], "token": f"token-{n}"} for n in names]
-    running = await bridge(line=lines, provider={"timeout": 2.0, "concurrency": 12})
+    running = await bridge(line=lines, provider={"timeout": 6.0, "concurrency": 12})
     content = mail(pdf())
     ids = {names[n]: await running.send(content, f"4165{n:06}@fax.local", sender=f"s{n}@office.example") for n in names}
     await outbox.wait(len(ROWS), timeout=90)
@@ -83,7 +84,7 @@ async def broken_line(faxapi):
         yield proxy
 
 
-async def _bridge(bridge, proxy, timeout=1.5):
+async def _bridge(bridge, proxy, timeout=3.0):
     # As it is: made ready for a fax, the document would be so small that the kernel takes all of it at once.
     provider = {"url": f"http://127.0.0.1:{proxy.port}/api/fax", "timeout": timeout}
     return await bridge(provider=provider, documents={"pages": "as-is"})
@@ -96,7 +97,7 @@ async def test_a_line_that_breaks_before_the_end_is_tried_again(bridge, faxapi, 
     broken_line.up = Fault(after=after, how=how)
     running = await _bridge(bridge, broken_line, timeout=5.0)
     queue_id = await running.send(LARGE)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE):
         while not (await running.faxes(queue_id))[0].attempts:
             await asyncio.sleep(0.02)
     assert faxapi.posts == []
@@ -140,7 +141,7 @@ async def test_polls_survive_every_broken_line(bridge, faxapi, outbox, broken_li
     for how in ("close", "reset", "half-close", "stall"):
         broken_line.up = broken_line.down = Fault(after=5, how=how)
         before = (await running.faxes(queue_id))[0].attempts
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while (await running.faxes(queue_id))[0].attempts <= before + 1:
                 await asyncio.sleep(0.02)
     broken_line.up = broken_line.down = NONE
@@ -162,12 +163,12 @@ async def test_a_reply_gets_through_every_broken_line(bridge, outbox, up, down, 
             proxy.down = Fault(after=down, how=how)
         running = await bridge(reply={"relay": f"smtp://127.0.0.1:{proxy.port}", "timeout": 1.0})
         queue_id = await running.send(mail())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not (await running.faxes(queue_id))[0].attempts:
                 await asyncio.sleep(0.02)
         proxy.up = proxy.down = NONE
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while (await running.faxes(queue_id))[0].reply != "sent":
                 await asyncio.sleep(0.02)
         assert len({reply.message["Message-ID"] for reply in outbox.mails}) == 1
-        assert len(outbox.mails) <= 2
+        assert len(outbox.mails) <= (await running.faxes(queue_id))[0].attempts + 1  # each try brings it once at most

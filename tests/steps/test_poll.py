@@ -10,6 +10,7 @@ from mail2fax.spool import Work, questions, search
 from mail2fax.spool.database.schema import faxes, now
 from tests.support import spooling
 from tests.support.faxapi import Reply
+from tests.support.patience import PATIENCE
 from tests.support.samples import mail, pdf
 from tests.support.scripted import _fail_once
 
@@ -59,7 +60,7 @@ async def test_one_failed_look_after_the_deadline_ends_nothing(bridge, faxapi, o
     await faxapi.stop()
     await running.node.spool.change(_submitted_long_ago, queue_id)
     attempts = (await running.faxes(queue_id))[0].attempts
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (await running.faxes(queue_id))[0].attempts < attempts + 3:
             await asyncio.sleep(0.05)
     assert (await running.faxes(queue_id))[0].state is State.SUBMITTED
@@ -81,4 +82,4 @@ async def test_failing_looks_end_it_when_they_go_on(bridge, faxapi, outbox):
     await outbox.next()
     fax = await running.until(queue_id, State.UNKNOWN)
     assert fax.reason is Reason.NO_FINAL_WORD
-    assert len(faxapi.polls) > 3
+    assert len(faxapi.polls) > 1  # one that fails after the deadline is not enough

@@ -10,6 +10,7 @@ from mail2fax.config import Settings
 from mail2fax.model import State
 from mail2fax.spool import Work, open_spool
 from tests.support import spooling
+from tests.support.patience import PATIENCE
 from tests.support.scripted import LARGE, state
 from tests.support.spooling import claim, put
 
@@ -44,7 +45,7 @@ async def test_a_document_is_whole_though_its_step_was_cancelled(spool, monkeypa
     step.cancel()
     await asyncio.wait({step})
     gate.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await state(spool, fax) is not State.PREPARED:
             await asyncio.sleep(0.01)
     async with spool.document(f"{fax.message_id}..1") as path:

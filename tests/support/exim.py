@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.postfix import PAGE, Relay, free_port
+from tests.support.ports import free_port
+from tests.support.postfix import PAGE, Relay
 from tests.support.unpacked import running, unpacked, with_users
 
 PACKAGES = ["exim4-daemon-light", "libgnutls-dane0", "libidn12", "libnsl2", "libunbound8"]

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from tests.support.ports import free_port
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -27,14 +29,13 @@ class FaultProxy:
     def __init__(self, port: int, *, up: Fault = NONE, down: Fault = NONE) -> None:
         self.up, self.down = up, down
         self.passed_up = 0  # bytes
-        self.port = 0
+        self.port = free_port()
         self._to = port
         self._sessions: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         # The second time on the same port: a server that was stopped and started.
         self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:

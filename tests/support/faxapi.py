@@ -20,6 +20,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.support.faultproxy import reset
+from tests.support.patience import PATIENCE
+from tests.support.ports import free_port
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ class FaxApi:
         self._news = asyncio.Condition()
         self._server: asyncio.Server | None = None
         self._sessions: set[asyncio.Task[None]] = set()
-        self.port = 0
+        self.port = free_port()
 
     # -- what tests say and ask
 
@@ -144,7 +146,7 @@ class FaxApi:
         """The next polls are answered so; after these with `words`."""
         self._poll_replies.extend(replies)
 
-    async def until(self, condition: Callable[[], bool], timeout: float = 20.0) -> None:
+    async def until(self, condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
         """Wait until something of the record holds: `await faxapi.until(lambda: len(faxapi.posts) == 2)`."""
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(condition)
@@ -152,7 +154,6 @@ class FaxApi:
     async def start(self) -> None:
         """Listen; the second time on the same port."""
         self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port, ssl=self._tls, limit=2**20)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Refuse connections and drop those that are open, until `start`."""

@@ -16,7 +16,7 @@ from mail2fax.spool import Spool
 from mail2fax.spool.contents.incoming import Incoming
 
 SENDER, NUMBER = "me@office.example", "6135550123@fax.local"
-WAIT = 10.0
+WAIT = 40.0
 
 
 @dataclass

@@ -23,6 +23,9 @@ from email.message import EmailMessage
 
 import pytest
 
+from tests.support.patience import PATIENCE
+from tests.support.ports import free_port
+
 DROP = "DROP"  # close the connection instead of answering
 HANG = "HANG"  # never answer
 
@@ -69,7 +72,7 @@ class Outbox:
     auth: str = "PLAIN LOGIN"
     extensions: tuple[str, ...] = ("SIZE 20000000", "8BITMIME", "ENHANCEDSTATUSCODES")
     host: str = "127.0.0.1"
-    port: int = 0
+    port: int = field(default_factory=free_port)
     mails: list[Mail] = field(default_factory=list)
     sessions: int = 0
     commands: list[str] = field(default_factory=list)
@@ -94,24 +97,24 @@ class Outbox:
     def heal(self) -> None:
         self._faults.clear()
 
-    async def next(self, timeout: float = 20) -> Mail:
+    async def next(self, timeout: float = PATIENCE) -> Mail:
         """The next mail that was not asked for yet."""
         mails = await self.wait(self._read + 1, timeout)
         self._read += 1
         return mails[self._read - 1]
 
-    async def wait(self, count: int, timeout: float = 20) -> list[Mail]:
+    async def wait(self, count: int, timeout: float = PATIENCE) -> list[Mail]:
         """All mails, once there are so many."""
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(lambda: len(self.mails) >= count)
         return list(self.mails)
 
-    async def seen(self, verb: str, count: int = 1, timeout: float = 20) -> None:
+    async def seen(self, verb: str, count: int = 1, timeout: float = PATIENCE) -> None:
         """Wait until a command was received so often."""
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(lambda: sum(c.upper().startswith(verb) for c in self.commands) >= count)
 
-    async def idle(self, timeout: float = 20) -> None:
+    async def idle(self, timeout: float = PATIENCE) -> None:
         """Wait until no connection is open."""
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(lambda: not self._open)
@@ -119,7 +122,6 @@ class Outbox:
     async def up(self) -> None:
         context = self.tls if self.implicit else None
         self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=context, limit=2**20)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def down(self) -> None:
         """Stop listening, and cut every connection."""

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
+
 MAIN = """
 compatibility_level = 3.6
 queue_directory = {folder}/queue
@@ -92,13 +94,6 @@ class Relay:
         return (self.folder / "log").read_text()
 
 
-def free_port() -> int:
-    """A port that nobody has right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def postfix() -> Iterator[Relay]:
     """The relay; skipped where Postfix is absent, or we may not start it."""
@@ -133,7 +128,7 @@ def running(more: str = "") -> Iterator[Relay]:
 
 def wait_for(port: int) -> None:
     """Until somebody listens there."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port)).close()

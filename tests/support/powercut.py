@@ -28,7 +28,8 @@ from typing import Any
 
 from mail2fax.config import Settings
 from mail2fax.spool import Spool, open_spool, search
-from tests.support.processes import ServedBy, free_port
+from tests.support.ports import free_port
+from tests.support.processes import ServedBy
 from tests.support.samples import mail, pdf
 
 _ACCEPTED = re.compile(rb"250 2\.0\.0 .*accepted as (\w+)")

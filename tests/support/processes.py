@@ -9,12 +9,14 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
+
+from tests.support.patience import PATIENCE
+from tests.support.ports import free_port
 
 PROGRAM = (sys.executable, "-c", "from mail2fax.__main__ import main; main()")
 
@@ -28,14 +30,6 @@ def toml(settings: Mapping[str, Any]) -> str:
             lines.append(f"[[{section}]]" if many else f"[{section}]")
             lines += [f"{name} = {json.dumps(value)}" for name, value in table.items()]
     return "\n".join([*lines, ""])
-
-
-def free_port() -> int:
-    """A port that nobody listens on now, and that survives restarts."""
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -103,12 +97,12 @@ class ServedBy:
         self._reads = True
         self._reading = asyncio.create_task(self._read(self._process.stderr))
 
-    async def up(self, timeout: float = 40, **how: Any) -> None:
+    async def up(self, timeout: float = PATIENCE, **how: Any) -> None:
         """Start it, and wait until mail can be sent to it."""
         await self.launch(**how)
         await self.event("started", timeout=timeout)
 
-    async def event(self, name: str, count: int = 1, timeout: float = 30) -> dict[str, Any]:
+    async def event(self, name: str, count: int = 1, timeout: float = PATIENCE) -> dict[str, Any]:
         """The event of this name, once there were so many since the start."""
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(lambda: self.count(name) >= count or not self._reads)
@@ -137,12 +131,12 @@ class ServedBy:
         finally:
             self.signal(signal.SIGCONT)
 
-    async def stop(self, timeout: float = 60) -> int:
+    async def stop(self, timeout: float = PATIENCE) -> int:
         """SIGTERM. The exit status."""
         self.signal(signal.SIGTERM)
         return await self.ended(timeout)
 
-    async def ended(self, timeout: float = 60) -> int:
+    async def ended(self, timeout: float = PATIENCE) -> int:
         """Wait until the process is gone. Its exit status."""
         async with asyncio.timeout(timeout):
             status = await self._process.wait()

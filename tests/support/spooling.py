@@ -2,11 +2,20 @@
 
 from pathlib import Path
 
+from sqlalchemy import update
+
 from mail2fax.model import Document, Envelope, Fax, Headers, Receipt, Recipient, State
 from mail2fax.spool import Spool, Work
+from mail2fax.spool.database import schema
 from mail2fax.spool.filing import Account
 
 SENDER = "Anna@office.example"
+MOMENTS = [
+    column
+    for table in (schema.faxes, schema.messages, schema.events, schema.notices, schema.troubles)
+    for column in table.c
+    if isinstance(column.type, schema.Moment)
+]
 
 
 def envelope(*numbers: str, sender: str = SENDER, line: str = "") -> Envelope:
@@ -61,3 +70,15 @@ async def replied(spool: Spool, state: State = State.DELIVERED, **how) -> Fax:
     """A fax on which nobody needs to act any more."""
     await ended(spool, state, **how)
     return await spool.replied(await claim(spool, Work.REPLY), "sent")
+
+
+def shift(connection, seconds: float) -> None:
+    """Let everything in the spool be so much earlier: as if the clock were so much later."""
+    for column in MOMENTS:
+        values = {column.name: column - seconds}
+        connection.execute(update(column.table).where(column.is_not(None)).values(values))
+
+
+async def later(spool: Spool, seconds: float) -> None:
+    """Let so much time pass, as far as the spool can tell; however busy the machine is, it is not more."""
+    await spool.change(shift, seconds)

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
+from tests.support.ports import free_port
+
 HANG = -1  # never answer
 
 
@@ -17,7 +19,7 @@ class TokenServer:
     lifetime: object = 3600
     answer: tuple[int, str] | None = None
     asked: list[dict[str, str]] = field(default_factory=list)
-    port: int = 0
+    port: int = field(default_factory=free_port)
 
     @property
     def url(self) -> str:
@@ -30,7 +32,6 @@ class TokenServer:
 
     async def up(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def down(self) -> None:
         self._server.close()

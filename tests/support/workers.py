@@ -12,6 +12,7 @@ from mail2fax.config import Documents
 from mail2fax.documents.orders import Task
 from mail2fax.documents.pool import Pool
 from tests.support import pdfs
+from tests.support.patience import PATIENCE
 
 PDF = "application/pdf"
 _numbers = itertools.count()
@@ -68,7 +69,7 @@ def _name(process: psutil.Process) -> str:
         return ""
 
 
-async def until(true, seconds: float = 10.0) -> None:
+async def until(true, seconds: float = PATIENCE) -> None:
     """Wait for something that other processes bring about."""
     async with asyncio.timeout(seconds):
         while not true():

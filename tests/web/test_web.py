@@ -23,6 +23,7 @@ from mail2fax.web import app, metrics
 from tests.conftest import Bridge
 from tests.support import samples, spooling
 from tests.support.faxapi import Reply
+from tests.support.patience import PATIENCE
 
 CANARY = "canary-token-7391"
 SQLITE = pytest.mark.parametrize("spool_url", ["sqlite"], indirect=True)  # where the database makes no difference
@@ -325,7 +326,7 @@ async def test_a_fax_is_counted_from_door_to_reply(bridge, outbox):
     await running.until(queue_id, State.DELIVERED)
     await outbox.next()
     async with httpx.AsyncClient(base_url=f"http://{running.node.page}", trust_env=False) as client:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not (found := _samples(text := (await client.get("/metrics")).text))[
                 "mail2fax_replies_total{fate=sent}"
             ]:
@@ -565,10 +566,10 @@ async def test_watchers_cannot_use_up_the_connections(site):
     opened = [await asyncio.open_connection(host, port) for _ in range(httpd.MOST_CONNECTIONS)]
     reader, writer = await asyncio.open_connection(host, port)
     with contextlib.suppress(ConnectionError):
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
     for _, one in [*opened, (reader, writer)]:
         one.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with contextlib.suppress(httpx.HTTPError):
                 if (await site.get("/healthz")).status_code == 200:
@@ -589,7 +590,14 @@ async def test_a_node_that_ends_is_not_ready_but_alive(bridge_settings, faxapi):
     """From SIGTERM on no mail should be brought, and nobody should kill the node while it finishes its steps."""
     gate = asyncio.Event()
     faxapi.on_post(Reply(gate=gate))
-    settings = Settings.model_validate({**bridge_settings, "web": {"listen": "127.0.0.1:0"}})
+    settings = Settings.model_validate(
+        {
+            **bridge_settings,
+            "web": {"listen": "127.0.0.1:0"},
+            "provider": {**bridge_settings["provider"], "timeout": PATIENCE},
+            "spool": {**bridge_settings["spool"], "drain": PATIENCE},
+        }
+    )
     stack = contextlib.AsyncExitStack()
     running = await stack.enter_async_context(node.running(settings))
     bridge = Bridge(running, settings)
@@ -597,7 +605,7 @@ async def test_a_node_that_ends_is_not_ready_but_alive(bridge_settings, faxapi):
         assert (await client.get("/readyz")).status_code == 200
         await bridge.until(await bridge.send(samples.mail(samples.pdf())), State.SUBMITTING)
         ending = asyncio.create_task(stack.aclose())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while (await client.get("/readyz")).json() != {"ready": False, "reasons": ["draining"]}:
                 await asyncio.sleep(0.01)
         assert (await client.get("/healthz")).json()["alive"] is True

@@ -17,6 +17,7 @@ from mail2fax.providers import UnusableProvider
 from mail2fax.sandbox import server
 from mail2fax.spool import questions
 from mail2fax.web import webhooks
+from tests.support.patience import PATIENCE
 from tests.support.samples import mail, pdf
 from tests.support.vendors import Declared
 
@@ -143,7 +144,7 @@ async def _slow(address, body):
             with contextlib.suppress(OSError):
                 writer.write(head + (b"\r\n" + body[:20] if n % 2 else b""))
             ends.append(reader)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             for reader in ends:
                 with contextlib.suppress(OSError):
                     await reader.read()
