@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, Double, RowMapping, and_, bindparam, delete, func, or_, select, update
 
-from mail2fax.model import HELD_KINDS, NO_CREDIT, Fax, LeaseLost, State
+from mail2fax.model import HELD_KINDS, NO_CREDIT, Fax, State
 from mail2fax.rules.backoff import Backoff
 from mail2fax.spool import moves
 from mail2fax.spool.database.schema import faxes, now, troubles
@@ -147,13 +147,8 @@ def taken(connection: Connection, fax: Fax, move: Move, pause: float) -> tuple[F
     """Move a fax that the provider took, and open its line. The kind of trouble that was in, as `calm` has it.
 
     Where only its poll will tell whether the line is open, no other follows for `pause` seconds.
-
-    A proof goes before a doubt: if somebody ended this very submission as interrupted meanwhile, that is undone.
     """
-    try:
-        submitted = moves.advance(connection, fax, move)
-    except LeaseLost:
-        submitted = moves.undoubted(connection, fax, move)
+    submitted = moves.proved(connection, fax, move)
     kind = calm(connection, fax.line)
     if not kind:
         waits = {"closed_until": now() + pause, "failures": troubles.c.failures + 1}

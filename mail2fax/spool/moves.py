@@ -51,13 +51,23 @@ def advance(connection: Connection, fax: Fax, move: Move) -> Fax:
     return _changed(connection, fax, move, values, move.state.value)
 
 
-def undoubted(connection: Connection, fax: Fax, move: Move) -> Fax:
-    """Move a doubtful fax on by a proof that the provider has it; if its sender was told of the doubt, he hears again.
+def proved(connection: Connection, fax: Fax, move: Move) -> Fax:
+    """Move a fax on by what its provider itself has said of this offer, which goes before anybody's doubt.
 
-    Only if somebody found this very submission without whoever waited for its answer. Raises LeaseLost.
+    Whoever found this very submission without the one that waited for its answer may have ended it as interrupted: that
+    is undone, and if its sender was told of the doubt, he hears again. Raises LeaseLost.
     """
-    unknown = and_(faxes.c.state == State.UNKNOWN.value, faxes.c.reason == Reason.INTERRUPTED.value)
-    doubt = or_(unknown, faxes.c.state == State.SUBMITTING.value)
+    try:
+        return advance(connection, fax, move)
+    except LeaseLost:
+        return _undoubted(connection, fax, move)
+
+
+def _undoubted(connection: Connection, fax: Fax, move: Move) -> Fax:
+    doubt = faxes.c.state == State.SUBMITTING.value
+    if move.state in NEXT[State.UNKNOWN]:
+        unknown = and_(faxes.c.state == State.UNKNOWN.value, faxes.c.reason == Reason.INTERRUPTED.value)
+        doubt = or_(unknown, doubt)
     same = (faxes.c.id == fax.id, faxes.c.submissions == fax.submissions, faxes.c.provider_ref == "")
     query = select(faxes.c.lease, faxes.c.state).where(*same, doubt).with_for_update()
     found = connection.execute(query).one_or_none()

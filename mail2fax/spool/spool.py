@@ -183,23 +183,27 @@ class Spool:
         *,
         due_in: float = 0.0,
         keep: bool = False,
+        proof: bool = False,
         event: Mapping[str, Any] | None = None,
         **columns: Any,
     ) -> Fax:
-        """Move a fax on, with its event, in one transaction; with `keep` we go on acting. Raises LeaseLost."""
+        """Move a fax on, with its event, in one transaction; with `keep` we go on acting. Raises LeaseLost.
+
+        A `proof` is what the provider has said of its offer, once.
+        """
         move = Move(state, self.node, columns, event or {}, due_in, self.lease_seconds if keep else 0.0)
+        how = moves.proved if proof else moves.advance
         if not keep and not due_in:
-            return await self.database.surely(lambda: self.hand_on(NEEDED[state], moves.advance, fax, move))
-        moved = await self.database.surely(lambda: self.change(moves.advance, fax, move))
-        if not keep:
+            return await self.database.surely(lambda: self.hand_on(NEEDED[state], how, fax, move), proof=proof)
+        moved = await self.database.surely(lambda: self.change(how, fax, move), proof=proof)
+        if due_in:
             self.database.wake(NEEDED[state], due_in)
         return moved
 
-    async def end(self, fax: Fax, outcome: Outcome, event: Mapping[str, Any]) -> Fax:
-        """Write how a fax ended, and with it the duty to reply. Raises LeaseLost."""
-        known = {"status": outcome.status, "reason": outcome.reason, "detail": outcome.detail}
-        move = Move(outcome.state, self.node, columns=known, event=event)
-        ended = await self.database.surely(lambda: self.hand_on(Work.REPLY, moves.advance, fax, move))
+    async def end(self, fax: Fax, outcome: Outcome, event: Mapping[str, Any], *, proof: bool = False) -> Fax:
+        """Write how a fax ended, and with it the duty to reply; a `proof` as in `advance`. Raises LeaseLost."""
+        known: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason, "detail": outcome.detail}
+        ended = await self.advance(fax, outcome.state, proof=proof, event=event, **known)
         seconds = (ended.now - ended.received_at).total_seconds() if ended.now else 0.0
         log.ended(fax=fax.id, number=fax.number, state=ended.state, reason=ended.reason or "", seconds=seconds)
         return ended
@@ -277,12 +281,7 @@ class Spool:
         with tempfile.TemporaryDirectory(dir=self.contents.folder, prefix=WORK_PREFIX) as folder:
             yield Path(folder)
 
-    async def file(
-        self,
-        fax: Fax,
-        account: Account,
-        made: Sequence[tuple[Document, str, Path, bytes | None]],
-    ) -> Fax:
+    async def file(self, fax: Fax, account: Account, made: Sequence[tuple[Document, str, Path, bytes | None]]) -> Fax:
         """Keep a mail's account and its documents (each with its variant, its file and its preview), and proceed."""
         filed: list[Filed] = []
         try:

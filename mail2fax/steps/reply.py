@@ -92,9 +92,7 @@ class Reply:
             await self._tell(message, fax, [fax])
 
     async def _corrected(self, fax: Fax) -> bool:
-        """Whether a person's word changes an outcome that the summary has told."""
-        if fax.reason is not Reason.RESOLVED_BY_OPERATOR:
-            return False
+        """Whether a person's word, or a late proof, changes an outcome that the summary has told."""
         return any(event.what.startswith("reply ") for event in await self._spool.read(questions.history, fax.id))
 
     async def _after(self, leader: Fax | Piece, fax: Fax) -> None:

@@ -28,7 +28,7 @@ from mail2fax.model import (
 )
 from mail2fax.providers.routes import Route
 from mail2fax.rules.backoff import Backoff
-from mail2fax.spool import Spool, questions
+from mail2fax.spool import Spool, SpoolUnavailable, Work, questions
 from mail2fax.steps.alerts import opened, shut
 from mail2fax.steps.recover import LOOKING, reference
 
@@ -100,7 +100,7 @@ class Submit:
     async def _judge(self, fax: Fax, verdict: Verdict) -> None:
         """The provider's answer, or its silence, turned into the fax's next state."""
         if isinstance(verdict, Permanent):
-            await self._end(fax, State.FAILED, verdict)
+            await self._end(fax, State.FAILED, verdict, proof=fax.state is State.SUBMITTING)
             await opened(self._spool, fax, await self._spool.calm(fax.line))
         elif isinstance(verdict, Unclear) and fax.state is State.SUBMITTING:
             await self._doubt(fax, verdict)
@@ -123,7 +123,8 @@ class Submit:
         await self._shut(fax, "unreachable" if verdict.retry_after is None else "busy", verdict)
         if self._overdue(fax):
             hours = round(self._settings.retry.give_up / 3600, 1)
-            await self._end(fax, State.FAILED, Temporary(Reason.GAVE_UP, "4.4.7", note=verdict.note, hours=hours))
+            late = Temporary(Reason.GAVE_UP, "4.4.7", note=verdict.note, hours=hours)
+            await self._end(fax, State.FAILED, late, proof=fax.state is State.SUBMITTING)
             return
         pause = self._backoff.pause(fax.attempts + 1, self._chance())
         await self._again(fax, max(pause, verdict.retry_after or 0.0), verdict)
@@ -138,17 +139,20 @@ class Submit:
         if pause:  # else it waits for its line
             event["seconds"] = round(pause, 1)
         if fax.state is State.SUBMITTING:
-            await self._spool.advance(fax, State.PREPARED, due_in=pause, event=event)
+            await self._spool.advance(fax, State.PREPARED, due_in=pause, proof=True, event=event)
         else:
             await self._spool.postpone(fax, pause, event=event)
 
     async def _shut(self, fax: Fax, kind: str, verdict: Verdict) -> None:
-        if isinstance(verdict, Temporary | Unclear):
+        """The line goes first, so that its fax does not come back at once; but the fax's own word is no less sure."""
+        try:
             await shut(self._spool, fax, kind, verdict)
+        except (SpoolUnavailable, OSError) as error:
+            log.spool_failed(work=Work.SUBMIT, error=error)
 
-    async def _end(self, fax: Fax, state: State, verdict: Verdict) -> None:
+    async def _end(self, fax: Fax, state: State, verdict: Verdict, *, proof: bool = False) -> None:
         outcome = Outcome(state, verdict.status, verdict.reason, verdict.detail)
-        await self._spool.end(fax, outcome, {"note": verdict.note, "status": verdict.status})
+        await self._spool.end(fax, outcome, {"note": verdict.note, "status": verdict.status}, proof=proof)
 
     async def _cut_short(self, attempt: "_Attempt") -> None:
         """We are stopped, or failed ourselves: after the commit the provider may have the fax."""

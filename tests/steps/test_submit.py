@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from sqlalchemy import update
 
-from mail2fax.model import Capabilities, LeaseLost, Outcome, Reason, State, Temporary
-from mail2fax.spool import Work, operator, questions
+from mail2fax.model import Capabilities, LeaseLost, LineHeld, Outcome, Permanent, Reason, State, Temporary
+from mail2fax.spool import SpoolUnavailable, Work, operator, questions
 from mail2fax.spool.database.schema import faxes, now
 from tests.support import spooling
 from tests.support.scripted import Scripted, away, state, step
@@ -148,6 +148,55 @@ async def test_a_proof_goes_before_a_doubt(spool):
     await spool.change(lambda connection: connection.execute(update(faxes).values(due_at=now())))
     await spool.advance(await claim(spool, Work.POLL), State.DELIVERED, status="2.0.0")
     assert (await claim(spool, Work.REPLY)).state is State.DELIVERED  # a correction, as after `resolve`
+
+
+async def test_a_refusal_is_a_proof_too(spool):
+    """The heir has called it unknown, and the sender was told: the late no of the provider is told him instead."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, Work.SUBMIT)
+
+    async def overslept():
+        await spool.change(lambda connection: connection.execute(update(faxes).values(due_at=now())))
+        await spool.end(await claim(spool, Work.RECOVER), INTERRUPTED, {})
+        await spool.replied(await claim(spool, Work.REPLY), "sent")
+        raise Permanent(Reason.PROVIDER_REFUSED, http=400)
+
+    await step(spool, Scripted(after=overslept))(fax)
+    told = await claim(spool, Work.REPLY)
+    assert (told.state, told.reason, told.status) == (State.FAILED, Reason.PROVIDER_REFUSED, "5.0.0")
+
+
+async def test_what_was_surely_not_taken_is_not_looked_for(spool):
+    """A 429 that is written down late, when an heir is about to find out: the fax waits for its next offer."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, Work.SUBMIT)
+    heirs = []
+
+    async def overslept():
+        await spool.change(lambda connection: connection.execute(update(faxes).values(due_at=now())))
+        heirs.append(await claim(spool, Work.RECOVER))
+        raise Temporary(Reason.PROVIDER_BUSY, retry_after=0.0)
+
+    await step(spool, Scripted(after=overslept))(fax)
+    assert await state(spool, fax) is State.PREPARED
+    with pytest.raises(LeaseLost):
+        await spool.end(heirs[0], INTERRUPTED, {})
+
+
+async def test_a_word_to_the_administrator_is_no_condition(spool, monkeypatch):
+    """A held line cannot be told of at the moment; that this fax was not taken is known all the same."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, Work.SUBMIT)
+
+    async def fails(*_, **__):
+        raise SpoolUnavailable("gone", passing=True)
+
+    async def refused():
+        raise LineHeld(Reason.LINE_HELD, http=401)
+
+    monkeypatch.setattr(spool, "trouble", fails)
+    await step(spool, Scripted(after=refused))(fax)
+    assert await state(spool, fax) is State.PREPARED
 
 
 async def test_a_proof_ends_the_looking_for_it(spool):
