@@ -16,6 +16,7 @@ def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
     if not address.startswith(("/", "@")):
         return
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+        out.setblocking(False)  # a manager that does not read would hold up the loop, and every client
         out.connect("\0" + address[1:] if address[0] == "@" else address)
         out.sendall(state.encode())
 
