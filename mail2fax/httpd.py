@@ -10,6 +10,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from mail2fax.config import naming
+
 MOST_CONNECTIONS = 64  # the page must not use up the file descriptors that mail needs
 
 
@@ -24,10 +26,12 @@ class Connection(H11Protocol):
 
 
 @contextlib.asynccontextmanager
-async def serving(application: ASGIApp, listen: str, connection: type[H11Protocol] = Connection) -> AsyncIterator[str]:
+async def serving(
+    application: ASGIApp, listen: str, connection: type[H11Protocol] = Connection, *, place: str = ""
+) -> AsyncIterator[str]:
     """Serve at host:port as long as the context lasts; the address as bound. Port 0 takes a free one.
 
-    Requests in flight have a second to end. Raises OSError when the address cannot be had.
+    Requests in flight have a second to end. Raises OSError when the address cannot be had; `place` names the setting.
     """
     config = uvicorn.Config(
         application,
@@ -46,7 +50,7 @@ async def serving(application: ASGIApp, listen: str, connection: type[H11Protoco
     server = uvicorn.Server(config)
     # What Server.serve does around its main loop, which only ticks, and its signal handlers, which are ours.
     server.lifespan = config.lifespan_class(config)
-    with _bound(listen) as bound:
+    with _bound(listen, place) as bound:
         await server.startup([bound])
         host, port = bound.getsockname()[:2]
         try:
@@ -55,10 +59,11 @@ async def serving(application: ASGIApp, listen: str, connection: type[H11Protoco
             await server.shutdown([bound])
 
 
-def _bound(listen: str) -> socket.socket:
+def _bound(listen: str, place: str) -> socket.socket:
     parts = urlsplit(f"//{listen}")
     family = socket.AF_INET6 if ":" in (parts.hostname or "") else socket.AF_INET
-    bound = socket.create_server((parts.hostname or "", parts.port or 0), family=family, backlog=128)
+    with naming(": ".join(filter(None, [place, listen]))):
+        bound = socket.create_server((parts.hostname or "", parts.port or 0), family=family, backlog=128)
     # Connections inherit it. asyncio would set it, but not on one accepted here: measured, 44 ms for each answer.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return bound

@@ -145,7 +145,7 @@ async def _at_work(
 async def _chores(spool: Spool, settings: Settings, letters: "Letters") -> None:
     """What is done beside the way: try the templates once, tell of delays, delete what was kept long enough."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(_try_templates(letters))
+        group.create_task(_try_templates(letters, settings.reply.templates))
         group.create_task(_keep_refusals(spool))
         group.create_task(_regularly(_CLOCK_LOOK, spool.mind_the_clock))
         group.create_task(_regularly(_PURGE_LOOK, partial(_purge, spool)))
@@ -164,14 +164,10 @@ async def _keep_refusals(spool: Spool) -> None:
         await _regularly(_REFUSALS_LOOK, refusals.write)
 
 
-async def _try_templates(letters: "Letters") -> None:
+async def _try_templates(letters: "Letters", folder: str) -> None:
     """Say what is wrong with them before somebody waits for a reply; that loads them too, which takes a moment."""
-    try:
-        problems = await asyncio.to_thread(letters.problems)
-    except OSError as error:
-        problems = [str(error)]
-    for problem in problems:
-        log.template_broken(template=problem.partition(":")[0], folder="", problem=problem)
+    for problem in await asyncio.to_thread(letters.problems):
+        log.template_broken(template="", folder=folder, problem=problem)
 
 
 async def _regularly(seconds: float, chore: Callable[[], object]) -> None:

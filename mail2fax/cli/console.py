@@ -46,9 +46,9 @@ def load(file: Path | None, *, serving: bool = False) -> Settings:
     return settings
 
 
-def tell_of_exposed(settings: Settings, file: Path | None) -> None:
+def tell_of_exposed(settings: Settings) -> None:
     """Warn of secrets that everybody on this machine may read."""
-    for name in exposed.files(settings, file or installed()):
+    for name in exposed.files(settings):
         log.secret_exposed(file=name)
 
 

@@ -15,7 +15,7 @@ from mail2fax import __version__, log, spool
 from mail2fax.cli import faxes, hints, owner, sending, trial
 from mail2fax.cli.console import ConfigFile, Json, load, out, tell, tell_of_exposed, warn
 from mail2fax.cli.setup.command import init
-from mail2fax.config import loader
+from mail2fax.config import files, loader
 from mail2fax.model import Refused
 from mail2fax.providers import SANDBOX_LISTEN, UnusableProvider
 from mail2fax.rules.address import AddressError
@@ -94,7 +94,8 @@ def serve(
     from mail2fax import node  # noqa: PLC0415 -- the small commands start faster without it
 
     settings = load(config_file, serving=True)
-    tell_of_exposed(settings, config_file)
+    files.require(settings)
+    tell_of_exposed(settings)
     asyncio.run(node.serve(settings, adopt=adopt))
 
 
@@ -183,7 +184,7 @@ def check(
 
         sys.exit(plugin.run(config_file, late, as_json=as_json))
     settings = load(config_file)
-    tell_of_exposed(settings, config_file)
+    tell_of_exposed(settings)
     if user := owner.become(settings):
         settings = load(config_file)  # once more: what root may read, the service may not
     findings = asyncio.run(checks.run(settings, user))

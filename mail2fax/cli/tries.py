@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from mail2fax import timezones
 from mail2fax.cli import certificate
 from mail2fax.cli.addresses import addresses
-from mail2fax.config import ConfigError, Provider, Settings, loader
+from mail2fax.config import ConfigError, Provider, Section, Settings, files, loader
 from mail2fax.documents.pool import Pool
 from mail2fax.model import LineHeld, Permanent, Verdict
 from mail2fax.providers.routes import DEFAULT, Route, close, open_routes, sections
@@ -44,23 +44,24 @@ class Wrong(Exception):  # noqa: N818 -- a finding
 
 async def _spool(settings: Settings) -> Said:
     path = database_file(settings)
-    if path:
-        _writable(path)
     try:
+        if path:
+            _writable(path, settings.spool.place("url"))
         found = await asyncio.to_thread(revision, settings)  # a check makes nothing
     except SpoolUnavailable as error:
         raise Wrong(str(error), "See [spool] url: the server, the database and the user must exist.") from None
     except OSError as error:
-        raise Wrong(str(error), "See [spool] url: the folder must exist and be writable.") from None
+        said = f"{settings.spool.place('url')}: {path}: {error.strerror or error}"
+        raise Wrong(said, "The folder must exist and be writable.") from None
     return f"schema {found}" if found else _EMPTY, ""
 
 
-def _writable(path: Path) -> None:
+def _writable(path: Path, key: str) -> None:
     """Raise Wrong unless this user can write the spool's file, its contents, and beside them."""
     folder = path.absolute().parent
     while not folder.exists():  # `serve` makes what is missing
         folder = folder.parent
-    advice = f"Let {folder} belong to the user who serves, or name another place in [spool] url."
+    advice = f"Let {folder} belong to the user who serves, or name another place in {key}."
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -78,12 +79,12 @@ async def _ports(settings: Settings) -> Said:
         webhooks.keys(settings)
     served = is_served(settings)
     wanted = {
-        "[smtp] listen": settings.smtp.listen,
-        "[smtp] listen_tls": settings.smtp.listen_tls,
-        "[web] listen": [settings.web.listen] if settings.web.listen else [],
-        "[web] operate": [settings.web.operate] if settings.web.operate else [],
-        "[web] webhooks": [settings.web.webhooks] if settings.web.webhooks else [],
+        settings.smtp.place("listen"): settings.smtp.listen,
+        settings.smtp.place("listen_tls"): settings.smtp.listen_tls,
     }
+    for key in ("listen", "operate", "webhooks"):
+        address = getattr(settings.web, key)
+        wanted[settings.web.place(key)] = [address] if address else []
     said = []
     for key, places in wanted.items():
         for address in places:
@@ -133,6 +134,7 @@ async def _templates(settings: Settings) -> Said:
 
 async def _relay(settings: Settings) -> Said:
     """Everything a reply needs, up to the recipient: to the one who reads answers. Then it is taken back."""
+    _readable(settings.reply, "relay_ca_file")
     smarthost = Smarthost(settings.reply, settings.smtp.hostname)
     recipient = settings.reply.admin_mailbox or _sender(settings)
     try:
@@ -196,20 +198,21 @@ async def _provider(settings: Settings) -> Said:
     routes = open_routes(settings)
     try:
         for name, wanted in sections(settings).items():
-            await _reach(name, wanted, routes[name])
+            await _reach(wanted, routes[name])
     finally:
         await close(routes)
     return "; ".join(_told(name, wanted, routes[name]) for name, wanted in sections(settings).items()), ""
 
 
-async def _reach(name: str, wanted: Provider, route: Route) -> None:
+async def _reach(wanted: Provider, route: Route) -> None:
     try:
         await route.provider.check(route.line)
     except Verdict as verdict:
-        place = f'[[line]] "{name}"' if name else "[provider]"
         reached = isinstance(verdict, LineHeld)
         advice = (
-            f"Mend it in {place}." if reached else f"See {place} url and ca_file: can this host reach that address?"
+            f"Mend it in {wanted.heading}."
+            if reached
+            else f"See {wanted.heading} url and ca_file: can this host reach that address?"
         )
         raise Wrong(verdict.note, "Start it: mail2fax sandbox" if wanted.name == "sandbox" else advice) from None
 
@@ -240,12 +243,12 @@ def _told(name: str, wanted: Provider, route: Route) -> str:
 async def _tokens(settings: Settings) -> Said:
     lines = sections(settings)
     without = [
-        name or "[provider]"
-        for name, wanted in lines.items()
+        wanted.place("token_file")
+        for wanted in lines.values()
         if wanted.name in _NEED_TOKEN and not wanted.token.get_secret_value()
     ]
     if without:
-        raise Wrong(f"no token for {', '.join(without)}", "Set token_file (better than token) to the fax line's token.")
+        raise Wrong(f"no token: {', '.join(without)}", "Let it name a file (better than token) with the line's token.")
     return _count(len(lines), "fax line"), ""
 
 
@@ -253,24 +256,19 @@ async def _certificate(settings: Settings) -> Said:
     smtp = settings.smtp
     if not smtp.tls_certificate:
         return ("no certificate, so nobody can log in" if smtp.users_file else "no TLS: AUTH is not offered"), ""
-    for file in filter(None, (smtp.tls_certificate, smtp.tls_key)):
-        _readable(file)
+    for key in ("tls_certificate", "tls_key"):
+        _readable(smtp, key)
     try:
         contexts = open_contexts(smtp)
         assert contexts is not None
         found = certificate.described(contexts.plain, smtp.tls_certificate)
     except ssl.SSLCertVerificationError as error:
-        raise Wrong(f"{smtp.tls_certificate}: {error.verify_message}", "Renew it, then reload the service.") from None
+        said = f"{smtp.place('tls_certificate')}: {smtp.tls_certificate}: {error.verify_message}"
+        raise Wrong(said, "Renew it, then reload the service.") from None
     except (OSError, ValueError) as error:
-        raise Wrong(_why_no_tls(error, smtp.tls_certificate), "See [smtp] tls_certificate and tls_key.") from None
+        raise Wrong(f"{smtp.place('tls_certificate')}: {smtp.tls_certificate}: {error}", "") from None
     said = f"{smtp.tls_certificate} for {', '.join(found.names) or 'no name'}, until {found.until:%Y-%m-%d}"
     return said, _soon_wrong(found, smtp.hostname)
-
-
-def _why_no_tls(error: Exception, file: str) -> str:
-    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
-        return f"{file}: the key belongs to another certificate"
-    return f"{file}: {error}"
 
 
 def _soon_wrong(found: certificate.Certificate, hostname: str) -> str:
@@ -282,19 +280,15 @@ def _soon_wrong(found: certificate.Certificate, hostname: str) -> str:
     return ""
 
 
-def _readable(file: str) -> None:
-    try:
-        with Path(file).open("rb"):
-            pass
-    except OSError as error:
-        advice = f"chgrp to the group of the user who serves, then chmod 640 {file}"
-        raise Wrong(f"{file}: {error.strerror}", advice if isinstance(error, PermissionError) else "") from None
+def _readable(section: Section, key: str) -> None:
+    if problem := files.unreadable_in(section, key):
+        raise Wrong(problem, "")
 
 
 async def _users(settings: Settings) -> Said:
     if not settings.smtp.users_file:
         return "nobody logs in: only trusted_networks may send", ""
-    _readable(settings.smtp.users_file)
+    _readable(settings.smtp, "users_file")
     try:
         return _count(len(Users(settings.smtp.users_file)), "user"), ""
     except ConfigError as error:

@@ -2,7 +2,7 @@
 
 from mail2fax.config.loader import ConfigError, effective, load, without_password
 from mail2fax.config.reply import Reply
-from mail2fax.config.section import Section
+from mail2fax.config.section import Section, naming
 from mail2fax.config.settings import (
     Cover,
     Documents,
@@ -38,5 +38,6 @@ __all__ = [
     "Web",
     "effective",
     "load",
+    "naming",
     "without_password",
 ]

@@ -52,6 +52,11 @@ class Key:
         return any(isinstance(mark, FileMark) for mark in self.field.metadata)
 
     @property
+    def folder(self) -> bool:
+        """Whether the value names a folder."""
+        return FileMark(folder=True) in self.field.metadata
+
+    @property
     def pair(self) -> str:
         """A secret's `_file`, or the secret of a `_file`; "" when the key stands alone."""
         kind = dict(sections())[self.section].model_fields

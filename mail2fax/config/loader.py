@@ -53,7 +53,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     for secret in _secrets(settings):
         log.hide(secret)
         log.hide(quote(secret, safe=""))
-    return settings
+    return draft.signed(settings)
 
 
 def effective(settings: Settings) -> dict[str, Any]:
@@ -96,6 +96,18 @@ class _Draft:
             return ""
         name = lines[entry].get("name") if isinstance(lines[entry], dict) else None
         return json.dumps(name) if isinstance(name, str) else str(entry + 1)
+
+    def signed(self, settings: Settings) -> Settings:
+        """The settings, whose sections know where each of their keys was written."""
+        file = str(self.path or "")
+        known: dict[str, Any] = {}
+        for name, section in settings:
+            named = {key: variable for (owner, key), variable in self.variables.items() if owner == name}
+            if name == "line":
+                known[name] = [line.written(file, named) for line in section]
+            else:
+                known[name] = section.written(file, named)
+        return settings.model_copy(update=known)
 
     def overlay(self, environ: Mapping[str, str]) -> None:
         """Let MAIL2FAX_SECTION__KEY and MAIL2FAX_LINE go before the file."""
@@ -148,7 +160,7 @@ class _Draft:
         try:
             secret = path.read_text("utf-8-sig").strip()  # Windows puts a byte order mark in front
         except (OSError, UnicodeDecodeError, ValueError) as error:
-            self.problems.append(f"{place}: cannot read {path}: {_cause(error)}")
+            self.problems.append(f"{place}: cannot read {path}: {why_unreadable(error)}")
             return ""
         if not secret:
             self.problems.append(f"{place}: {path} is empty")
@@ -179,13 +191,14 @@ def _read(path: Path) -> dict[str, Any]:
         # utf-8-sig: some editors put a byte order mark in front.
         return tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: cannot be read: {_cause(error)}"]) from None
+        raise ConfigError([f"{path}: cannot be read: {why_unreadable(error)}"]) from None
     except tomllib.TOMLDecodeError as error:
         text, _, place = str(error).rpartition(" (at ")
         raise ConfigError([f"{path}: {place.rstrip(')')}: {text}"]) from None
 
 
-def _cause(error: Exception) -> str:
+def why_unreadable(error: Exception) -> str:
+    """Why a file could not be read as text, in words, with the way out where it is a matter of rights."""
     if isinstance(error, OSError):
         advice = "; chgrp to the group of the service, then chmod 640" if isinstance(error, PermissionError) else ""
         return (error.strerror or type(error).__name__) + advice

@@ -12,6 +12,7 @@ from mail2fax.config.types import (
     ChosenLanguage,
     Count,
     File,
+    Folder,
     Language,
     Limit,
     Mailbox,
@@ -70,7 +71,7 @@ class Reply(Section):
     """Seconds after which a reply is given up as undeliverable."""
     delay_notice: Limit = 900
     """Seconds after which the sender of a waiting fax gets one "still trying" mail; 0 sends none."""
-    templates: File = ""
+    templates: Folder = ""
     """A folder whose files replace the shipped ones one by one."""
     group: bool = False
     """One summary for a mail to several numbers, instead of a reply each."""

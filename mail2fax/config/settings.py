@@ -4,6 +4,7 @@ The two largest, [smtp] and [reply], have files of their own. docs/configuration
 `config` reads the values.
 """
 
+import json
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
@@ -97,6 +98,25 @@ class Provider(Section):
     """Seconds for one request as a whole."""
     concurrency: Count = 8
     """Requests to the provider at once, for each of submitting and polling."""
+    _line: "FaxLine | None" = None
+
+    def of_line(self, line: "FaxLine") -> "Provider":
+        """The same, for a line with keys of its own: its errors name those where it has them."""
+        known = self.model_copy()
+        known._line = line  # noqa: SLF001 -- a section of ours
+        return known
+
+    def place(self, key: str) -> str:
+        """Where the key is written: with the line, if it has it, or should have it."""
+        own = {"name": "provider"}.get(key, key)
+        if self._line and (getattr(self._line, own, None) or own == "token_file"):
+            return self._line.place(own)
+        return super().place(key)
+
+    @property
+    def heading(self) -> str:
+        """That of the line, if it is one's."""
+        return self._line.heading if self._line else super().heading
 
 
 class FaxLine(Section):
@@ -126,6 +146,11 @@ class FaxLine(Section):
     """As in [provider]; "default" is the line of [provider]."""
     ca_file: File = ""
     """As in [provider]."""
+
+    @property
+    def heading(self) -> str:
+        """With its name, since there may be several."""
+        return f"[[line]] {json.dumps(self.name, ensure_ascii=False)}"
 
 
 class Documents(Section):

@@ -18,6 +18,7 @@ from mail2fax import timezones
 
 HOST = r"([^\s:@/\[\]]+|\[[0-9A-Fa-f:.]+\])"
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d{2}|6[0-4]\d{3}|[0-5]?\d{1,4})"
 SQLITE = "sqlite:///"
 # What no mail address holds, and many a regular expression; an address may end in [192.0.2.1].
 _REGEX = re.compile(r"[\\^$|\[\]()]|\A\.\*")
@@ -27,6 +28,8 @@ _LITERAL = re.compile(r"@\[[0-9A-Fa-f:.*?]+\]\Z|@\[IPv6:[0-9A-Fa-f:.*?]+\]\Z", r
 @dataclass(frozen=True, slots=True)
 class FileMark:
     """Marks a key that names a file or folder: `config` reads it from the configuration file's folder."""
+
+    folder: bool = False
 
 
 def _written(form: str, advice: str) -> AfterValidator:
@@ -95,11 +98,12 @@ def pattern(text: str) -> str:
 
 
 File = Annotated[str, FileMark()]
+Folder = Annotated[str, FileMark(folder=True)]
 HostPort = Annotated[
     str,
-    _written(HOST + r":\d{1,5}", "host:port, such as 127.0.0.1:2525 or [::1]:2525"),
+    _written(f"{HOST}:{PORT}", "host:port, such as 127.0.0.1:2525 or [::1]:2525"),
 ]
-OptionalHostPort = Annotated[str, _written(rf"({HOST}:\d{{1,5}})?", "host:port, such as 127.0.0.1:8080")]
+OptionalHostPort = Annotated[str, _written(rf"({HOST}:{PORT})?", "host:port, such as 127.0.0.1:8080")]
 Ciphers = Annotated[str, AfterValidator(_ciphers)]
 Network = Annotated[str, _said(ipaddress.ip_network, "192.0.2.0/24 or 192.0.2.7, without bits after the prefix")]
 Mailbox = Annotated[str, AfterValidator(partial(_optional_mailbox, name=True))]
@@ -127,13 +131,13 @@ RelayUrl = Annotated[
     str,
     Field(repr=False),
     _written(
-        rf"(smtp|smtps|smtp\+starttls)://([^@\s/]*@)?{HOST}(:\d{{1,5}})?/?",
+        rf"(smtp|smtps|smtp\+starttls)://([^@\s/]*@)?{HOST}(:{PORT})?/?",
         "smtp://host:25, smtps://host:465 or smtp+starttls://user@host:587",
     ),
 ]
 _LOOPBACK = r"(localhost|127\.0\.0\.1|\[::1\])"
 OptionalTokenUrl = Annotated[
-    str, _written(rf"((https://{HOST}|http://{_LOOPBACK})(:\d{{1,5}})?/[^\s?#]*)?", "https://host/path")
+    str, _written(rf"((https://{HOST}|http://{_LOOPBACK})(:{PORT})?/[^\s?#]*)?", "https://host/path")
 ]
 SpoolUrl = Annotated[
     str,
@@ -142,10 +146,10 @@ SpoolUrl = Annotated[
 ]
 HttpUrl = Annotated[
     str,
-    _written(rf"https?://{HOST}(:\d{{1,5}})?(/[^\s?#]*)?", "https://host:port/path"),
+    _written(rf"https?://{HOST}(:{PORT})?(/[^\s?#]*)?", "https://host:port/path"),
     AfterValidator(lambda text: text.rstrip("/")),
 ]
-_PROVIDER_URL = rf"https?://{HOST}(:\d{{1,5}})?(/[^\s?#]*)?|hylafax://([^@\s/:]*@)?{HOST}(:\d{{1,5}})?/?"
+_PROVIDER_URL = rf"https?://{HOST}(:{PORT})?(/[^\s?#]*)?|hylafax://([^@\s/:]*@)?{HOST}(:{PORT})?/?"
 _PROVIDER_URL_ADVICE = "https://host:port/path, or hylafax://user@host:4559 (its password goes into token_file)"
 ProviderUrl = Annotated[
     str, _written(_PROVIDER_URL, _PROVIDER_URL_ADVICE), AfterValidator(lambda text: text.rstrip("/"))

@@ -271,5 +271,6 @@ def run(entered: Iterable[str]) -> None:
             _rehearse(Path(name))
         gc.collect()
         gc.freeze()  # a worker's garbage collector leaves what is there alone, so that its memory stays shared
-        control.sendall(_layers(nursery, Path(name), entered))
-        Forkserver(control, nursery).run()
+        with contextlib.suppress(BrokenPipeError):  # whoever started us has left
+            control.sendall(_layers(nursery, Path(name), entered))
+            Forkserver(control, nursery).run()

@@ -43,7 +43,7 @@ T = TypeVar("T")
 async def serving(settings: Settings, spool: Spool, health: Health, pool: Pool, users: Users) -> AsyncIterator[str]:
     """Serve [web] operate as long as the context lasts. The address as bound. Raises OSError."""
     pages = Pages(settings, spool, health, pool, Gate(settings.web, users))
-    async with httpd.serving(pages.application(), settings.web.operate) as address:
+    async with httpd.serving(pages.application(), settings.web.operate, place=settings.web.place("operate")) as address:
         yield address
 
 

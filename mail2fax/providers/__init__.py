@@ -81,9 +81,9 @@ def open_provider(settings: Settings) -> Provider:
     """The provider that `[provider]` names."""
     wanted = addressed(settings.provider)
     if wanted.name not in _BUILT_IN:
-        return _plugged_in(wanted.name)(settings)
+        return _plugged_in(wanted.name, wanted.place("name"))(settings)
     # Loaded here, since the adapters need this module, and loading httpx takes a moment.
-    return _plugged_in(_BUILT_IN[wanted.name][0])(wanted)
+    return _plugged_in(_BUILT_IN[wanted.name][0], wanted.place("name"))(wanted)
 
 
 def addressed(wanted: settings_.Provider) -> settings_.Provider:
@@ -93,20 +93,18 @@ def addressed(wanted: settings_.Provider) -> settings_.Provider:
     return wanted
 
 
-def _plugged_in(name: str) -> Callable[[Any], Provider]:
+def _plugged_in(name: str, place: str) -> Callable[[Any], Provider]:
     """The class behind "package.module:Class". It is called with the settings, one of ours with its section of them."""
     module_name, _, class_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise UnusableProvider(
-            f'[provider] name = "{name}": no module named "{error.name}" is installed here'
-        ) from None
+        raise UnusableProvider(f'{place} = "{name}": no module named "{error.name}" is installed here') from None
     factory = getattr(module, class_name, None)
     if not callable(factory):
-        raise UnusableProvider(f'[provider] name = "{name}": "{module_name}" has no class "{class_name}"')
+        raise UnusableProvider(f'{place} = "{name}": "{module_name}" has no class "{class_name}"')
     needed = ("submit", "status", "find", "cancel", "forget", "check", "close", "capabilities")
     lacking = [attribute for attribute in needed if not hasattr(factory, attribute)]
     if lacking:
-        raise UnusableProvider(f'[provider] name = "{name}": the class lacks {", ".join(lacking)}')
+        raise UnusableProvider(f'{place} = "{name}": the class lacks {", ".join(lacking)}')
     return factory  # type: ignore[no-any-return]

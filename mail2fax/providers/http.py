@@ -40,7 +40,7 @@ class Api:
     def __init__(self, settings: Provider) -> None:
         self.url = httpx.URL(settings.url)
         self._timeout = settings.timeout
-        self._tls = _trusting(settings.ca_file) if self.url.scheme == "https" else None
+        self._tls = _trusting(settings) if self.url.scheme == "https" else None
         # A POST never goes out on a used connection: one that the server is just closing would leave us in doubt.
         self.sender = _client(Transport(self._tls, listening=True), self._timeout)
         kept = Transport(self._tls, listening=False, keep=settings.concurrency, idle=IDLE)
@@ -104,12 +104,12 @@ class Api:
         await self.asker.aclose()
 
 
-def _trusting(ca_file: str) -> ssl.SSLContext:
+def _trusting(settings: Provider) -> ssl.SSLContext:
     """TLS as the system trusts it, or as the file says. httpx by itself would bring its own list of authorities."""
     try:
-        return ssl.create_default_context(cafile=ca_file or None)
+        return ssl.create_default_context(cafile=settings.ca_file or None)
     except OSError as error:
-        raise UnusableProvider(f'[provider] ca_file = "{ca_file}": {_reason(error)}') from None
+        raise UnusableProvider(f"{settings.place('ca_file')}: {settings.ca_file}: {_reason(error)}") from None
 
 
 def _client(transport: httpx.AsyncBaseTransport, timeout: float) -> httpx.AsyncClient:

@@ -62,7 +62,7 @@ def _of(default: ProviderSettings, line: FaxLine) -> ProviderSettings:
     named = {"url": line.url, "account": line.account, "from_number": line.from_number, "ca_file": line.ca_file}
     own |= {key: value for key, value in named.items() if value}
     own |= {"name": line.provider or default.name, "timeout": default.timeout, "concurrency": default.concurrency}
-    return inherited.model_copy(update=own)
+    return inherited.model_copy(update=own).of_line(line)
 
 
 def _shared(wanted: ProviderSettings) -> dict[str, object]:

@@ -45,14 +45,21 @@ def read(path: Path) -> Tongue:
         write_mo(compiled, catalog)
         compiled.seek(0)
         return Tongue(Locale.parse(catalog.locale or path.stem), Translations(compiled))
-    except (PoFileError, UnknownLocaleError, UnicodeError, OSError, TypeError) as error:
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except (PoFileError, UnknownLocaleError, UnicodeError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 def read_all(folder: Path, problems: list[str]) -> dict[str, Tongue]:
     """Every catalogue of a folder, by the name of its file; what cannot be read is added to `problems`."""
     found: dict[str, Tongue] = {}
-    for path in sorted(folder.glob("*.po")):
+    try:
+        files = sorted(folder.glob("*.po"))
+    except OSError as error:
+        problems.append(f"{folder}: cannot be read: {error.strerror}")
+        files = []
+    for path in files:
         try:
             found[path.stem] = read(path)
         except ValueError as error:

@@ -36,7 +36,8 @@ class Letters:
         self._domain = settings.smtp.domains[0]
         self._keep = timedelta(days=settings.documents.keep_days)
         self._key = signed_address.key(settings.reply, secret)
-        self._stationery = Stationery(settings.reply.templates, settings.reply.time_zone)
+        place = settings.reply.place("templates")
+        self._stationery = Stationery(settings.reply.templates, settings.reply.time_zone, place)
         self._choice = Choice(settings.reply, self._stationery.languages)
         self._mailbox = settings.reply.mailbox or f"postmaster@{self._host}"
         self._from = settings.reply.sender or f"Fax <{self._mailbox}>"
@@ -93,7 +94,8 @@ class Letters:
     def problems(self) -> list[str]:
         """What is wrong with the administrator's templates and catalogues, tried on made-up mails."""
         found = list(self._stationery.problems())
-        found += [f'[reply] language "{name}": there is no catalogue of it' for name in self._choice.unknown]
+        place = self._rules.place("language")
+        found += [f'{place} "{name}": there is no catalogue of it' for name in self._choice.unknown]
         for language in sorted(self._stationery.languages):
             for template, facts in self._trials(language):
                 try:

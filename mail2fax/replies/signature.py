@@ -23,7 +23,7 @@ class Signer:
 
     def __init__(self, settings: Reply) -> None:
         """Read the key. Raises ConfigError."""
-        self._key = _read(settings.dkim_key_file)
+        self._key = _read(settings)
         self._selector = settings.dkim_selector.encode()
         domain = settings.dkim_domain or settings.mailbox.rpartition("@")[2].lower()
         self._domain = domain.encode("idna")  # RFC 6376 section 3.5: as the DNS has it
@@ -58,10 +58,10 @@ class Signer:
         return "" if good else "the key that is published there is another one"
 
 
-def _read(file: str) -> bytes:
-    place = f"[reply] dkim_key_file {file}"
+def _read(settings: Reply) -> bytes:
+    place = f"{settings.place('dkim_key_file')}: {settings.dkim_key_file}"
     try:
-        key = Path(file).read_bytes().replace(b"\r\n", b"\n")
+        key = Path(settings.dkim_key_file).read_bytes().replace(b"\r\n", b"\n")
     except OSError as error:
         raise ConfigError([f"{place}: {error.strerror}"]) from None
     try:

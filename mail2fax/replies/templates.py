@@ -28,8 +28,10 @@ _UNBROKEN = Markup('<span style="white-space:nowrap">{}</span>')
 class Stationery:
     """Writes one text by its template, language and facts."""
 
-    def __init__(self, folder: str, zone: str) -> None:
+    def __init__(self, folder: str, zone: str, place: str = "") -> None:
+        """`place` is what problems call the setting that names the folder."""
         self._zone = zone
+        self._place = place
         self._shipped = resources.templates() / "reply"
         self._own = Path(folder) if folder else None
         self._unreadable: list[str] = []
@@ -66,12 +68,14 @@ class Stationery:
         yield from self._unreadable
         if not self._own:
             return
-        if not self._own.is_dir():
-            yield f"{self._own}: there is no such folder"
+        try:
+            files = sorted(path for path in self._own.iterdir() if path.is_file())
+        except OSError as error:
+            yield f"{self._place}: cannot read the folder {self._own}: {error.strerror}"
             return
         known = sorted(path.name for path in self._shipped.iterdir() if path.is_file())
-        for path in sorted(self._own.iterdir()):
-            if path.is_file() and path.name not in known:
+        for path in files:
+            if path.name not in known:
                 near = get_close_matches(path.name, known, 1)
                 yield f"{path}: replaces nothing{f', did you mean {near[0]}?' if near else ''}"
 

@@ -9,7 +9,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from mail2fax import log
-from mail2fax.config import ConfigError, Settings, exposed
+from mail2fax.config import ConfigError, Settings, exposed, naming
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp import tls
 from mail2fax.smtp.connection import Connection
@@ -40,9 +40,10 @@ class Listener:
     async def start(self) -> list[str]:
         """Begin to accept. The addresses as bound, such as "127.0.0.1:2525". Raises OSError: then `close` it."""
         smtp = self._context.settings.smtp
-        for addresses, tls_first in ((smtp.listen, False), (smtp.listen_tls, True)):
+        for key, addresses in (("listen", smtp.listen), ("listen_tls", smtp.listen_tls)):
             for address in addresses:
-                await self._bind(address, tls_first=tls_first)
+                with naming(f"{smtp.place(key)}: {address}"):
+                    await self._bind(address, tls_first=addresses is smtp.listen_tls)
         for server in self._servers:
             await server.start_serving()
         sockets = (one for server in self._servers for one in server.sockets)
@@ -61,13 +62,12 @@ class Listener:
     def reload(self) -> None:
         """Read the certificate and the users file anew; what cannot be read stays as it was."""
         context, whole = self._context, True
-        for file in exposed.files(context.settings, None):
+        for file in exposed.files(context.settings):
             log.secret_exposed(file=file)
         try:
             context.certificate = tls.open_contexts(context.settings.smtp)
-        except (OSError, ConfigError) as error:
-            problem = error.strerror if isinstance(error, OSError) else str(error)
-            log.not_reloaded(what="certificate", problem=problem or type(error).__name__)
+        except ConfigError as error:
+            log.not_reloaded(what="certificate", problem=str(error))
             whole = False
         # On its own: a login that was taken back must not stay good because of a certificate.
         try:

@@ -1,7 +1,9 @@
 """Our own certificate, the client's, and what a failed handshake means. Loading ours anew makes new contexts."""
 
+import re
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mail2fax.config import ConfigError, Smtp
@@ -34,19 +36,20 @@ class Contexts:
 
 
 def open_contexts(settings: Smtp) -> Contexts | None:
-    """Contexts for new connections, or None without a certificate. Raises OSError (ssl.SSLError too), ConfigError."""
+    """Contexts for new connections, or None without a certificate. Raises ConfigError."""
     plain = open_context(settings)
     if plain is None:
         return None
     asking = open_context(settings) if settings.client_certificates else None
     if asking:
         asking.verify_mode = ssl.CERT_OPTIONAL
-        _trust(asking, settings.client_ca_file)
+        _trust(asking, settings)
     return Contexts(plain, asking, parsed(settings.client_certificate_networks))
 
 
-def _trust(context: ssl.SSLContext, file: str) -> None:
-    """Let those count whom the authorities in this file have certified, or the system's own without a file."""
+def _trust(context: ssl.SSLContext, settings: Smtp) -> None:
+    """Let those count whom the authorities in client_ca_file have certified, or the system's own without a file."""
+    file = settings.client_ca_file
     if not file:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
         return
@@ -54,7 +57,7 @@ def _trust(context: ssl.SSLContext, file: str) -> None:
         context.load_verify_locations(file)
     except OSError as error:
         why = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigError([f"[smtp] client_ca_file {file}: {why}"]) from None
+        raise ConfigError([f"{settings.place('client_ca_file')}: {file}: {why}"]) from None
 
 
 def names(transport: Any) -> tuple[str, ...]:
@@ -64,7 +67,7 @@ def names(transport: Any) -> tuple[str, ...]:
 
 
 def open_context(settings: Smtp) -> ssl.SSLContext | None:
-    """A context for new connections, or None without a certificate. Raises OSError (ssl.SSLError is one)."""
+    """A context for new connections, or None without a certificate. Raises ConfigError."""
     if not settings.tls_certificate:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -72,8 +75,33 @@ def open_context(settings: Smtp) -> ssl.SSLContext | None:
     context.options |= ssl.OP_NO_RENEGOTIATION
     if settings.tls_ciphers:
         context.set_ciphers(settings.tls_ciphers)
-    context.load_cert_chain(settings.tls_certificate, settings.tls_key or None)
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key or None, password=_no_password)
+    except (OSError, ValueError) as error:
+        raise ConfigError([_why_unusable(settings, error)]) from None
     return context
+
+
+def _no_password() -> str:
+    """OpenSSL would ask at the terminal."""
+    raise ValueError("the key has a password, and nobody is there to type it: `openssl pkey` writes one without")
+
+
+def _why_unusable(settings: Smtp, error: Exception) -> str:
+    """Which of the two files is at fault, and why."""
+    key = "tls_key" if settings.tls_key else "tls_certificate"
+    for name, form in (("tls_certificate", b"CERTIFICATE-----"), (key, b"PRIVATE KEY-----")):
+        file = getattr(settings, name)
+        place = f"{settings.place(name)}: {file}"
+        try:
+            content = Path(file).read_bytes()
+        except OSError as unread:
+            return f"{place}: {unread.strerror}"
+        if not re.search(b"-----BEGIN [A-Z ]*" + form, content):
+            return f"{place}: holds no {form.rstrip(b'-').decode().lower()} in PEM form"
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return f"{place}: the key belongs to another certificate"
+    return f"{place}: {error}"
 
 
 def failure(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from mail2fax.config import Settings
+from mail2fax.config import Settings, naming
 from mail2fax.spool.contents import Contents
 from mail2fax.spool.contents.folder import FolderContents
 from mail2fax.spool.contents.table import TableContents
@@ -34,7 +34,9 @@ async def open_spool(
     with _engine(settings) as engine, contextlib.ExitStack() as stack:
         path = sqlite_path(engine)
         if path and serving:
-            stack.enter_context(only_one(_lock_beside(path)))
+            lock = _lock_beside(path)
+            with naming(f"{settings.spool.place('url')}: {lock}"):
+                stack.enter_context(only_one(lock))
         await waited_for(_migrated, engine)
         spool = Spool(settings, Database(engine, settings.spool.lease), _open_contents(engine), node or _this_process())
         stack.callback(spool.close)
@@ -52,7 +54,10 @@ def database_file(settings: Settings) -> Path | None:
 def is_served(settings: Settings) -> bool:
     """Whether a node serves this spool now, as far as can be known: of those that share a database nothing is."""
     path = database_file(settings)
-    return path is None or taken(_lock_beside(path))
+    if path is None:
+        return True
+    with naming(f"{settings.spool.place('url')}: {path}"):
+        return taken(_lock_beside(path))
 
 
 def _lock_beside(path: Path) -> Path:
@@ -85,7 +90,8 @@ def _engine(settings: Settings, *, make: bool = True) -> Iterator[Engine]:
     engine = open_engine(settings.spool.url, settings.spool.password.get_secret_value())
     try:
         if make:
-            make_room(engine)
+            with naming(f"{settings.spool.place('url')}: {engine.url.database}"):
+                make_room(engine)
         yield engine
     finally:
         engine.dispose()

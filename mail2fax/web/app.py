@@ -45,7 +45,9 @@ async def serving(settings: Settings, spool: Spool, health: Health) -> AsyncIter
     counted = Metrics()
     pages = Pages(settings, spool, health, counted)
     with log.observed(counted.note):
-        async with httpd.serving(pages.application(), settings.web.listen) as address:
+        async with httpd.serving(
+            pages.application(), settings.web.listen, place=settings.web.place("listen")
+        ) as address:
             yield address
 
 

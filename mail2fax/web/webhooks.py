@@ -35,7 +35,8 @@ _SILENCE = 60.0  # seconds between two lines of the log about the same refusal
 async def serving(settings: Settings, spool: Spool) -> AsyncIterator[str]:
     """Serve [web] webhooks as long as the context lasts. The address as bound. Raises OSError, UnusableProvider."""
     application = Webhooks(keys(settings), spool).application()
-    async with httpd.serving(application, settings.web.webhooks, _Brief) as address:
+    place = settings.web.place("webhooks")
+    async with httpd.serving(application, settings.web.webhooks, _Brief, place=place) as address:
         yield address
 
 
@@ -47,10 +48,10 @@ def keys(settings: Settings) -> dict[str, Ed25519PublicKey]:
             try:
                 found[name] = telnyx_webhook.public_key(text)
             except ValueError as error:
-                place = f'[[line]] "{name}"' if name else "[provider]"
-                raise UnusableProvider(f"{place} options.webhook_key: {error}") from None
+                raise UnusableProvider(f"{wanted.place('options')}.webhook_key: {error}") from None
     if not found:
-        raise UnusableProvider("[web] webhooks: no line at telnyx has options.webhook_key, so nobody is believed")
+        place = settings.web.place("webhooks")
+        raise UnusableProvider(f"{place}: no line at telnyx has options.webhook_key, so nobody is believed")
     return found
 
 

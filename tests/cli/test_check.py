@@ -193,10 +193,10 @@ async def test_keys(wanted, tmp_path):
     assert certificate.described(context, smtp["tls_certificate"]).names == ("fax.local",)
     trustme.CA().issue_cert("b.example").private_key_pem.write_to_path(tmp_path / "key.pem")
     found = (await findings({**wanted, "smtp": smtp}))["certificate"]
-    assert found.said == f"{tmp_path}/cert.pem: the key belongs to another certificate"
+    assert found.said == f"[smtp] tls_key: {tmp_path}/key.pem: the key belongs to another certificate"
     (tmp_path / "key.pem").unlink()
     found = (await findings({**wanted, "smtp": smtp}))["certificate"]
-    assert found.said == f"{tmp_path}/key.pem: No such file or directory"
+    assert found.said == f"[smtp] tls_key: cannot read {tmp_path}/key.pem: No such file or directory"
 
 
 async def test_as_root_it_is_tried_as_the_owner_of_the_spool(wanted, stranger):

@@ -116,6 +116,10 @@ def test_the_documented_file(file, tmp_path):
             '[smtp]\nlisten = ["x"]',
             '[smtp] listen: write it as host:port, such as 127.0.0.1:2525 or [::1]:2525, not "x"',
         ),
+        (
+            '[web]\nlisten = "127.0.0.1:65536"',
+            '[web] listen: write it as host:port, such as 127.0.0.1:8080, not "127.0.0.1:65536"',
+        ),
         ("[smtp]\ndomains = []", "[smtp] domains: must be a list of text, not empty"),
         (
             '[smtp]\ndomains = ["a@b"]',

@@ -6,7 +6,7 @@ from mail2fax.config import exposed, load
 
 
 def found(path, **environ):
-    return exposed.files(load(path, environ), path)
+    return exposed.files(load(path, environ))
 
 
 def test_a_token_file_and_a_password_file(tmp_path):
@@ -79,3 +79,14 @@ def test_private_keys(tmp_path):
     (tmp_path / "dkim.pem").chmod(0o600)
     settings.write_text(reply + '[smtp]\ntls_certificate = "cert.pem"\n')
     assert found(settings) == [str(tmp_path / "cert.pem")]
+
+
+def test_lines_from_the_environment(tmp_path):
+    """Their tokens stand in no file: the settings, which hold no secret, are not blamed."""
+    settings = tmp_path / "mail2fax.toml"
+    settings.write_text("[smtp]\nmax_connections = 40\n")
+    settings.chmod(0o644)
+    line = '[{"name": "lab", "senders": ["*@lab.example"], "token": "canary-7391"}]'
+    assert found(settings, MAIL2FAX_LINE=line) == []
+    settings.write_text('[[line]]\nname = "lab"\nsenders = ["*@lab.example"]\ntoken = "canary-7391"\n')
+    assert found(settings) == [str(settings)]

@@ -111,7 +111,7 @@ def test_a_ca_file_that_cannot_be_used_is_an_answer_to_the_operator(tmp_path, co
         file.write_text(content)
     with pytest.raises(UnusableProvider) as raised:
         Rinble(Provider(url="https://127.0.0.1/api/fax", ca_file=str(file)))
-    assert str(raised.value).startswith(f'[provider] ca_file = "{file}": ')
+    assert str(raised.value).startswith(f"[provider] ca_file: {file}: ")
     assert not str(raised.value).endswith(": ")
 
 

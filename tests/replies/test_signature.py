@@ -95,7 +95,7 @@ def test_a_key_that_cannot_sign(tmp_path, key):
         settings = Settings.model_validate({"reply": {**RULES, "dkim_key_file": str(tmp_path / name)}})
         with pytest.raises(ConfigError, match=words) as caught:
             Letters(settings, goldens.SECRET)
-        assert str(caught.value).startswith(f"[reply] dkim_key_file {tmp_path / name}: ")
+        assert str(caught.value).startswith(f"[reply] dkim_key_file: {tmp_path / name}: ")
         assert "PRIVATE" not in str(caught.value)
     (tmp_path / "least").write_bytes(pem(small))
     assert Letters(Settings.model_validate({"reply": {**RULES, "dkim_key_file": str(tmp_path / "least")}}), b"x")

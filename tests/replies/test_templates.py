@@ -260,7 +260,7 @@ def test_what_replaces_nothing_is_told(tmp_path):
     (problem,) = letters(tmp_path).problems()
     assert "deliverd.html" in problem and "did you mean delivered.html?" in problem
     (problem,) = letters(tmp_path / "nowhere").problems()
-    assert "there is no such folder" in problem
+    assert problem == f"[reply] templates: cannot read the folder {tmp_path / 'nowhere'}: No such file or directory"
 
 
 # -- languages

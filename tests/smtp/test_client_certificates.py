@@ -139,7 +139,9 @@ def test_a_file_of_no_authority(tmp_path, secured, content):
     file = tmp_path / "authorities.pem"
     if content:
         file.write_text(content)
-    with pytest.raises(ConfigError, match=r"^\[smtp\] client_ca_file .*authorities\.pem: (No such file|holds no cert)"):
+    with pytest.raises(
+        ConfigError, match=r"^\[smtp\] client_ca_file: .*authorities\.pem: (No such file|holds no cert)"
+    ):
         tls.open_contexts(Smtp(**{**secured, "client_ca_file": str(file)}))
 
 
