@@ -60,10 +60,10 @@ class Turns:
         looking = time.monotonic() > self._look_at
         for avoided in (full.union(self._served), full | last, full) if looking else ():
             if oldest not in avoided:
-                return _one(connection, take, ())
+                break
             if row := _one(connection, take, avoided):
                 return row
-        if looking:
+        if looking and oldest in full | last:  # nobody else was found
             self._look_at = time.monotonic() + _LOOK
         return _one(connection, take, ())
 

@@ -1,9 +1,14 @@
 """Whose documents are made: a flood of one sender keeps the others waiting no longer than one of its mails."""
 
 import asyncio
+import time
 
+import pytest
+from sqlalchemy.event import listen
+
+from mail2fax.config import Settings
 from mail2fax.model import State
-from mail2fax.spool import Work
+from mail2fax.spool import Work, open_spool, turns
 from tests.support import spooling
 
 
@@ -89,6 +94,36 @@ async def test_with_one_place_senders_take_turns(spool):
         served += _senders([fax])
         await _made(spool, fax)
     assert served == ["ann", "bob"] * 3
+
+
+@pytest.mark.parametrize("places", [1, 4])
+async def test_others_are_not_looked_for_at_each_turn_of_a_flood(spool, places):
+    """A look in vain reads all that the flood has left: there are few of them, however many places there are."""
+    await _flood(spool, "ann", 24)
+    looks = []
+
+    def executed(_connection, _cursor, statement, *_):
+        if "UPDATE" in statement and "NOT IN" in statement:
+            looks.append(statement)
+
+    listen(spool.database.engine, "before_cursor_execute", executed)
+    begun = time.monotonic()
+    for _ in range(24 // places):
+        claimed = await _claimed(spool, places)
+        assert _senders(claimed) == ["ann"] * places
+        await asyncio.gather(*(_made(spool, one) for one in claimed))
+    rounds = 2 + (time.monotonic() - begun) / turns._LOOK
+    assert 1 <= len(looks) <= 3 * rounds
+
+
+async def test_the_half_is_that_of_ones_own_node(postgres_url):
+    """Whoever fills another node has no fewer places at this one."""
+    settings = Settings.model_validate({"spool": {"url": postgres_url}})
+    async with open_spool(settings, node="a") as one, open_spool(settings, node="b") as other:
+        await _flood(one, "ann", 8)
+        assert _senders(await _claimed(one, 4)) == ["ann"] * 4
+        await _flood(one, "bob", 4)
+        assert sorted(_senders(await _claimed(other, 4))) == ["ann", "ann", "bob", "bob"]
 
 
 async def test_each_senders_mails_go_by_age(spool):
