@@ -32,7 +32,9 @@ class Draft:
     cancel_address: str = ""
     preview: str = ""  # content id of the picture of the first page
     admin_told: bool = False  # "delayed": whether somebody hears of a line that is out of order
-    fresh: bool = False  # "again": nothing was sent before, since the number was mistyped
+    fresh: bool = False  # "again": nothing was sent to this number before
+    doubt: str = ""  # "passed-on": what was not clear in the answer
+    notice_id: str = ""  # where there may be several letters of this kind about one fax
     numbers: int = 1  # how many the mail went to, each with a reply of its own
 
     @property
@@ -112,6 +114,7 @@ class Draft:
             "sending": self.sending,
             "mistyped": self.mistyped,
             "fresh": self.fresh,
+            "doubt": self.doubt,
             "admin_told": self.admin_told,
             "faxes": faxes,
             "fax": faxes[0] if self.fax else None,

@@ -65,14 +65,18 @@ class Letters:
     def again(self, message: Message, fax: Fax, *, fresh: bool = False) -> bytes:
         """A new fax of the same document is on its way, as the sender's answer asked.
 
-        `fresh`: nothing was sent before, since the number was mistyped.
+        `fresh`: nothing was sent to this number before.
         """
         return self._letter(self._draft("again", message, [fax], fresh=fresh), report=False)
 
-    def passed_on(self, message: Message, fax: Fax) -> bytes:
-        """The sender's answer was not clearly a wish: nothing was done, and a person reads it."""
+    def passed_on(self, message: Message, fax: Fax, doubt: str = "", *, notice_id: str = "") -> bytes:
+        """The sender's answer was not clearly a wish: nothing was done, and a person reads it.
+
+        `doubt`: what was not clear (answer_text.Doubt), "cancel" where CANCEL was offered. `notice_id`: as for `admin`.
+        """
         ways = self._ways_back(message, [fax]) if fax.final else {"cancel_address": self._cancel_address(fax)}
-        return self._letter(self._draft("passed-on", message, [fax], **ways), report=False)
+        draft = self._draft("passed-on", message, [fax], doubt=doubt, notice_id=notice_id, **ways)
+        return self._letter(draft, report=False)
 
     def _cancel_address(self, fax: Fax) -> str:
         if not self._rules.resend or fax.state not in WAITING:
@@ -124,7 +128,7 @@ class Letters:
 
     def _id(self, draft: Draft) -> str:
         if draft.fax:
-            return message_id(draft.kind, draft.fax.id, self._host)
+            return message_id(draft.kind, draft.notice_id or draft.fax.id, self._host)
         states = _digest(fax.state for fax in draft.faxes)
         return message_id(f"summary-{states}", draft.message.id, self._host)
 

@@ -37,23 +37,27 @@ _BY_ENDING = {
         "picture": "jpg jpeg png gif bmp webp svg tif tiff",
         "sound": "mp3 m4a wav ogg amr",
         "video": "mp4 mov avi mkv wmv 3gp",
-        "archive": "zip rar 7z tar gz tgz",
+        "zip": "zip",
+        "archive": "rar 7z tar gz tgz",
         "web-page": "htm html mht mhtml",
         "text": "txt csv md log",
         "pdf": "pdf",
     }.items()
     for ending in endings.split()
 }
+_ZIP = ("application/zip", "application/x-zip")
 _ARCHIVES = ("zip", "rar", "7z", "gzip", "tar", "compressed", "bzip2", "xz")
 
 
 def species(content_type: str, name: str) -> str:
-    """Such as "word", "heic" or "archive"; "" for what has no name of its own. A known type goes before the ending."""
+    """Such as "word", "heic" or "zip"; "" for what has no name of its own. A known type goes before the ending."""
     kind = content_type.lower()
     known = next((found for begin, found in _BY_TYPE if kind.startswith(begin)), "")
     if known and known != "text":
         return known
     by_name = _BY_ENDING.get(ending(name), known)
+    if not by_name and kind.startswith(_ZIP):
+        return "zip"
     if not by_name and kind.startswith("application/") and any(word in kind for word in _ARCHIVES):
         return "archive"
     return by_name

@@ -67,6 +67,7 @@ class Doubt(StrEnum):
 
     WORDS = "words"  # it says something else, or something more
     NUMBERS = "numbers"  # two different numbers
+    NUMBER = "number"  # one that cannot be faxed
     NO_WORD = "no word"  # a bare answer, where the word SEND is asked for
     NO_NUMBER = "no number"  # where there was none to begin with, and one is asked for
     ATTACHMENT = "attachment"  # it brings a document of its own
@@ -75,9 +76,11 @@ class Doubt(StrEnum):
 class Doubtful(Exception):  # noqa: N818 -- a verdict on a text
     """Not clearly a wish: a person has to read it."""
 
-    def __init__(self, doubt: Doubt) -> None:
+    def __init__(self, doubt: Doubt, answer: str = "") -> None:
+        """`answer`: what SMTP says of it where no person reads it; "" for the words that fit the doubt."""
         super().__init__(doubt.value)
         self.doubt = doubt
+        self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def _understood(text: str, author: str, asking: frozenset[str]) -> list[_Line]:
         if known:
             lines.append(known)
         elif line and not _signature(written[place:], before, names, said=bool(lines)):
-            raise Doubtful(Doubt.WORDS)
+            raise Doubtful(Doubt.NUMBERS if len(set(_numbers(line))) > 1 else Doubt.WORDS)
         elif line:
             break
         before = line or before
@@ -149,7 +152,7 @@ def _understood(text: str, author: str, asking: frozenset[str]) -> list[_Line]:
 
 def _line(line: str, asking: frozenset[str]) -> _Line | None:
     """What a line says; None if that is not clear."""
-    numbers = [found for found in _NUMBER.findall(line) if sum(map(str.isdigit, found)) >= _FEWEST]
+    numbers = _numbers(line)
     rest = line
     for number in numbers:
         rest = rest.replace(number, " ", 1)
@@ -184,8 +187,8 @@ def _above_history(lines: Sequence[str]) -> tuple[Sequence[str], bool]:
     return lines, False
 
 
-def _numbers(line: str) -> bool:
-    return any(sum(map(str.isdigit, found)) >= _FEWEST for found in _NUMBER.findall(line))
+def _numbers(line: str) -> list[str]:
+    return [found for found in _NUMBER.findall(line) if sum(map(str.isdigit, found)) >= _FEWEST]
 
 
 def _words(text: str) -> list[str]:

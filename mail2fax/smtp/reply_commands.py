@@ -24,6 +24,7 @@ from mail2fax.smtp import answers, limits, loops
 from mail2fax.spool import Incoming, Spool, Work, questions, wishes
 
 _PDF = "application/pdf"
+_MOST_TOLD = 5  # unclear answers to one fax that are answered: a machine that answers each of our mails gets no more
 
 
 class ReplyCommands:
@@ -68,15 +69,16 @@ class ReplyCommands:
         wish = signed_address.read(path.rpartition("@")[0], self._key)
         if wish is None:
             return answers.NOT_OUR_ADDRESS
+        key = _key(envelope, path, content)
         with contextlib.ExitStack() as unless_kept:
             unless_kept.callback(content.discard)
             try:
-                return await self._obeyed(wish, envelope, content, _key(envelope, path, content))
+                return await self._obeyed(wish, envelope, content, key)
             except Doubtful as doubtful:
                 if not self._person:
-                    return answers.doubtful(wish.action, doubtful.doubt)
+                    return doubtful.answer or answers.doubtful(wish.action, doubtful.doubt)
                 unless_kept.pop_all()
-                return await self._pass_on(wish, envelope, content, doubtful.doubt)
+                return await self._pass_on(wish, envelope, content, doubtful.doubt, key)
 
     async def _obeyed(self, wish: Wish, envelope: Envelope, content: Incoming, key: str) -> str:
         """The SMTP reply, once what is asked for is done or refused. Raises Doubtful."""
@@ -87,7 +89,7 @@ class ReplyCommands:
             # RFC 3834 section 2: whatever answers by itself, in whatever words it says so, asks for nothing.
             return answers.AUTO_REPLIED
         except AddressError as error:
-            return str(error)
+            raise Doubtful(Doubt.NUMBER, str(error)) from None
         except Refused as refused:
             return answers.refused_wish(str(refused))
         log.answered(
@@ -109,11 +111,15 @@ class ReplyCommands:
         # One that may have arrived, or was sent again already, takes more than a nod: it would be sent twice.
         if not once.named and (fax.state is State.UNKNOWN or fax.retry_of):
             raise Doubtful(Doubt.NO_WORD)
-        await self._refuse_unless_allowed(envelope, once.number or fax.number)
+        await self._refuse_unless_allowed(envelope, fax, once.number)
         return await self._send_again(fax, envelope, "" if once.number == fax.number else once.number, key)
 
-    async def _refuse_unless_allowed(self, envelope: Envelope, number: str) -> None:
+    async def _refuse_unless_allowed(self, envelope: Envelope, fax: Fax, new: str) -> None:
+        """Raises Doubtful for a number that may not be dialled, Refused for what its sender may not have."""
+        number = new or fax.number
         refusal = self._policy.recipient(f"{number}@{self._domains[0]}").refusal
+        if refusal and new:
+            raise Doubtful(Doubt.NUMBER, refusal)
         refusal = refusal or await limits.over_budget(self._policy, self._spool, envelope.reverse_path, number)
         if refusal:
             raise Refused(refusal)
@@ -122,13 +128,8 @@ class ReplyCommands:
         work = Work.SUBMIT if fax.document_id and not (number and fax.cover) else Work.PREPARE
         fresh = await self._spool.hand_on(work, wishes.send_again, key, fax.id, _who(envelope), number)
         # A commit of its own: should we die before it, the new fax's own reply still comes.
-        await self._owe("again", fresh, envelope)
+        await self._spool.owe(f"{fresh}-again", "again", envelope.reverse_path, _about(fresh))
         return fresh
-
-    async def _owe(self, kind: str, fax_id: str, envelope: Envelope) -> None:
-        """A mail to whoever answered, once a fax and kind: a machine that answers each of our mails gets one."""
-        about = {"fax_id": fax_id, "message_id": fax_id.partition("-")[0]}
-        await self._spool.owe(f"{fax_id}-{kind}", kind, envelope.reverse_path, about)
 
     async def _read(self, content: Incoming) -> Made:
         """What the answer holds, read in a process of its own, as every mail is. Raises _Automatic, Refused."""
@@ -150,16 +151,23 @@ class ReplyCommands:
             raise _Automatic
         return made
 
-    async def _pass_on(self, wish: Wish, envelope: Envelope, content: Incoming, doubt: Doubt) -> str:
+    async def _pass_on(self, wish: Wish, envelope: Envelope, content: Incoming, doubt: Doubt, key: str) -> str:
         """Nothing is done. Whoever reads the mailbox of [reply] sender gets the answer, and its author a word of it."""
         queue_id = await self._spool.forward(envelope, content, self._person)
-        await self._owe("passed-on", wish.fax_id, envelope)
+        said = "cancel" if wish.action is Action.CANCEL else doubt.value
+        about = {**_about(wish.fax_id), "detail": {"doubt": said}}
+        name = f"{wish.fax_id}-{key[:8]}"
+        await self._spool.owe(name, "passed-on", envelope.reverse_path, about, most=_MOST_TOLD)
         log.answer_passed_on(fax=wish.fax_id, queue_id=queue_id, doubt=doubt, sender=envelope.reverse_path)
         return answers.passed_on(queue_id)
 
 
 class _Automatic(Exception):  # noqa: N818 -- a verdict on a mail
     """A machine wrote it."""
+
+
+def _about(fax_id: str) -> dict[str, str]:
+    return {"fax_id": fax_id, "message_id": fax_id.partition("-")[0]}
 
 
 def _who(envelope: Envelope) -> str:

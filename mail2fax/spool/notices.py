@@ -6,7 +6,7 @@ Functions of a connection, run by the writer.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from mail2fax.model import ERROR, FINAL, Notice, State
 from mail2fax.spool.database.schema import faxes, notices, now
@@ -14,8 +14,22 @@ from mail2fax.spool.database.sql import unless_known
 from mail2fax.spool.moves import plain_columns, write_event
 
 
-def owe(connection: Connection, notice_id: str, kind: str, recipient: str, about: Mapping[str, Any]) -> None:
-    """Owe a mail besides the outcome; `about` fills fax_id, message_id and detail. Owing it twice is owing it once."""
+def owe(
+    connection: Connection,
+    notice_id: str,
+    kind: str,
+    recipient: str,
+    about: Mapping[str, Any],
+    *,
+    most: int = 0,
+) -> None:
+    """Owe a mail besides the outcome; `about` fills fax_id, message_id and detail. Owing it twice is owing it once.
+
+    `most`: of this kind about one fax, further ones are not owed; 0 for any number.
+    """
+    same = select(func.count()).where(notices.c.kind == kind, notices.c.fax_id == about.get("fax_id", ""))
+    if most and (connection.scalar(same) or 0) >= most:
+        return
     values = {"id": notice_id, "kind": kind, "recipient": recipient, **plain_columns(about)}
     connection.execute(unless_known(connection, notices).values(created_at=now(), due_at=now()), values)
 

@@ -225,9 +225,9 @@ class Spool:
         """The sender was told ("sent"), need not be ("suppressed") or cannot be ("undeliverable")."""
         return await self.database.surely(lambda: self.change(moves.replied, fax, how, self.node, event))
 
-    async def owe(self, notice_id: str, kind: str, recipient: str, about: Mapping[str, Any]) -> None:
-        """Owe a mail; `about` fills fax_id, message_id and detail. Owing it twice is owing it once."""
-        await self.hand_on(Work.NOTICE, notices.owe, notice_id, kind, recipient, about)
+    async def owe(self, notice_id: str, kind: str, recipient: str, about: Mapping[str, Any], most: int = 0) -> None:
+        """Owe a mail, as `notices.owe` has it."""
+        await self.hand_on(Work.NOTICE, notices.owe, notice_id, kind, recipient, about, most=most)
 
     async def owe_delays(self, seconds: float, limit: int) -> Sequence[str]:
         """Owe a "still trying" mail for every fax that has waited this long and was not told. Their ids."""

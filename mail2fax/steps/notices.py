@@ -67,19 +67,19 @@ class Remind:
         message = await self._spool.message(fax.message_id)
         held = any(one.line == fax.line and one.held for one in await self._spool.read(questions.trouble_list))
         waiting = replace(fax, reason=Reason.LINE_HELD) if held and fax.state is State.PREPARED else fax
-        return await self._to_sender(owed.kind, message, waiting), message.envelope.reverse_path
+        return await self._to_sender(owed, message, waiting), message.envelope.reverse_path
 
-    async def _to_sender(self, kind: str, message: Message, fax: Fax) -> bytes:
+    async def _to_sender(self, owed: Notice, message: Message, fax: Fax) -> bytes:
         # RFC 3834 section 2: never answer a null reverse-path.
         if not message.envelope.reverse_path:
             return b""
-        if kind == "passed-on":
-            return self._letters.passed_on(message, fax)
+        if owed.kind == "passed-on":
+            return self._letters.passed_on(message, fax, owed.detail.get("doubt", ""), notice_id=owed.id)
         if fax.final or not wanted(fax):
             return b""  # its outcome is told, or nothing is to be
-        if kind == "again":
+        if owed.kind == "again":
             (before,) = await self._spool.read(questions.named, fax.retry_of)
-            return self._letters.again(message, fax, fresh=not before.number)
+            return self._letters.again(message, fax, fresh=before.number != fax.number)
         numbers = 1 if fax.retry_of else await self._spool.read(questions.numbers, message.id)
         return self._letters.delayed(message, fax, next_at=fax.due_at, numbers=numbers)
 

@@ -15,6 +15,7 @@ from mail2fax.model import Envelope, Fate, Headers, Part, Reason, State
 from mail2fax.replies import bodies, samples
 from mail2fax.replies.headers import clean, message_id, open_letter, verbatim, written
 from mail2fax.replies.letters import Letters
+from mail2fax.rules.answer_text import Doubt
 from tests.support import goldens
 
 MESSAGE, DELIVERED, FAILED, UNKNOWN = samples.MESSAGE, samples.DELIVERED, samples.FAILED, samples.UNKNOWN
@@ -436,8 +437,39 @@ def test_an_answer_is_confirmed_or_said_not_to_be_understood():
     assert sent(sending)["Reply-To"] is None and "You will get another mail" in words(sending)
     unclear = ENGLISH.passed_on(MESSAGE, FAILED)
     assert "passed on to fax@fax.local" in words(unclear) and sent(unclear)["Reply-To"].startswith("resend+")
-    waiting = ENGLISH.passed_on(MESSAGE, samples.WAITING)
+    waiting = ENGLISH.passed_on(MESSAGE, samples.WAITING, "cancel")
+    assert "other than the word CANCEL" in words(waiting)
     assert sent(waiting)["Subject"].startswith("Not cancelled") and sent(waiting)["Reply-To"].startswith("cancel+")
+
+
+@pytest.mark.parametrize("language", goldens.LANGUAGES)
+def test_each_doubt_is_said_in_its_own_words(language):
+    """Two numbers, one that cannot be faxed, a question: what was not clear, and letters that no server takes for one."""
+    made = letters(language=language)
+    told = [made.passed_on(MESSAGE, UNKNOWN, doubt, notice_id=f"{UNKNOWN.id}-{n}") for n, doubt in enumerate(Doubt)]
+    assert len({words(one).partition(".")[2] for one in told}) == len({sent(one)["Message-ID"] for one in told}) == 6
+    again = made.passed_on(MESSAGE, replace(FAILED, retry_of="7DQ2M4X9KT1B8-9"), Doubt.NO_WORD)
+    assert words(again) != words(told[list(Doubt).index(Doubt.NO_WORD)])
+
+
+@pytest.mark.parametrize("fax", [FAILED, UNKNOWN, samples.MISTYPED, samples.CANCELLED], ids=lambda fax: fax.state)
+@pytest.mark.parametrize("cause", ["busy", "no-fax", "hung-up"])
+def test_how_to_send_it_again_is_said_once(fax, cause):
+    """Where an answer does it, no other sentence asks for the same."""
+    said = words(ENGLISH.outcome(MESSAGE, [replace(fax, detail={**fax.detail, "cause": cause})]))
+    assert len(re.findall(r"send (?:it|the mail|the same document)|Answer this mail", said)) == 1 + (
+        "send it to" in said
+    )
+
+
+@pytest.mark.parametrize("part", [case for name, case in goldens.CASES.items() if name in goldens.ONE_FILE])
+def test_what_to_do_about_a_file_ends_in_a_mail(part):
+    """How to mend the file, then one word that the mail is to be sent again: with others held back, with all of them."""
+    message, faxes = part
+    said = words(ENGLISH.outcome(message, faxes))
+    assert said.count("Then send the mail again") == said.count("send") == 1
+    with_another = replace(message, parts=(*message.parts, samples.HELD_PARTS[1]))
+    assert "Then send the mail again, with all attachments." in words(ENGLISH.outcome(with_another, faxes))
 
 
 def test_as_little_as_is_known_is_enough():

@@ -64,7 +64,7 @@ async def test_an_answer_may_hold_another_number(bridge, faxapi, outbox):
     assert len(faxapi.posts) == 1
     code, text = await say(running, address, answer("Wrong number, sorry!\n(416) 555-0101"))
     assert code == 250, text
-    assert (await told(faxapi, outbox))[0] == "Sending again: (416) 555-0101: Lab results"
+    assert (await told(faxapi, outbox))[0] == "Sending: (416) 555-0101: Lab results"
     assert faxapi.posts[1].number == "4165550101"
 
 
@@ -199,22 +199,48 @@ async def test_what_may_have_arrived_takes_the_word(bridge, faxapi, outbox):
     assert len(faxapi.posts) == 2
 
 
+UNCLEAR = {  # and what its author is told of it
+    "Thanks! Will call them.": "says something other than the word SEND or a fax number",
+    "416-555-0101 or 416-555-0199": "holds two different fax numbers",
+    "900 555 0100": "may not be called from here",
+    "416-555-010": "too few or too many digits",
+}
+
+
 async def test_a_question_reaches_a_person(bridge, faxapi, outbox):
-    """It goes on to the mailbox of [reply] sender as it is; its author hears once that nothing was done."""
+    """It goes on to the mailbox of [reply] sender as it is; its author hears each time what was not clear."""
     running = await bridge(reply={"sender": "Fax <desk@office.example>"})
     _, address = await failed(running, faxapi, outbox)
-    for note in ("Thanks! Will call them.", "Please do\nwhat you can"):
-        question = answer(note)
-        code, text = await say(running, address, question)
+    for note in UNCLEAR:
+        code, text = await say(running, address, answer(note))
         assert (code, text[:5]) == (250, "2.0.0") and "nothing was faxed" in text
-    mails = await outbox.wait(4)
+    mails = await outbox.wait(1 + 2 * len(UNCLEAR))
     passed_on = [one for one in mails if one.recipient == "desk@office.example"]
-    assert len(passed_on) == 2 and all(b"Received: from client.example" in one.content for one in passed_on)
-    (letter,) = [one for one in mails[1:] if one.recipient == SENDER]
-    assert letter.subject == "Not sent again: (647) 495-9659: Lab results"
-    assert "passed on to desk@office.example" in " ".join(letter.text.split())
-    assert str(letter.message["Reply-To"]) == address
+    assert len(passed_on) == len(UNCLEAR)
+    assert all(b"Received: from client.example" in one.content for one in passed_on)
+    said = [" ".join(one.text.split()) for one in mails[1:] if one.recipient == SENDER]
+    for words in UNCLEAR.values():
+        assert any(words in one for one in said), (words, said)
+    for letter in (one for one in mails[1:] if one.recipient == SENDER):
+        assert letter.subject == "Not sent again: (647) 495-9659: Lab results"
+        assert "passed on to desk@office.example" in " ".join(letter.text.split())
+        assert str(letter.message["Reply-To"]) == address
+    assert len({one.message["Message-ID"] for one in mails if one.recipient == SENDER}) == 1 + len(UNCLEAR)
     assert len(faxapi.posts) == 1
+
+
+async def test_a_machine_that_answers_each_letter_gets_no_more(bridge, faxapi, outbox):
+    """It bears no mark: a few of its answers are answered, then they only reach the mailbox. The same one is one."""
+    running = await bridge(reply={"sender": "Fax <desk@office.example>"})
+    _, address = await failed(running, faxapi, outbox)
+    for n in range(8):
+        note = answer(f"Your ticket has a new comment. {n // 2}", subject=f"Ticket {n // 2}")
+        assert (await say(running, address, note))[0] == 250
+    for n in range(4):
+        assert (await say(running, address, answer(f"Your ticket is closed. {n}")))[0] == 250
+    mails = await outbox.wait(1 + 12 + 5)
+    await asyncio.sleep(0.5)
+    assert [one.recipient for one in mails[1:]].count(SENDER) == 5 and len(outbox.mails) == len(mails)
 
 
 async def test_one_wish_at_a_time(bridge, faxapi, outbox):

@@ -20,6 +20,7 @@ LANGUAGES = ("en", "fr")
 _REFUSED = replace(samples.MESSAGE, parts=samples.REFUSED_PARTS)
 _ASKED = frozenset({"SUCCESS", "FAILURE", "DELAY"})
 NOTHING = replace(samples.REFUSED, reason=Reason.NOTHING_FAXABLE, status="5.6.1")
+_DAMAGED = replace(NOTHING, reason=Reason.DAMAGED, status="5.6.0")
 
 
 def _only(name, kind, reason=Reason.UNSUPPORTED):
@@ -38,6 +39,12 @@ CASES = {
     "word": (_only("Letter.docx", samples.REFUSED_PARTS[3].kind), [NOTHING]),
     "heic": (_only("IMG_2042.HEIC", "image/heic"), [NOTHING]),
     "zip": (_only("docs.zip", "application/zip", Reason.NOT_REACHABLE), [NOTHING]),
+    "rar": (_only("docs.rar", "application/vnd.rar", Reason.NOT_REACHABLE), [NOTHING]),
+    "fake": (_only("fake.pdf", "application/octet-stream", Reason.NOT_A_PDF), [NOTHING]),
+    "web-page": (_only("results.pdf", "text/html", Reason.NOT_A_PDF), [NOTHING]),
+    "damaged-photo": (_only("IMG_2042.HEIC", "image/heic", Reason.DAMAGED), [_DAMAGED]),
+    "unnamed": (_only("", "application/octet-stream", Reason.UNSUPPORTED), [NOTHING]),
+    "empty": (_only("Form.pdf", "application/pdf", Reason.EMPTY), [replace(_DAMAGED, reason=Reason.EMPTY)]),
     "nothing": (replace(samples.MESSAGE, parts=samples.PARTS[:1]), [NOTHING]),
     "link": (replace(samples.MESSAGE, parts=samples.PARTS[:1]), [replace(NOTHING, detail={"link": True})]),
     "in-part": (replace(samples.MESSAGE, parts=(*samples.PARTS, samples.REFUSED_PARTS[3])), [samples.DELIVERED]),
@@ -56,6 +63,7 @@ CASES = {
     "mistyped-on": (samples.MESSAGE, [samples.MISTYPED]),
     "of-several": (samples.MESSAGE, [samples.FAILED]),
 }
+ONE_FILE = ("word", "heic", "zip", "rar", "fake", "web-page", "damaged-photo", "unnamed", "empty")
 ASKED = {
     name: (message, [replace(fax, notify=_ASKED, orcpt="rfc822;fax-6474959659@clinic.example") for fax in faxes])
     for name, (message, faxes) in CASES.items()
@@ -94,7 +102,7 @@ def letter(name, language, cases=CASES, **reply):
     if name in ("again", "corrected"):
         return made.again(message, faxes[0], fresh=name == "corrected")
     if name in ("passed-on", "mistyped-on"):
-        return made.passed_on(message, faxes[0])
+        return made.passed_on(message, faxes[0], "words", notice_id=f"{faxes[0].id}-1f2e3d4c")
     return made.outcome(message, faxes, numbers=3 if name == "of-several" else 1)
 
 
