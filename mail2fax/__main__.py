@@ -1,5 +1,6 @@
 """The entry point: `mail2fax` on the command line, and `python -m mail2fax`."""
 
+import os
 import signal
 import sys
 
@@ -14,6 +15,8 @@ from mail2fax.collector import spare_the_collector
 
 def main() -> None:
     """Load the commands, and run one."""
+    # No plugin of pydantic's is used: the search for one reads the metadata of every installed package at each start.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()
     from mail2fax.cli import main as cli  # noqa: PLC0415 -- after that
 

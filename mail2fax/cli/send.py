@@ -4,7 +4,6 @@ import mimetypes
 from collections.abc import Sequence
 from dataclasses import replace
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 
 from mail2fax.config import Settings
@@ -22,6 +21,8 @@ Attachment = tuple[str, bytes]  # a file's name and content
 
 def letter(sender: str, recipient: str, subject: str, files: Sequence[Attachment]) -> bytes:
     """A mail that carries these files, in order."""
+    from email.policy import SMTP  # noqa: PLC0415 -- takes a while, and every command loads this module
+
     mail = EmailMessage(policy=SMTP)
     mail["From"] = sender
     mail["To"] = recipient

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 class Section(BaseModel):
     """What all sections share: frozen, nothing unknown, no silent conversions."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # Deferred: `Settings` builds its own checks of all sections, those of each by itself are hardly ever asked for.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
     _file: str = ""
     _variables: Mapping[str, str] = {}
 

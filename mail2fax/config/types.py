@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
-import email_validator
 from pydantic import AfterValidator, Field
 
 from mail2fax import timezones
@@ -34,10 +33,9 @@ class FileMark:
 
 def _written(form: str, advice: str) -> AfterValidator:
     """Accept text of this form (a regular expression), advise on anything else."""
-    known = re.compile(form)
 
     def check(text: str) -> str:
-        if not known.fullmatch(text):
+        if not re.fullmatch(form, text):
             raise ValueError(f"write it as {advice}")
         return text
 
@@ -59,6 +57,8 @@ def _said(check: Callable[[str], object], advice: str) -> AfterValidator:
 
 def mailbox(text: str, *, name: bool = False) -> str:
     """The address, if mail could be sent to it (RFC 5321 section 4.1.2); a ValueError says why not."""
+    import email_validator  # noqa: PLC0415 -- its tables take a twentieth of a start, and not all settings name one
+
     # fax.local and root@localhost are good addresses inside an office; the library's documented way to say so.
     email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = ["arpa", "invalid", "onion"]
     try:
