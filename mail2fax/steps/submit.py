@@ -138,10 +138,15 @@ class Submit:
         event: dict[str, Any] = {"note": verdict.note}
         if pause:  # else it waits for its line
             event["seconds"] = round(pause, 1)
-        if fax.state is State.SUBMITTING:
-            await self._spool.advance(fax, State.PREPARED, due_in=pause, proof=True, event=event)
-        else:
+        if fax.state is not State.SUBMITTING:
             await self._spool.postpone(fax, pause, event=event)
+            return
+        try:
+            await self._spool.advance(fax, State.PREPARED, due_in=pause, proof=True, event=event)
+        except LeaseLost:
+            # Its sender may know of a doubt, and have sent it anew himself: he hears that this one did not go.
+            late = Temporary(Reason.GAVE_UP, "4.4.7", note=verdict.note)
+            await self._end(fax, State.FAILED, late, proof=True)
 
     async def _shut(self, fax: Fax, kind: str, verdict: Verdict) -> None:
         """The line goes first, so that its fax does not come back at once; but the fax's own word is no less sure."""

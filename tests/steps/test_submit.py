@@ -150,7 +150,16 @@ async def test_a_proof_goes_before_a_doubt(spool):
     assert (await claim(spool, Work.REPLY)).state is State.DELIVERED  # a correction, as after `resolve`
 
 
-async def test_a_refusal_is_a_proof_too(spool):
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (Permanent(Reason.PROVIDER_REFUSED, http=400), Reason.PROVIDER_REFUSED),
+        (Temporary(Reason.PROVIDER_BUSY, retry_after=0.0), Reason.GAVE_UP),
+        (LineHeld(Reason.LINE_HELD, http=401), Reason.GAVE_UP),
+    ],
+    ids=["refused", "busy", "held"],
+)
+async def test_a_no_is_a_proof_too(spool, said, reason):
     """The heir has called it unknown, and the sender was told: the late no of the provider is told him instead."""
     await spooling.prepared(spool)
     fax = await claim(spool, Work.SUBMIT)
@@ -159,11 +168,11 @@ async def test_a_refusal_is_a_proof_too(spool):
         await spool.change(lambda connection: connection.execute(update(faxes).values(due_at=now())))
         await spool.end(await claim(spool, Work.RECOVER), INTERRUPTED, {})
         await spool.replied(await claim(spool, Work.REPLY), "sent")
-        raise Permanent(Reason.PROVIDER_REFUSED, http=400)
+        raise said
 
     await step(spool, Scripted(after=overslept))(fax)
     told = await claim(spool, Work.REPLY)
-    assert (told.state, told.reason, told.status) == (State.FAILED, Reason.PROVIDER_REFUSED, "5.0.0")
+    assert (told.state, told.reason, told.reply) == (State.FAILED, reason, "")
 
 
 async def test_what_was_surely_not_taken_is_not_looked_for(spool):
