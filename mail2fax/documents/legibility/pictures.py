@@ -9,6 +9,7 @@ Only Pillow's own filters, on whole pictures: some milliseconds each for a page.
 
 import bisect
 import itertools
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -92,10 +93,11 @@ def _kind(tile: Image.Image) -> tuple[str, int]:
 def _brightest_peak(counts: list[int], total: int) -> int:
     """The grey that the brighter half of a tile gathers around."""
     up_to = list(itertools.accumulate([0] * _WIDE + counts + [0] * _WIDE, initial=0))
-    near = [end - begin for begin, end in zip(up_to, up_to[2 * _WIDE + 1 :], strict=False)]  # of so many greys around
-    best = max(range(256), key=near.__getitem__)
-    brighter = [grey for grey in range(min(255, best + 20), 256) if near[grey] > total * 0.25]
-    return max(brighter, key=near.__getitem__) if brighter else best
+    near = list(map(operator.sub, up_to[2 * _WIDE + 1 :], up_to))  # of so many greys around
+    best = near.index(max(near))
+    above = min(255, best + 20)
+    brighter = max(near[above:])
+    return near.index(brighter, above) if brighter > total * 0.25 else best
 
 
 def _thin(tile: Image.Image, below: int, ink: float) -> bool:
@@ -121,21 +123,31 @@ def strokes(grey: Image.Image, size: tuple[int, int]) -> Strokes:
     paper = _paper(_blocks(grey), rough.point([255 * (step <= 2 * grain + 2) for step in range(256)]))
     limit = [round(max(0.0, min(bright * _INK, bright - _NOISE * grain))) for bright in range(256)]
     if grain > _SENSOR:
-        grey = Image.blend(grey, ImageChops.offset(grey, 1, 0), 0.5)
+        grey = _mixed(grey, 1, 0)
     if grain > _SENSOR or grey.height > size[1]:  # or a line of one row would get lost with a row that is left out
-        grey = Image.blend(grey, ImageChops.offset(grey, 0, 1), 0.5)
+        grey = _mixed(grey, 0, 1)
     # Half of a dot and half of what its limit lacks of white: more than the middle grey where the dot is the brighter.
-    lacks = _spread(paper.point([255 - one for one in limit]), grey.size)
-    white = _halved(Image.blend(grey, lacks, 0.5)).resize(size, Image.Resampling.NEAREST)
-    left, top, right, bottom = ImageChops.invert(white).getbbox() or (0, 0, 1, 1)
-    written = white.crop((left, max(0, top - 1), right, min(size[1], bottom + 1)))
+    lacks = _spread(paper.point([255 - one for one in limit]), size)
+    grey = grey.resize(size, Image.Resampling.NEAREST)
+    ink = ImageChops.invert(_halved(Image.blend(grey, lacks, 0.5))).convert("L")
+    left, top, right, bottom = ink.getbbox() or (0, 0, 1, 1)
+    written = ink.crop((left, max(0, top - 1), right, min(size[1], bottom + 1)))
     return Strokes(_doubled(written), (left, max(0, top - 1)), _uneven(paper))
 
 
+def _mixed(grey: Image.Image, right: int, down: int) -> Image.Image:
+    """Each dot mixed with another, so far to the left and above."""
+    return Image.blend(grey, ImageChops.offset(grey, right, down), 0.5)
+
+
 def _spread(blocks: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """A value for each dot of what is known for each block: smooth steps, four to a block, at a third of the time."""
+    """A value for each dot of what is known for each block: smooth steps, four to a block, at a quarter of the time."""
+    width, height = size
     steps = blocks.resize((blocks.width * 4, blocks.height * 4), Image.Resampling.BILINEAR)
-    return steps.resize(size, Image.Resampling.NEAREST)
+    across = steps.resize((width, steps.height), Image.Resampling.NEAREST).tobytes()
+    ends = [height * step // steps.height for step in range(steps.height + 1)]
+    rows = (across[step * width : (step + 1) * width] * (ends[step + 1] - ends[step]) for step in range(steps.height))
+    return Image.frombuffer("L", size, b"".join(rows), "raw", "L", 0, 1)
 
 
 def _halved(grey: Image.Image) -> Image.Image:
@@ -186,16 +198,14 @@ def _grown(blocks: Image.Image, pick: Callable[[Image.Image, Image.Image], Image
     return ImageOps.crop(grown, _WIDEST)
 
 
-def _doubled(white: Image.Image) -> Image.Image:
-    """The same with no black line of a single row: a machine that leaves out every other row would leave it out.
+def _doubled(ink: Image.Image) -> Image.Image:
+    """White paper with this ink, no line of it a single row, which a machine that leaves out every other would lose.
 
     Differences wrap around here: 0 less 255 is 1, and as little counts as none.
     """
-    grey = white.convert("L")
-    around = ImageChops.darker(ImageChops.offset(grey, 0, 1), ImageChops.offset(grey, 0, -1))
-    single = ImageChops.subtract_modulo(around, grey)  # much where it is white above and below, and black itself
-    single = _halved(single).convert("L")
-    return _halved(ImageChops.subtract_modulo(grey, ImageChops.offset(single, 0, 1)))
+    single = ImageChops.subtract_modulo(ink, ImageChops.offset(ink, 0, 1))  # much where there is none above,
+    single = _halved(ImageChops.subtract_modulo(single, ImageChops.offset(ink, 0, -1)))  # nor below
+    return _halved(ImageChops.invert(ImageChops.difference(ink, ImageChops.offset(single, 0, 1))))
 
 
 def screened(grey: Image.Image, size: tuple[int, int]) -> Image.Image:
