@@ -21,7 +21,15 @@ BREAKER = 3  # failures in a row after which a line that does not answer is left
 _TROUBLES = select(troubles, CLOCK).with_for_update()
 _NEXT_PROBE = select(func.min(troubles.c.closed_until, type_=Double()) - now()).where(troubles.c.closed_until > now())
 _BY_POLL = troubles.c.kind == NO_CREDIT
-_CALM = delete(troubles).where(troubles.c.line == bindparam("calm")).returning(troubles.c.kind)
+
+# What every fax that is taken runs, built once: that takes longer than running it.
+_TOLD = delete(troubles).where(troubles.c.line == bindparam("calm")).returning(troubles.c.kind)
+_CALM = _TOLD.where(~_BY_POLL)
+_WAIT_FOR_POLL = (
+    update(troubles)
+    .where(troubles.c.line == bindparam("of"), _BY_POLL)
+    .values(closed_until=now() + bindparam("pause", type_=Double()), failures=troubles.c.failures + 1)
+)
 
 
 def claim_prepared(connection: Connection, take: Take, give_up: float) -> Sequence[RowMapping]:
@@ -134,8 +142,7 @@ def calm(connection: Connection, line: str, *, told: bool = False) -> str:
 
     A line without credit stays so until a poll has `told` better: faxes are taken there all along.
     """
-    statement = _CALM if told else _CALM.where(~_BY_POLL)
-    kind: str = connection.scalar(statement, {"calm": line}) or ""
+    kind: str = connection.scalar(_TOLD if told else _CALM, {"calm": line}) or ""
     if kind in HELD_KINDS:
         # They waited for the token, not for the provider: their time for giving up begins now.
         waited = and_(in_states(State.PREPARED), faxes.c.line == line)
@@ -151,6 +158,5 @@ def taken(connection: Connection, fax: Fax, move: Move, pause: float) -> tuple[F
     submitted = moves.proved(connection, fax, move)
     kind = calm(connection, fax.line)
     if not kind:
-        waits = {"closed_until": now() + pause, "failures": troubles.c.failures + 1}
-        connection.execute(update(troubles).where(troubles.c.line == fax.line, _BY_POLL).values(waits))
+        connection.execute(_WAIT_FOR_POLL, {"of": fax.line, "pause": pause})
     return submitted, kind

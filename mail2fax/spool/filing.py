@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, bindparam, insert, update
 
 from mail2fax.model import Document, Fax, Headers, Outcome, Part, State
 from mail2fax.spool import moves, operator
@@ -17,6 +17,14 @@ from mail2fax.spool.database import rows
 from mail2fax.spool.database.schema import documents, faxes, messages, now
 from mail2fax.spool.database.sql import unless_known
 from mail2fax.spool.moves import Move
+
+# Built once: that takes longer than running them.
+_ACCOUNT = (
+    update(messages)
+    .where(messages.c.id == bindparam("of"))
+    .values(headers=bindparam("headers"), parts=bindparam("parts"))
+)
+_REFUSAL = _ACCOUNT.values(refused=bindparam("refused"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +89,15 @@ def proceed(connection: Connection, fax: Fax, made: Sequence[Document], who: str
 
 def write_account(connection: Connection, message_id: str, account: Account, refusal: Outcome | None) -> None:
     """Keep what was found in a mail, and why no document can be made of it, for its other recipients too."""
-    values: dict[str, Any] = {"headers": rows.headers_row(account.headers), "parts": rows.parts_row(account.parts)}
+    values: dict[str, Any] = {
+        "of": message_id,
+        "headers": rows.headers_row(account.headers),
+        "parts": rows.parts_row(account.parts),
+    }
     if refusal:
         outcome = {"reason": refusal.reason, "status": refusal.status, "detail": dict(refusal.detail)}
         values["refused"] = rows.dump(outcome)
-    connection.execute(update(messages).where(messages.c.id == message_id).values(values))
+    connection.execute(_REFUSAL if refusal else _ACCOUNT, values)
 
 
 def _document(document: Document) -> dict[str, Any]:

@@ -46,6 +46,19 @@ _NUMBERS = select(func.count(faxes.c.recipient.distinct())).where(
 _REPLIES = select(func.count()).where(
     faxes.c.sender == bindparam("reverse_path"), faxes.c.reply == "sent", faxes.c.replied_at > now() - _HOUR
 )
+_OTHERS_OF_REF = (
+    select(faxes.c.id).where(faxes.c.provider_ref == bindparam("ref"), faxes.c.id != bindparam("fax")).limit(3)
+)
+_NO_CREDIT_SINCE = select(troubles.c.since).where(troubles.c.line == bindparam("of"), troubles.c.kind == NO_CREDIT)
+
+
+@dataclass(frozen=True, slots=True)
+class Correspondence:
+    """What a reply is written by, besides its fax."""
+
+    message: Message
+    numbers: int  # that the mail went to
+    replies: int  # sent to its reverse-path in the last hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +95,15 @@ def message(connection: Connection, message_id: str) -> Message:
     return rows.message(row)
 
 
+def correspondence(connection: Connection, fax: Fax) -> Correspondence:
+    """What the reply about a fax is written by, in one question. Raises Refused when there is no such mail."""
+    about = message(connection, fax.message_id)
+    return Correspondence(about, numbers(connection, about.id), replies_this_hour(connection, fax.sender))
+
+
 def others_of_ref(connection: Connection, ref: str, fax_id: str) -> list[str]:
     """Other faxes to which the provider gave this reference, too: three at the most."""
-    query = select(faxes.c.id).where(faxes.c.provider_ref == ref, faxes.c.id != fax_id).limit(3)
-    return list(connection.scalars(query))
+    return list(connection.scalars(_OTHERS_OF_REF, {"ref": ref, "fax": fax_id}))
 
 
 def at_provider(connection: Connection) -> int:
@@ -211,8 +229,7 @@ def trouble_list(connection: Connection) -> list[Trouble]:
 
 def told_better(connection: Connection, fax: Fax) -> bool:
     """Whether this fax's line has no credit by what a poll said before this fax was submitted."""
-    held = select(troubles.c.since).where(troubles.c.line == fax.line, troubles.c.kind == NO_CREDIT)
-    since = connection.scalar(held)
+    since = connection.scalar(_NO_CREDIT_SINCE, {"of": fax.line})
     return bool(since and fax.submitted_at and fax.submitted_at > since)
 
 

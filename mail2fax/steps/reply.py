@@ -6,12 +6,12 @@ from functools import partial
 
 from mail2fax import log
 from mail2fax.config import Settings
-from mail2fax.model import Fax, Message, Reason, State, Verdict
+from mail2fax.model import Fax, Reason, State, Verdict
 from mail2fax.replies.letters import Letters, wanted
 from mail2fax.rules.backoff import Backoff
 from mail2fax.smarthost.smarthost import Smarthost
 from mail2fax.spool import Spool, questions
-from mail2fax.spool.questions import Piece
+from mail2fax.spool.questions import Correspondence, Piece
 from mail2fax.steps.alerts import alert
 from mail2fax.steps.offering import Offering
 
@@ -43,43 +43,43 @@ class Reply:
 
     async def __call__(self, fax: Fax) -> None:
         """Send the reply that this fax owes."""
-        message = await self._spool.message(fax.message_id)
+        about = await self._spool.read(questions.correspondence, fax)
         if fax.state is State.UNKNOWN and fax.finished_at:
             # A person has to find out how it ended. Once an hour: after a crash there are many.
             await alert(self._spool, "unknown", fax, "", once=f"unknown-{fax.finished_at:%Y%m%d%H}")
-        if not message.envelope.reverse_path:
+        if not about.message.envelope.reverse_path:
             # RFC 3834 section 2: never answer a null reverse-path.
             await self._suppress(fax, "null reverse-path")
         elif fax.reason is Reason.SPLIT_MAIL and not fax.retry_of:
-            await self._piece(message, fax)
+            await self._piece(about, fax)
         elif self._rules.group and not fax.retry_of:
-            await self._summary(message, fax)
+            await self._summary(about, fax)
         else:
-            await self._tell(message, fax, [fax])
+            await self._tell(about, fax, [fax])
 
-    async def _tell(self, message: Message, fax: Fax, faxes: Sequence[Fax]) -> None:
+    async def _tell(self, about: Correspondence, fax: Fax, faxes: Sequence[Fax]) -> None:
         """Send the reply about these faxes, if anybody wants it and the sender is not flooded."""
         if not any(wanted(one) for one in faxes):
             await self._suppress(fax, "NOTIFY")
-        elif await self._flooded(fax):
+        elif 0 < self._rules.max_per_hour <= about.replies:
             await self._spool.postpone(fax, _FLOODED, event={"note": "[reply] max_per_hour is reached"})
         else:
-            await self._send(message, fax, faxes)
+            await self._send(about, fax, faxes)
 
-    async def _summary(self, message: Message, fax: Fax) -> None:
+    async def _summary(self, about: Correspondence, fax: Fax) -> None:
         """One mail for all: sent by the first fax once the last has ended."""
-        faxes = [other for other in await self._spool.read(questions.named, message.id) if not other.retry_of]
+        faxes = [other for other in await self._spool.read(questions.named, fax.message_id) if not other.retry_of]
         leader = min(faxes, key=lambda other: int(other.id.rpartition("-")[2]))
         if await self._corrected(fax):
-            await self._tell(message, fax, [fax])
+            await self._tell(about, fax, [fax])
         elif not all(other.final for other in faxes):
             await self._spool.postpone(fax, _SIBLINGS)
         elif leader.id != fax.id:
             await self._after(leader, fax)
         else:
-            await self._tell(message, fax, faxes)
+            await self._tell(about, fax, faxes)
 
-    async def _piece(self, message: Message, fax: Fax) -> None:
+    async def _piece(self, about: Correspondence, fax: Fax) -> None:
         """A mail that came in pieces (RFC 2046 section 5.2.2): one reply for all of them, once they are there."""
         pieces = await self._spool.read(questions.pieces, fax)
         first = pieces[0] if pieces else fax  # none are found when its own time was set right by the clock
@@ -89,7 +89,7 @@ class Reply:
         elif not fax.attempts:
             await self._spool.postpone(fax, _PIECES)
         else:
-            await self._tell(message, fax, [fax])
+            await self._tell(about, fax, [fax])
 
     async def _corrected(self, fax: Fax) -> bool:
         """Whether a person's word, or a late proof, changes an outcome that the summary has told."""
@@ -104,8 +104,8 @@ class Reply:
             await self._spool.hurry(leader.id)
         await self._spool.postpone(fax, _FOLLOW.pause(fax.attempts + 1, self._chance()))
 
-    async def _send(self, message: Message, fax: Fax, faxes: Sequence[Fax]) -> None:
-        recipient = message.envelope.reverse_path
+    async def _send(self, about: Correspondence, fax: Fax, faxes: Sequence[Fax]) -> None:
+        recipient = about.message.envelope.reverse_path
 
         async def postpone(verdict: Verdict, pause: float) -> None:
             await self._spool.postpone(fax, pause, what="reply", event={"note": verdict.note})
@@ -117,8 +117,8 @@ class Reply:
             await alert(self._spool, "undeliverable", fax, verdict.note)
 
         owed_for = (fax.now - fax.finished_at).total_seconds() if fax.now and fax.finished_at else 0.0
-        numbers = 1 if fax.retry_of else await self._spool.read(questions.numbers, message.id)
-        letter = self._letters.outcome(message, faxes, preview=await self._picture(fax), numbers=numbers)
+        numbers = 1 if fax.retry_of else about.numbers
+        letter = self._letters.outcome(about.message, faxes, preview=await self._picture(fax), numbers=numbers)
         hand_over = partial(self._smarthost.hand_over, letter, recipient)
         mail = (fax.id, fax.state, fax.finished_at)
         if await self._offering.once(
@@ -130,10 +130,6 @@ class Reply:
 
     async def _picture(self, fax: Fax) -> bytes | None:
         return await self._spool.read(questions.preview, fax.document_id) if self._preview else None
-
-    async def _flooded(self, fax: Fax) -> bool:
-        limit = self._rules.max_per_hour
-        return bool(limit) and await self._spool.read(questions.replies_this_hour, fax.sender) >= limit
 
     async def _suppress(self, fax: Fax, why: str) -> None:
         await self._spool.replied(fax, "suppressed", why=why)

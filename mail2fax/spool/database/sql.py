@@ -1,5 +1,7 @@
 """What both databases are told in words of their own, and the clock that they tell."""
 
+from functools import cache
+
 from sqlalchemy import Connection, Insert, Table, type_coerce
 from sqlalchemy.dialects import sqlite
 
@@ -10,7 +12,13 @@ CLOCK = type_coerce(now(), Moment()).label("clock")
 
 def unless_known(connection: Connection, table: Table) -> Insert:
     """An insert that passes over rows whose key is there already, in the database's own dialect."""
-    if connection.dialect.name == "postgresql":
+    return _unless_known(connection.dialect.name, table)
+
+
+# Built once for each table: that takes longer than running it.
+@cache
+def _unless_known(dialect: str, table: Table) -> Insert:
+    if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql  # noqa: PLC0415 -- takes a while, and most have SQLite
 
         return postgresql.insert(table).on_conflict_do_nothing()
