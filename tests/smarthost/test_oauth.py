@@ -193,6 +193,17 @@ async def test_no_token_is_given(tokens, relay, status, body, words):
         await opened.hand_over(LETTER, ANNA)
 
 
+async def test_a_secret_is_blanked_before_its_words_are_cut(tokens, relay):
+    """What is long is cut, and a secret that stood across the cut would not be known again."""
+    async with host(tokens, relay) as (opened, _):
+        for before in range(200, 300, 4):
+            tokens.answer = 401, json.dumps({"error": "invalid_client", "error_description": "x" * before + SECRET})
+            opened._tokens._asked_at -= 11
+            note = (await refusal(opened)).note
+            assert len(note) <= 300
+            assert SECRET[:3] not in note, before
+
+
 async def test_the_token_server_is_away(tokens, relay):
     """Nobody listens, then nobody answers: replies wait, and go when it is back."""
     async with host(tokens, relay) as (opened, box):

@@ -162,6 +162,21 @@ async def test_the_same_mail_on_two_connections_at_once_is_one_fax(tmp_path, spo
         assert len(await spool.read(questions.named, queue_id)) == 1
 
 
+async def test_a_mail_of_which_a_part_is_new_did_not_come_before(tmp_path, spool):
+    """Its second number is faxed: the answer names this mail, and not the one that had the first."""
+    async with opened(tmp_path, spool=spool) as door:
+        client = await door.client()
+        first = await client.mail()
+        for command in (f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{NUMBER}>", "RCPT TO:<4165550199@fax.local>", "DATA"):
+            await client.ask(command)
+        client.send(b"Subject: x\r\n\r\nx\r\n.\r\n")
+        second = await client.answer()
+        assert second.startswith("250 2.0.0 accepted as ")
+        assert second != first
+        (fax,) = await spool.read(questions.named, second.split()[-1])
+        assert fax.number == "4165550199"
+
+
 async def test_a_large_mail_stands_in_the_spool(tmp_path, spool):
     """After 250 the spool holds the bytes, dots undone; after a refusal it holds nothing, not even a file."""
     content = b"Subject: x\r\n\r\n" + b".dots\r\n" * 50_000
@@ -222,11 +237,17 @@ async def test_too_large_a_mail_is_read_to_its_end(tmp_path):
     ],
 )
 @pytest.mark.parametrize("when", ["write_fault", "fault"])
-async def test_errors_of_ours_are_4yz_and_tell_nothing(door, when, fault, answer):
-    """ENOSPC, EIO or a bug, while the mail arrives or when it is committed: 4yz, a fixed text, no lost step."""
+async def test_errors_of_ours_are_4yz_and_tell_nothing(door, monkeypatch, when, fault, answer):
+    """ENOSPC, EIO or a bug, while the mail arrives or when it is committed: 4yz, a fixed text, no lost step.
+
+    The operator reads whose mail could not be made durable, and why.
+    """
+    told = []
+    monkeypatch.setattr(log, "not_accepted", lambda **facts: told.append((facts["sender"], facts["error"])))
     setattr(door.shelf, when, fault)
     client = await door.client()
     assert await client.mail(b"NOOP\r\nQUIT\r\n" * 20_000) == answer
+    assert told == [(SENDER, fault)]
     setattr(door.shelf, when, None)
     assert (await client.mail()).startswith("250 2.0.0 accepted")
 

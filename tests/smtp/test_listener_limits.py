@@ -280,7 +280,7 @@ async def test_a_number_that_was_faxed_enough_is_said_at_rcpt(tmp_path, spool):
 
 
 async def test_a_tag_that_changes_is_the_same_sender(tmp_path, spool):
-    """A relay that signs its return paths lost our 250 before midnight and comes again with another tag: one fax."""
+    """A relay that signs its return paths lost our 250 and comes again the next day, with that day's tag: one fax."""
     line = {"name": "accounting", "senders": ["ann@office.example"]}
     async with opened(tmp_path, spool=spool, limits={"sender_faxes_per_day": 2}, line=[line]) as door:
         client = await door.client()

@@ -275,6 +275,15 @@ async def test_a_signature_with_a_large_picture_is_no_matter(bridge, faxapi, out
     assert (await outbox.next()).subject.startswith("Sending again")
 
 
+async def test_the_postmaster_is_nobody_who_answers(bridge, outbox):
+    """His mail is passed on beside the answers, and asks for nothing."""
+    running = await bridge(smtp={"postmaster": "admin@office.example"})
+    code, text = await say(running, "postmaster@fax.local", answer("SEND"))
+    assert code == 250, text
+    passed_on = await outbox.next()
+    assert passed_on.recipient == "admin@office.example" and b"SEND" in passed_on.content
+
+
 async def test_it_can_be_turned_off(bridge, faxapi, outbox):
     """[reply] resend = false: no address is offered, none is taken."""
     running = await bridge(reply={"resend": False})

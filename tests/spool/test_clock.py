@@ -7,7 +7,8 @@ import pytest
 
 from mail2fax.config import Settings
 from mail2fax.model import State
-from mail2fax.spool import Work, clock, open_spool, questions, search
+from mail2fax.spool import Work, clock, open_spool, overview, questions, search
+from mail2fax.spool.database import shared
 from tests.support import spooling
 from tests.support.spooling import claim, later, put, shift
 
@@ -125,3 +126,45 @@ async def test_a_clock_that_goes_right_is_left_alone(spool):
     claimed, pause = await spool.claim(Work.SUBMIT, 1)
     assert not claimed
     assert 890 < pause <= 900
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(-3.0, False), (3.0, False), (-8.0, True), (8.0, True)])
+async def test_what_a_time_server_adjusts_is_no_step(spool, monkeypatch, seconds, found):
+    """A few seconds hold nothing up; more is set right."""
+    await spooling.prepared(spool)
+    await step(spool, monkeypatch, seconds)
+    assert (await spool.mind_the_clock() != 0.0) is found
+
+
+@pytest.mark.parametrize(("second", "ago"), [(-2 * HOUR, 0.0), (-HOUR, 40.0)], ids=["another", "the same, later"])
+async def test_a_second_step_is_another(spool, monkeypatch, second, ago):
+    """Of another size at once, or of the same after a while: each is set right, and not taken for the first one."""
+    await spooling.prepared(spool)
+    await spool.trouble("", "held", 900.0, "HTTP 401")
+    await step(spool, monkeypatch, -HOUR)
+    await spool.mind_the_clock()
+
+    def longer_ago(connection):
+        at, seen = map(float, shared.locked(connection, clock._LAST).split())
+        shared.put(connection, clock._LAST, f"{at - ago} {seen}")
+
+    await spool.change(longer_ago)
+    await step(spool, monkeypatch, second)
+    assert await spool.mind_the_clock() == pytest.approx(second, abs=2)
+    assert (await spool.claim(Work.SUBMIT, 1))[0] == []
+    (trouble,) = await spool.read(questions.trouble_list)
+    now = await spool.read(overview.clock)
+    assert 800 < (trouble.closed_until - now).total_seconds() <= 900
+
+
+async def test_a_database_that_is_slow_has_not_said_its_time(spool, monkeypatch):
+    """When in those seconds it looked at its clock nobody knows: nothing is moved for it, then or at the next look."""
+    await spooling.prepared(spool)
+    await spool.postpone(await claim(spool, Work.SUBMIT), 900.0)
+    await spool.mind_the_clock()
+    real, slow = clock.steady, iter((0.0, 10.0))
+    monkeypatch.setattr(clock, "steady", lambda: real() + next(slow, 0.0) - 10.0)
+    assert await spool.mind_the_clock() == 0.0
+    monkeypatch.setattr(clock, "steady", real)
+    assert await spool.mind_the_clock() == 0.0
+    assert 880 < (await spool.claim(Work.SUBMIT, 1))[1] <= 900

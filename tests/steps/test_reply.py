@@ -2,12 +2,18 @@
 
 import asyncio
 import time
+from dataclasses import replace
+from datetime import timedelta
 
 from sqlalchemy import update
 
+from mail2fax.config import Settings
 from mail2fax.model import Outcome, Reason, State
+from mail2fax.replies.letters import Letters
+from mail2fax.smarthost.smarthost import Smarthost
 from mail2fax.spool import Work, operator, questions
 from mail2fax.spool.database.schema import faxes
+from mail2fax.steps.reply import Reply
 from tests.support import spooling
 from tests.support.faxapi import LOST
 from tests.support.patience import PATIENCE
@@ -93,3 +99,20 @@ async def test_the_pieces_of_a_split_mail_are_told_of_days_later(spool):
     await spool.change(lambda connection: connection.execute(update(faxes).values(received_at=days)) and None)
     for fax in (await spool.claim(Work.REPLY, 2))[0]:
         assert len(await spool.read(questions.pieces, fax)) == 2
+
+
+async def test_a_piece_whose_time_the_clock_set_right_is_told_of_by_itself(spool, outbox):
+    """It was claimed with the moment of a wrong clock, by which no piece is found, not even this one."""
+    await spooling.put(spool, content=b"piece 1")
+    piece = await spooling.claim(spool, Work.PREPARE)
+    await spool.end(piece, Outcome(State.FAILED, "5.6.0", Reason.SPLIT_MAIL, {"split": "one@scanner"}), {})
+    settings = Settings.model_validate({"reply": {"relay": outbox.url}})
+    smarthost = Smarthost(settings.reply, "fax.local")
+    step = Reply(settings, spool, Letters(settings, b"secret"), smarthost)
+    for _ in range(2):  # it waits for the others first
+        fax = await spooling.claim(spool, Work.REPLY)
+        days = timedelta(days=3)
+        await step(replace(fax, received_at=fax.received_at - days))
+        await spooling.later(spool, 60.0)
+    assert "split" in (await outbox.next()).text
+    await smarthost.close()

@@ -150,6 +150,21 @@ async def _slow(address, body):
                     await reader.read()
 
 
+async def test_a_body_that_does_not_come_is_told_so(waiting, monkeypatch):
+    """Long before its connection's life ends, and whatever came of it is forgotten."""
+    monkeypatch.setattr(webhooks, "PATIENCE", 0.3)
+    running, queue_id, ref, _ = waiting
+    body = event(ref, **DELIVERED)
+    host, _, port = running.node.webhooks.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = "".join(f"{name}: {value}\r\n" for name, value in signed(body).items())
+    writer.write(f"POST /telnyx HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body[:-1])
+    async with asyncio.timeout(webhooks.LIFE - 5):
+        assert b" 408 " in await reader.readline()
+    writer.close()
+    assert (await running.faxes(queue_id))[0].state is State.SUBMITTED
+
+
 async def test_pages_are_believed_of_a_delivered_fax_only(waiting):
     """A count that is no count, or one told of a failure, is left out."""
     running, queue_id, ref, client = waiting
