@@ -23,7 +23,8 @@ from mail2fax.documents.orders import Limits, Order
 from mail2fax.documents.pool import Pool, WorkerError
 from mail2fax.model import Reason
 from tests.support import pdfs, takeover
-from tests.support.workers import PDF, at_work, begun, finish, one_page, until, workers
+from tests.support.patience import until
+from tests.support.workers import PDF, at_work, begun, finish, one_page, workers
 
 # -- bombs
 

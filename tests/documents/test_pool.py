@@ -17,8 +17,8 @@ from mail2fax.documents.orders import CoverSheet
 from mail2fax.documents.pool import Pool, WorkerError
 from mail2fax.model import Fate, Permanent, Reason
 from tests.support import pdfs, takeover
-from tests.support.patience import PATIENCE
-from tests.support.workers import PDF, at_work, begun, finish, forkservers, gone, one_page, until, workers
+from tests.support.patience import PATIENCE, until
+from tests.support.workers import PDF, at_work, begun, finish, forkservers, gone, one_page, workers
 
 # -- documents are made
 

@@ -14,6 +14,7 @@ from mail2fax.spool import open_spool
 from tests.support.dkim import published, verified
 from tests.support.frontdoor import NUMBER, SENDER, opened
 from tests.support.outbox import Outbox
+from tests.support.patience import until
 from tests.support.samples import mail, pdf
 
 MAIL = f"From: {SENDER}\r\nTo: {NUMBER}\r\nSubject: x\r\n\r\nx\r\n".encode()
@@ -42,12 +43,6 @@ def submit(port: int, *recipients: str, sender: str = SENDER, content: bytes = M
         if not any(b"in progress" in text for _, text in refused.values()):
             break
     return refused
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(90):
-        while not condition():
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("allowed", [["*"], ["*@office.example"]])

@@ -17,7 +17,7 @@ from mail2fax.spool import open_spool
 from mail2fax.spool.questions import named
 from tests.support.frontdoor import NUMBER, SENDER, opened
 from tests.support.outbox import Outbox
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, until
 
 MAIL = f"From: {SENDER}\r\nTo: {NUMBER}\r\nSubject: from a real client\r\n\r\n.a line with a dot\r\n".encode()
 
@@ -196,13 +196,6 @@ async def submit(postfix, *recipients: str, **options) -> None:
             client.sendmail(SENDER, recipients or [NUMBER], MAIL, **options)
 
     await asyncio.to_thread(send)
-
-
-async def until(condition, seconds: float = PATIENCE) -> None:
-    """Wait for something that another program does."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.05)
 
 
 async def test_postfix_relays(tmp_path, postfix):

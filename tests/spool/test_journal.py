@@ -16,7 +16,7 @@ from mail2fax.model import LeaseLost
 from mail2fax.spool import Work, open_spool, questions, search
 from mail2fax.spool.database import checkpoint, engine, journal
 from tests.support import spooling
-from tests.support.patience import PATIENCE
+from tests.support.patience import PATIENCE, until
 from tests.support.spooling import put
 
 
@@ -41,12 +41,6 @@ def disk(monkeypatch):
     monkeypatch.setattr(journal, "sync_data", sync)
     yield gate, begun
     gate.set()
-
-
-async def until(condition):
-    async with asyncio.timeout(PATIENCE):
-        while not await condition():
-            await asyncio.sleep(0.01)
 
 
 async def step(spool):

@@ -15,7 +15,7 @@ from mail2fax.spool import SpoolUnavailable, open_spool
 from tests.support import samples
 from tests.support.crashsweep import settings
 from tests.support.faxapi import Reply
-from tests.support.patience import PATIENCE
+from tests.support.patience import until
 from tests.support.processes import ServedBy
 from tests.support.spooling import put
 
@@ -40,12 +40,6 @@ class Server:
 @pytest.fixture
 def server(postgres_url) -> Server:
     return Server(postgres_url)
-
-
-async def until(true, seconds: float = PATIENCE) -> None:
-    async with asyncio.timeout(seconds):
-        while not await true():
-            await asyncio.sleep(0.05)
 
 
 async def test_it_is_used_again_when_it_writes_again(server):

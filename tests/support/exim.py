@@ -1,13 +1,13 @@
 """Debian's Exim with the recipe of docs/relays.md. Everybody's `exim`."""
 
 import os
-import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.ports import free_port
-from tests.support.postfix import PAGE, Relay
+from tests.support.postfix import Relay
+from tests.support.recipes import adapted
 from tests.support.unpacked import running, unpacked, with_users
 
 PACKAGES = ["exim4-daemon-light", "libgnutls-dane0", "libidn12", "libnsl2", "libunbound8"]
@@ -50,13 +50,10 @@ begin retry
 """
 
 
-def recipe(fax_port: int) -> tuple[str, str]:
+def recipe(fax_port: int) -> list[str]:
     """Router and transport as the page has them, with the addresses of a test."""
-    router, transport = re.findall(r"```\n# /etc/exim4/conf\.d/[^\n]*\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    for written, meant in {"fax.office.example": "fax.local", "10.1.2.4::2525": f"127.0.0.1::{fax_port}"}.items():
-        assert written in router
-        router = router.replace(written, meant)
-    return router, transport
+    changes = {"fax.office.example": "fax.local", "10.1.2.4::2525": f"127.0.0.1::{fax_port}"}
+    return adapted(r"```\n# /etc/exim4/conf\.d/[^\n]*\n(.*?)```", changes, 2)
 
 
 @pytest.fixture(scope="session")

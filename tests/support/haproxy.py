@@ -1,10 +1,9 @@
 """Debian's HAProxy before two nodes, as docs/relays.md has it."""
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from tests.support.postfix import PAGE
+from tests.support.recipes import adapted
 from tests.support.unpacked import running, unpacked
 
 PACKAGES = ["haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"]
@@ -12,16 +11,12 @@ PACKAGES = ["haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentraci
 
 def recipe(port: int, nodes: Sequence[int]) -> str:
     """The page's configuration, with the addresses of a test."""
-    (lines,) = re.findall(r"```\n(defaults\n.*?)```", PAGE.read_text(), re.DOTALL)
     changes = {
         "bind :2525": f"bind 127.0.0.1:{port}",
         "10.1.2.4:2525": f"127.0.0.1:{nodes[0]}",
         "10.1.2.5:2525": f"127.0.0.1:{nodes[1]}",
     }
-    for written, meant in changes.items():
-        assert written in lines
-        lines = lines.replace(written, meant)
-    return lines
+    return adapted(r"```\n(defaults\n.*?)```", changes)[0]
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """Debian's OpenSMTPD with the recipe of docs/relays.md. Everybody's `opensmtpd`."""
 
-import re
 import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.ports import free_port
-from tests.support.postfix import PAGE, Relay
+from tests.support.postfix import Relay
+from tests.support.recipes import adapted
 from tests.support.unpacked import running, unpacked, with_users
 
 # It comes again after minutes only; `smtpctl schedule` is what an administrator types who does not want to wait.
@@ -18,16 +18,12 @@ while sleep 1; do setpriv --regid opensmtpq --clear-groups {root}/usr/sbin/smtpc
 
 def recipe(fax_port: int) -> str:
     """The two lines of the page, with the addresses of a test."""
-    (lines,) = re.findall(r"## OpenSMTPD\n.*?```\n(.*?)```", PAGE.read_text(), re.DOTALL)
     changes = {
         "10.1.2.4:2525": f"127.0.0.1:{fax_port}",
         "10.1.0.0/16": "127.0.0.0/8",
         "fax.office.example": "fax.local",
     }
-    for written, meant in changes.items():
-        assert written in lines
-        lines = lines.replace(written, meant)
-    return lines
+    return adapted(r"## OpenSMTPD\n.*?```\n(.*?)```", changes)[0]
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.ports import free_port
+from tests.support.recipes import adapted
 
 MAIN = """
 compatibility_level = 3.6
@@ -67,16 +67,10 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "relays.md"
-
-
 def recipe(fax_port: int) -> str:
     """The one line of docs/relays.md, with the addresses of a test."""
-    (line,) = re.findall(r"^transport_maps = .*$", PAGE.read_text(), re.MULTILINE)
-    for written, meant in {"fax.office.example": "fax.local", "[10.1.2.4]:2525": f"[127.0.0.1]:{fax_port}"}.items():
-        assert written in line
-        line = line.replace(written, meant)
-    return line
+    changes = {"fax.office.example": "fax.local", "[10.1.2.4]:2525": f"[127.0.0.1]:{fax_port}"}
+    return adapted(r"^(transport_maps = [^\n]*)$", changes)[0]
 
 
 @dataclass(frozen=True)

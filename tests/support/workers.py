@@ -1,6 +1,5 @@
 """A pool, tasks for it, and ways to see and wait for its processes."""
 
-import asyncio
 import itertools
 import os
 from pathlib import Path
@@ -12,7 +11,7 @@ from mail2fax.config import Documents
 from mail2fax.documents.orders import Task
 from mail2fax.documents.pool import Pool
 from tests.support import pdfs
-from tests.support.patience import PATIENCE
+from tests.support.patience import until
 
 PDF = "application/pdf"
 _numbers = itertools.count()
@@ -67,13 +66,6 @@ def _name(process: psutil.Process) -> str:
         return Path(f"/proc/{process.pid}/comm").read_text().strip()
     except OSError:  # it has just ended
         return ""
-
-
-async def until(true, seconds: float = PATIENCE) -> None:
-    """Wait for something that other processes bring about."""
-    async with asyncio.timeout(seconds):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 async def begun(task: Task) -> int:
