@@ -193,8 +193,6 @@ def ref_of(uuid: Any) -> str:
 def noted(code: int, message: Any, redact: Redact) -> str:
     """For operators: the code, and what the provider says of it."""
     said = _shown(message, redact)[:LONGEST_MESSAGE] if isinstance(message, str) else ""
-    if said.startswith(f"HTTP {code}"):
-        return said
     return f"HTTP {code}: {said}" if said else f"HTTP {code}"
 
 

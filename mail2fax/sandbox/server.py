@@ -321,7 +321,8 @@ def _refusal(scenario: Scenario, sent: form.Form) -> Response:
     if scenario.error_code:
         return _error(scenario.error_code, f"Refused for {sent.token}")
     headers = {"Retry-After": str(scenario.retry_after)} if scenario.retry_after is not None else None
-    return JSONResponse({"status": 0, "message": scenario.what}, status_code=scenario.http, headers=headers)
+    words = scenario.what.rpartition(": ")[2]  # without the code, which every answer has at its head
+    return JSONResponse({"status": 0, "message": words}, status_code=scenario.http, headers=headers)
 
 
 def _error(code: int, message: str) -> Response:

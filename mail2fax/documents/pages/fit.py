@@ -111,7 +111,7 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
     carried = enclosed(source)
     whole = len(source.geometries)
     marks = flattening.marks(source.pdf) if source.annotated else flattening.Marks()  # of long pages pieces have none
-    source = in_pieces(source, max_pages=max_pages) if page_size == "letter" else source
+    source = in_pieces(source, max_pages=max_pages) if page_size == "letter" and not marks.ink else source
     sheets = [_sheet(page, page_size) for page in source.geometries]
     notes = ["repaired"] * source.repaired + ["flattened"] * marks.ink + ["unmarked"] * marks.notes
     notes += ["cut"] * (len(sheets) > whole)

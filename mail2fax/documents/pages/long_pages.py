@@ -26,9 +26,12 @@ _MOST_ROWS, _MOST_DOTS = 40_000, 60_000_000  # of the drawing by which blank row
 
 
 def in_pieces(source: Source, *, max_pages: int) -> Source:
-    """The same document, its long pages in pieces. Raises Permanent: TOO_MANY_PAGES (detail: pages, limit)."""
+    """The same document, its long pages in pieces; no annotation of it may be one that is drawn.
+
+    Raises Permanent: TOO_MANY_PAGES (detail: pages, limit).
+    """
     long = [index for index, page in enumerate(source.geometries) if _is_long(page)]
-    if not long or not source.drawable or flattening.marks(source.pdf).ink:
+    if not long or not source.drawable:
         return source
     windows = _windows(source, long)
     count = len(source.geometries) + sum(len(boxes) - 1 for boxes in windows.values())
