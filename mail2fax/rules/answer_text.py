@@ -40,10 +40,10 @@ _PLAIN = _COURTESY | _these(
     numero telecopie telecopieur"""
 )
 _MISTAKEN = _these("wrong incorrect mistake typo error my mauvais faux erreur errone")
-_LABELS = _PLAIN | _these(
-    """new right correct corrected tel telephone telec no num is nouveau bon bonne exact voici c est here use instead
-    recipient destinataire n"""
-)
+_NEW = _these("new right correct corrected nouveau bon bonne exact voici here")
+_LABELS = _PLAIN | _NEW | _these("tel telephone telec no num is c est use instead recipient destinataire n")
+_LEADING = re.compile(r"(?:\b(?:to|at|is|number|au|à|a|est|numéro|numero|here)|:) ?[:.,!]?\Z", re.IGNORECASE)
+_HALTING = _these("dont never stop wait cancel jamais attendez annuler annulez")
 _REFUSING = _these("no not don dont do never stop wait cancel hold non ne n pas jamais attendez annuler")
 _GREETING = re.compile(r"(?:hi|hello|hey|dear|bonjour|salut|bonsoir)\b(?:[ ,]+[^\W\d]+){0,2} ?[,!.:]?", re.IGNORECASE)
 _SIGNING_OFF = re.compile(
@@ -68,6 +68,7 @@ class Doubt(StrEnum):
     WORDS = "words"  # it says something else, or something more
     NUMBERS = "numbers"  # two different numbers
     NUMBER = "number"  # one that cannot be faxed
+    WHOSE = "whose number"  # one that may be its author's own
     NO_WORD = "no word"  # a bare answer, where the word SEND is asked for
     NO_NUMBER = "no number"  # where there was none to begin with, and one is asked for
     ATTACHMENT = "attachment"  # it brings a document of its own
@@ -102,12 +103,35 @@ def once_more(text: str, author: str = "", country: str = "CA") -> Once:
     if len(numbers) > 1:
         raise Doubtful(Doubt.NUMBERS)
     if numbers:
+        _refuse_own(lines)
         return Once(numbers.pop(), named=True)
-    if any(line.words & _MISTAKEN for line in lines):
-        raise Doubtful(Doubt.WORDS)  # a wrong number, and no right one
+    if any(line.words & _MISTAKEN or line.leads for line in lines):
+        raise Doubtful(Doubt.WORDS)  # a wrong number, or another one, and none that is right
     if lines and not any(line.asks for line in lines):
         raise Doubtful(Doubt.WORDS)  # thanks alone ask for nothing
     return Once(named=bool(lines and lines[0].words & _NAMING))
+
+
+def _refuse_own(lines: Sequence["_Line"]) -> None:
+    """Raises Doubtful for a number that may be of a signature: below a thank-you, or below a wish without one."""
+    first = next(place for place, line in enumerate(lines) if line.numbers)
+    above = lines[:first]
+    meant = any(line.words & _MISTAKEN or line.leads for line in above)
+    if above and not meant and (above[-1].signs_off or any(line.asks for line in above)):
+        raise Doubtful(Doubt.WHOSE)
+
+
+def refuse_other(subject: str, ours: str) -> None:
+    """Raises Doubtful where the subject of an answer asks for something that its text does not say.
+
+    `ours`: what the subject of our reply was made of, and so asks for nothing.
+    """
+    subject, ours = _folded(subject), _folded(ours)
+    known = re.sub(r"\D", "", ours)
+    if any(re.sub(r"\D", "", number)[-10:] not in known for number in _numbers(subject)):
+        raise Doubtful(Doubt.WHOSE)
+    if _HALTING & (set(_words(subject)) - set(_words(ours))):
+        raise Doubtful(Doubt.WORDS)
 
 
 def cancels(text: str, author: str = "") -> None:
@@ -123,6 +147,8 @@ class _Line:
 
     words: frozenset[str]
     numbers: Sequence[str] = ()
+    leads: bool = False  # "send it to the new number:"
+    signs_off: bool = False
 
     @property
     def asks(self) -> bool:
@@ -161,9 +187,18 @@ def _line(line: str, asking: frozenset[str]) -> _Line | None:
         return None
     if numbers:
         return _Line(words, numbers) if words <= _LABELS | _ASKING | _NODDING else None
+    if _leads(line, words):
+        return _Line(words, leads=True)
     if words <= asking | _PLAIN | _MISTAKEN:
-        return _Line(words)
+        return _Line(words, signs_off=bool(_SIGNING_OFF.fullmatch(line)))
     return _Line(frozenset()) if _GREETING.fullmatch(line) and not words & _REFUSING else None
+
+
+def _leads(line: str, words: frozenset[str]) -> bool:
+    """Whether a line without a number says that one follows."""
+    known = _LABELS | _ASKING | _NODDING | _MISTAKEN
+    announced = words & (_ASKING | _NEW) and words <= known and not words & _these("same meme")
+    return bool(announced and _LEADING.search(line))
 
 
 def _signature(lines: Sequence[str], before: str, names: frozenset[str], *, said: bool) -> bool:

@@ -76,6 +76,7 @@ NOT_CANCELLED = "550 5.7.1 nothing was cancelled: to cancel the fax, answer with
 NOT_SENT_AGAIN = {
     Doubt.WORDS: "550 5.7.1 nothing was sent again: answer with the one word SEND, or with the new fax number alone",
     Doubt.NUMBER: "550 5.1.3 nothing was sent again: this number cannot be faxed; answer with the right one alone",
+    Doubt.WHOSE: "550 5.1.3 nothing was sent again: if the number in the answer is the new one, answer with it alone",
     Doubt.NUMBERS: "550 5.1.3 nothing was sent again: the answer holds two numbers; answer with one number alone",
     Doubt.NO_WORD: "550 5.7.1 nothing was sent again: to fax the document once more, answer with the one word SEND",
     Doubt.NO_NUMBER: "550 5.1.3 nothing was sent: answer with the right fax number alone",

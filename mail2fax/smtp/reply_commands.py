@@ -106,6 +106,9 @@ class ReplyCommands:
             return await self._spool.hand_on(Work.REPLY, wishes.cancel, wish.fax_id, _who(envelope))
         (fax,) = await self._spool.read(questions.named, wish.fax_id)
         once = answer_text.once_more(made.text, made.headers.from_, self._settings.numbers.country)
+        if not once.number:
+            ours = (await self._spool.message(fax.message_id)).headers.subject
+            answer_text.refuse_other(made.headers.subject, f"{fax.number or fax.recipient} {ours}")
         if not (once.number or fax.number):
             raise Doubtful(Doubt.NO_NUMBER)
         # One that may have arrived, or was sent again already, takes more than a nod: it would be sent twice.

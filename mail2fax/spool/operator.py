@@ -185,14 +185,14 @@ def _refuse_second(connection: Connection, row: RowMapping, number: str) -> None
         )
 
 
-def refuse_unless_kept(connection: Connection, row: RowMapping) -> None:
+def refuse_unless_kept(
+    connection: Connection, row: RowMapping, instead: str = "ask the sender to mail it again"
+) -> None:
     """Raises Refused when the mail and its documents were purged."""
     # Locked against a purge that is just deciding about it.
     query = select(messages.c.purged_at).where(messages.c.id == row["message_id"]).with_for_update()
     if connection.scalar(query) is not None:
-        raise Refused(
-            f"{row['id']}: its document is no longer kept ([documents] keep_days); ask the sender to mail it again"
-        )
+        raise Refused(f"{row['id']}: its document is no longer kept ([documents] keep_days); {instead}")
 
 
 def _copy(row: RowMapping, fresh_id: str, number: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def may_ask(connection: Connection, fax_id: str, reverse_path: str, *, cancel: b
     elif State(row["state"]) not in _UNSENT:
         raise Refused(f"{row['id']} is {row['state']}: only a fax that did not go through can be sent again")
     else:
-        operator.refuse_unless_kept(connection, row)
+        operator.refuse_unless_kept(connection, row, "mail it to the fax number again")
 
 
 def cancel(connection: Connection, fax_id: str, who: str) -> str:

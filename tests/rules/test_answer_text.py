@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from mail2fax.rules.address import AddressError
-from mail2fax.rules.answer_text import Doubt, Doubtful, Once, cancels, once_more
+from mail2fax.rules.answer_text import Doubt, Doubtful, Once, cancels, once_more, refuse_other
 
 MARIA = "Maria Rossi <maria@clinic.example>"
 NUMBER = "4169671111"
@@ -95,6 +95,44 @@ def test_anything_else_is_read_by_a_person(text):
     with pytest.raises(Doubtful) as doubtful:
         once_more(text, MARIA)
     assert doubtful.value.doubt is Doubt.WORDS
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SEND\n416-967-1111", "yes\n\nTel 416-967-1111", "Thanks\n416-967-1111", "SEND\nThanks\nfax 416-967-1111"],
+)
+def test_a_number_below_a_wish_or_a_thank_you_may_be_its_authors(text):
+    """Nothing says that the document is to go there."""
+    with pytest.raises(Doubtful) as doubtful:
+        once_more(text)
+    assert doubtful.value.doubt is Doubt.WHOSE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please send it to\n416-967-1111",
+        "Wrong number, please resend\n416-967-1111",
+        "The new number is:\n416-967-1111",
+    ],
+)
+def test_a_line_may_lead_to_the_number_below(text):
+    """And without that number it asks for nothing: the old one would be wrong."""
+    assert once_more(text) == Once(NUMBER, named=True)
+    with pytest.raises(Doubtful):
+        once_more(text.partition("\n")[0])
+
+
+@pytest.mark.parametrize(
+    "subject", ["", "Re: Not faxed to (647) 495-9659: Case 2026112301", "RE: Unclear: +1 647 495 9659"]
+)
+def test_a_subject_of_ours_asks_for_nothing(subject):
+    """Its numbers are known; any other one, or a word against it, is a doubt."""
+    ours = "6474959659 Case 2026112301"
+    refuse_other(subject, ours)
+    for more in (" 416-967-1111", " stop", " 2026112302"):
+        with pytest.raises(Doubtful):
+            refuse_other(subject + more, ours)
 
 
 @pytest.mark.parametrize("text", ["416 967 1111\n416 967 1112", "416 967 1111 to 416 967 1112"])
