@@ -15,7 +15,8 @@ from mail2fax import __version__, log, spool
 from mail2fax.cli import faxes, hints, owner, sending, trial
 from mail2fax.cli.console import ConfigFile, Json, load, out, tell, tell_of_exposed, warn
 from mail2fax.cli.setup.command import init
-from mail2fax.config import files, loader
+from mail2fax.config import files, loader, naming
+from mail2fax.config.types import HOST_PORT
 from mail2fax.model import Refused
 from mail2fax.providers import SANDBOX_LISTEN, UnusableProvider
 from mail2fax.rules.address import AddressError
@@ -123,7 +124,9 @@ def demo(
 @app.command(epilog=_magic_numbers())
 def sandbox(
     listen: Annotated[str, typer.Option(help="Where to listen; port 0 takes a free one.")] = SANDBOX_LISTEN,
-    instant: Annotated[bool, typer.Option("--instant", help="Every fax is a success at once, for load tests.")] = False,
+    instant: Annotated[
+        bool, typer.Option("--instant", help="For load tests: every fax is a success at once, and none is kept.")
+    ] = False,
     token: Annotated[list[str] | None, typer.Option(help="Accept only this token; may be given again.")] = None,
     hylafax: Annotated[str, typer.Option(help="Play HylaFAX's hfaxd too, there; such as 127.0.0.1:4559.")] = "",
     config_file: ConfigFile = None,
@@ -135,6 +138,9 @@ def sandbox(
     """
     from mail2fax.sandbox import server  # noqa: PLC0415
 
+    for option, address in (("--listen", listen), ("--hylafax", hylafax or SANDBOX_LISTEN)):
+        if not HOST_PORT.fullmatch(address):
+            raise typer.BadParameter(f"{option}: write host:port, such as {SANDBOX_LISTEN}")
     load(config_file, serving=True)
     asyncio.run(_until_stopped(server.serve(listen, instant=instant, tokens=frozenset(token or ())), hylafax))
 
@@ -143,7 +149,9 @@ async def _until_stopped(serving: "contextlib.AbstractAsyncContextManager[Sandbo
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with serving as running:
+    async with contextlib.AsyncExitStack() as stack:
+        with naming("--listen"):
+            running = await stack.enter_async_context(serving)
         out.print(f"The fax API is at {running.url}", highlight=False, soft_wrap=True)
         async with _hfaxd(running, hylafax):
             out.print(f"What it was given: {running.url.removesuffix('/api/fax')}/   Ctrl-C ends it.", highlight=False)
@@ -157,7 +165,9 @@ async def _hfaxd(sandbox: "Sandbox", listen: str) -> AsyncIterator[None]:
         return
     from mail2fax.sandbox import hylafax  # noqa: PLC0415
 
-    async with hylafax.serve(sandbox, listen) as hfaxd:
+    async with contextlib.AsyncExitStack() as stack:
+        with naming("--hylafax"):
+            hfaxd = await stack.enter_async_context(hylafax.serve(sandbox, listen))
         out.print(f"HylaFAX is at hylafax://{hfaxd.address}", highlight=False)
         yield
 

@@ -1,6 +1,7 @@
 """What the sections of the settings share."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from typing import Self
@@ -44,6 +45,12 @@ class Section(BaseModel):
                     raise ValueError(f"{key} needs {other}: without it, it does nothing")
 
 
+_TODO = {
+    errno.EADDRINUSE: " by another program: `ss -ltnp` says which",
+    errno.EADDRNOTAVAIL: ": `ip address` lists those this machine has",
+}
+
+
 @contextlib.contextmanager
 def naming(place: str) -> Iterator[None]:
     """Say in an OSError of what is done here which setting it is about: the system knows only a number for it."""
@@ -51,4 +58,4 @@ def naming(place: str) -> Iterator[None]:
         yield
     except OSError as error:
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-        raise OSError(f"{place}: {why}") from None
+        raise OSError(f"{place}: {why}{_TODO.get(error.errno or 0, '')}") from None

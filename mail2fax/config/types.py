@@ -18,6 +18,7 @@ from mail2fax import timezones
 HOST = r"([^\s:@/\[\]]+|\[[0-9A-Fa-f:.]+\])"
 LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
 PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d{2}|6[0-4]\d{3}|[0-5]?\d{1,4})"
+HOST_PORT = re.compile(f"{HOST}:{PORT}")
 SQLITE = "sqlite:///"
 # What no mail address holds, and many a regular expression; an address may end in [192.0.2.1].
 _REGEX = re.compile(r"[\\^$|\[\]()]|\A\.\*")
@@ -101,7 +102,7 @@ File = Annotated[str, FileMark()]
 Folder = Annotated[str, FileMark(folder=True)]
 HostPort = Annotated[
     str,
-    _written(f"{HOST}:{PORT}", "host:port, such as 127.0.0.1:2525 or [::1]:2525"),
+    _written(HOST_PORT.pattern, "host:port, such as 127.0.0.1:2525 or [::1]:2525"),
 ]
 OptionalHostPort = Annotated[str, _written(rf"({HOST}:{PORT})?", "host:port, such as 127.0.0.1:8080")]
 Ciphers = Annotated[str, AfterValidator(_ciphers)]

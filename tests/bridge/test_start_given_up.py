@@ -22,7 +22,7 @@ async def test_one_address_that_is_taken_leaves_no_other_open(bridge, outbox, fa
     """Whoever starts it again in the same process finds the first address free."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         before = _listening()
-        with pytest.raises(OSError, match="address already in use"):
+        with pytest.raises(OSError, match="Address already in use"):
             await bridge(
                 smtp={"listen": ["127.0.0.1:0", f"127.0.0.1:{other.getsockname()[1]}"]},
                 web={"listen": page, "operate": ""},

@@ -89,6 +89,15 @@ def test_a_refusal_is_told_in_words(tmp_path):
         assert refused.startswith(said)  # no SMTP codes: nobody speaks SMTP here
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:70000", "127.0.0.1:80x", ":80", "127.0.0.1"])
+def test_an_address_that_cannot_be(address):
+    """Words, and no traceback, for the sandbox as for a listener in the settings."""
+    done = run("sandbox", "--listen", address, env=environment(COLUMNS="200"))
+    assert (done.returncode, "write host:port" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+    done = run("list", env=environment(MAIL2FAX_WEB__LISTEN=address))
+    assert (done.returncode, "MAIL2FAX_WEB__LISTEN: write it as host:port" in done.stderr) == (2, True)
+
+
 def test_a_hint_can_be_typed_as_it_stands(tmp_path):
     """After `make` the program is not on the PATH, and its settings are where somebody put them."""
     called, file = Path(sys.executable).with_name("mail2fax"), tmp_path / "my fax.toml"

@@ -81,7 +81,8 @@ async def test_an_address_that_another_program_has(tmp_path, section, key):
         )
         file.write_text(f'{text}[provider]\nname = "sandbox"\n')
         code, _, errors = await command(file, "serve")
-    assert (code, errors) == (1, f"mail2fax: {file}: [{section}] {key}: {address}: Address already in use\n")
+    said = f"{address}: Address already in use by another program: `ss -ltnp` says which"
+    assert (code, errors) == (1, f"mail2fax: {file}: [{section}] {key}: {said}\n")
 
 
 def test_a_certificate_that_is_none(tmp_path):
