@@ -439,6 +439,8 @@ def test_an_answer_is_confirmed_or_said_not_to_be_understood():
     assert "passed on to fax@fax.local" in words(unclear) and sent(unclear)["Reply-To"].startswith("resend+")
     waiting = ENGLISH.passed_on(MESSAGE, samples.WAITING, "cancel")
     assert "other than the word CANCEL" in words(waiting)
+    late = ENGLISH.passed_on(MESSAGE, samples.SENDING, "cancel")
+    assert sent(late)["Subject"].startswith("Not cancelled") and sent(late)["Reply-To"] is None
     assert sent(waiting)["Subject"].startswith("Not cancelled") and sent(waiting)["Reply-To"].startswith("cancel+")
 
 
