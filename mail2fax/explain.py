@@ -4,6 +4,7 @@ Promise: each answer names the setting behind it. Only what was faxed lately is 
 """
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -214,13 +215,20 @@ def _made(made: Made, several: str) -> Step:
 
 
 def _printed(folder: Path, preview: Path | None) -> Iterator[Step]:
-    """Keep the pictures of the pages."""
+    """Keep the pictures of the pages, for our eyes only: they show what the mail says."""
     if preview:
-        preview.mkdir(parents=True, exist_ok=True)
+        preview.mkdir(mode=0o700, parents=True, exist_ok=True)
         pictures = sorted(folder.glob("*.png"))
         for picture in pictures:
-            shutil.copyfile(picture, preview / picture.name)
+            _keep(picture, preview / picture.name)
         yield Step("preview", good=True, said=f"{len(pictures)} pictures of pages in {preview}", rule="--preview")
+
+
+def _keep(picture: Path, kept: Path) -> None:
+    kept.unlink(missing_ok=True)  # one of an earlier preview may be open to others
+    handle = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as copy, picture.open("rb") as drawn:
+        shutil.copyfileobj(drawn, copy)
 
 
 def _why(verdict: Verdict) -> str:

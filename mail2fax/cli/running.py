@@ -25,7 +25,6 @@ _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _PATIENCE = 10.0  # seconds for each question
 _LONGEST = 100_000  # bytes of an answer
-_MANY = 1000  # faxes that are looked through for the oldest that nobody holds
 
 
 @dataclass(slots=True)
@@ -74,12 +73,11 @@ async def _look(settings: Settings, late: float) -> Found:
     try:
         async with asyncio.timeout(_PATIENCE), the_spool(settings) as spool:
             standing = await spool.read(overview.standing)
-            waiting = await spool.read(overview.longest, min(standing.held + 1, _MANY))
+            oldest = await spool.read(overview.waits)
             hours = await spool.read(overview.hours)
     except (SpoolUnavailable, TimeoutError) as error:
         found.add(_CRITICAL, f"the database does not answer: {log.redact(str(error)) or 'too slow'}")
         return found
-    oldest = next((fax.age for fax in waiting if not fax.held_by), 0.0)
     unknown = sum(hour.faxes.get(State.UNKNOWN, 0) for hour in hours)
     _judge(found, standing, oldest=oldest, late=late, unknown=unknown)
     found.figures = _figures(standing, oldest, unknown)

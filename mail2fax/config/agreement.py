@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 DIGITS = 10  # of a fax number
+_NAMELESS = frozenset({"rinble", "sandbox", "hylafax"})  # providers at which a token, or a user, says all
 
 
 class Line(Protocol):
@@ -35,6 +36,18 @@ def lines(found: Sequence[Line], fallback: str) -> None:
             raise ValueError(f'[[line]] "{line.name}": it is its own fallback')
         if not line.senders and line.name not in fallbacks:
             raise ValueError(f'[[line]] "{line.name}": senders is empty, and no fallback names the line')
+
+
+def provider_uses(name: str, **given: str) -> None:
+    """What only other providers ask for is not given: this one would not look at it."""
+    for key in (key for key, value in given.items() if value and name in _NAMELESS):
+        raise ValueError(f"{key} is not for {name}: it does nothing there")
+
+
+def somebody_may_operate(address: str, users_file: str) -> None:
+    """The operator's page lets nobody in whom the users file does not give a role, whoever logged them in."""
+    if address and not users_file:
+        raise ValueError("[web] operate needs [smtp] users_file: it says who may look and act there")
 
 
 def answers_reach_people(mailbox: str, domains: Collection[str]) -> None:

@@ -156,17 +156,11 @@ class _Draft:
 
     def _secret(self, place: str, file: str) -> str:
         """What the file holds, without blanks and line ends around it, or "" and a problem."""
-        path = self._absolute(file)
         try:
-            secret = path.read_text("utf-8-sig").strip()  # Windows puts a byte order mark in front
-        except (OSError, UnicodeDecodeError, ValueError) as error:
-            self.problems.append(f"{place}: cannot read {path}: {why_unreadable(error)}")
+            return read_secret(self._absolute(file))
+        except ValueError as error:
+            self.problems.append(f"{place}: {error}")
             return ""
-        if not secret:
-            self.problems.append(f"{place}: {path} is empty")
-        elif not secret.isprintable():
-            self.problems.append(f"{place}: {path} holds more than one line, or characters that no secret has")
-        return secret
 
     def resolve_files(self) -> None:
         """Make file names count from the configuration file's folder."""
@@ -195,6 +189,19 @@ def _read(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         text, _, place = str(error).rpartition(" (at ")
         raise ConfigError([f"{path}: {place.rstrip(')')}: {text}"]) from None
+
+
+def read_secret(path: Path) -> str:
+    """What the file holds, without blanks and line ends around it. Raises ValueError that says what is wrong."""
+    try:
+        secret = path.read_text("utf-8-sig").strip()  # Windows puts a byte order mark in front
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot read {path}: {why_unreadable(error)}") from None
+    if not secret:
+        raise ValueError(f"{path} is empty")
+    if not secret.isprintable():
+        raise ValueError(f"{path} holds more than one line, or characters that no secret has")
+    return secret
 
 
 def why_unreadable(error: Exception) -> str:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mail2fax.config.keys import BY_NAME, BY_VARIABLE, KEYS, Key, sections
+from mail2fax.model.text import cut
 
 SECTIONS = dict(sections())
 LINES_FORM = 'write it as [[line]], in the environment as [{"name": "…", "senders": ["…"], "token_file": "…"}]'
@@ -73,5 +74,4 @@ def _meant(name: str, known: Iterable[str], quote: str = '"') -> str:
 def _instead(key: Key | None, value: Any) -> str:
     if key is None or not key.speakable or not isinstance(value, str | int | float):
         return ""
-    shown = json.dumps(value)
-    return f", not {shown if len(shown) <= 80 else shown[:77] + '…'}"
+    return f", not {cut(json.dumps(value), 80)}"

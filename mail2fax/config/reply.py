@@ -118,7 +118,13 @@ class Reply(Section):
             dkim_key_file=("dkim_selector", "dkim_domain"),
             relay_oauth_token_url=("relay_oauth_client_id", "relay_oauth_client_secret", "relay_oauth_scope"),
             admin=("daily_summary",),
+            resend=("secret",),
         )
+        relay = urlsplit(self.relay)
+        if self.relay_password.get_secret_value() and not relay.username:
+            raise ValueError("relay_password needs a user in relay: smtp+starttls://fax%40office.example@host:587")
+        if self.relay_ca_file and relay.scheme == "smtp":
+            raise ValueError("relay_ca_file needs TLS to the relay: smtp+starttls:// or smtps://")
         return self
 
     def _oauth(self) -> None:

@@ -44,6 +44,12 @@ class Section(BaseModel):
                 if getattr(self, key) and not getattr(self, other):
                     raise ValueError(f"{key} needs {other}: without it, it does nothing")
 
+    def _refuse_beyond(self, **most: str) -> None:
+        """Raise ValueError when one of these keys was written as more than the one that holds for it anyway."""
+        for key, bound in most.items():
+            if key in self.model_fields_set and getattr(self, key) > getattr(self, bound) > 0:
+                raise ValueError(f"{key} is more than {bound}, {getattr(self, bound)}: it would never be reached")
+
 
 _TODO = {
     errno.EADDRINUSE: " by another program: `ss -ltnp` says which",

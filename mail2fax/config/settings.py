@@ -14,6 +14,7 @@ from mail2fax.config.reply import Reply
 from mail2fax.config.section import Section
 from mail2fax.config.smtp import Smtp
 from mail2fax.config.types import (
+    SQLITE,
     Allowed,
     Count,
     Denied,
@@ -72,6 +73,12 @@ class Limits(Section):
     number_faxes_per_day: Limit = 0
     """Faxes in 24 hours to one number."""
 
+    @model_validator(mode="after")
+    def _keys(self) -> "Limits":
+        hours = ("sender_faxes", "sender_pages", "total_faxes", "total_pages")
+        self._refuse_beyond(**{f"{name}_per_hour": f"{name}_per_day" for name in hours})
+        return self
+
 
 class Provider(Section):
     """The fax API."""
@@ -99,6 +106,13 @@ class Provider(Section):
     concurrency: Count = 8
     """Requests to the provider at once, for each of submitting and polling."""
     _line: "FaxLine | None" = None
+
+    @model_validator(mode="after")
+    def _keys(self) -> "Provider":
+        agreement.provider_uses(self.name, account=self.account, from_number=self.from_number)
+        if self.ca_file and self.url.startswith(("http:", "hylafax:")):
+            raise ValueError("ca_file needs https:// in url: without TLS, it does nothing")
+        return self
 
     def of_line(self, line: "FaxLine") -> "Provider":
         """The same, for a line with keys of its own: its errors name those where it has them."""
@@ -147,6 +161,11 @@ class FaxLine(Section):
     ca_file: File = ""
     """As in [provider]."""
 
+    @model_validator(mode="after")
+    def _keys(self) -> "FaxLine":
+        self._refuse_idle(senders=("numbers",))
+        return self
+
     @property
     def heading(self) -> str:
         """With its name, since there may be several."""
@@ -181,6 +200,11 @@ class Documents(Section):
     wall_seconds: Seconds = 40.0
     """Seconds that one document may take."""
 
+    @model_validator(mode="after")
+    def _keys(self) -> "Documents":
+        self._refuse_beyond(keep_days="history_days", cpu_seconds="wall_seconds")
+        return self
+
 
 class Cover(Section):
     """The cover page."""
@@ -191,6 +215,12 @@ class Cover(Section):
     """File that replaces the shipped cover page."""
     company: str = ""
     """Name on the cover page."""
+
+    @model_validator(mode="after")
+    def _keys(self) -> "Cover":
+        if self.enabled == "never" and (self.template or self.company):
+            raise ValueError("there is never a cover page: template and company need another `enabled`")
+        return self
 
 
 class Spool(Section):
@@ -207,6 +237,12 @@ class Spool(Section):
     drain: Seconds = 10.0
     """Seconds that steps in flight have to finish at shutdown."""
 
+    @model_validator(mode="after")
+    def _keys(self) -> "Spool":
+        if self.password.get_secret_value() and self.url.startswith(SQLITE):
+            raise ValueError("password needs postgresql:// in url: an SQLite spool has none")
+        return self
+
 
 class Poll(Section):
     """How often the provider is asked for the status."""
@@ -218,6 +254,11 @@ class Poll(Section):
     deadline: Seconds = 21_600.0
     """Seconds after which the outcome is `unknown`."""
 
+    @model_validator(mode="after")
+    def _keys(self) -> "Poll":
+        self._refuse_beyond(first="longest")
+        return self
+
 
 class Retry(Section):
     """How often a fax is offered to a provider that does not take it."""
@@ -228,6 +269,11 @@ class Retry(Section):
     """Seconds between two attempts at the most."""
     give_up: Seconds = 86_400.0
     """Seconds a fax may wait for the provider before it fails with 4.4.7."""
+
+    @model_validator(mode="after")
+    def _keys(self) -> "Retry":
+        self._refuse_beyond(first="longest")
+        return self
 
 
 class Web(Section):
@@ -249,6 +295,15 @@ class Web(Section):
     """File that holds that secret."""
     webhooks: OptionalHostPort = ""
     """host:port hears providers' webhooks (Telnyx): they hurry a look, no more. Put a proxy with https before it."""
+
+    @model_validator(mode="after")
+    def _keys(self) -> "Web":
+        if self.hosts and not self.listen and not self.operate:
+            raise ValueError("hosts needs listen or operate: without a page, it does nothing")
+        if self.proxy_user_header != type(self).model_fields["proxy_user_header"].default:
+            self._refuse_idle(proxy_secret=("proxy_user_header",))
+        self._refuse_idle(operate=("operate_https", "proxy_secret"))
+        return self
 
 
 class Log(Section):
@@ -281,4 +336,5 @@ class Settings(Section):
     def _agree(self) -> "Settings":
         agreement.answers_reach_people(self.reply.mailbox, self.smtp.domains)
         agreement.lines(self.line, self.provider.fallback)
+        agreement.somebody_may_operate(self.web.operate, self.smtp.users_file)
         return self

@@ -103,7 +103,11 @@ class Smtp(Section):
         self._refuse_idle(
             required_header=("required_header_value", "required_header_networks"),
             client_certificates=("client_certificate_networks", "client_ca_file"),
+            tls_certificate=("tls_key", "tls_ciphers"),
         )
+        self._refuse_beyond(max_connections_per_client="max_connections")
+        if not self.listen and not self.listen_tls:
+            raise ValueError("listen and listen_tls are both empty: no mail could come in")
         return self
 
     @property

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from mail2fax.model import Fate, Fax, Message, Part, Reason, State
+from mail2fax.model.text import cut
 from mail2fax.replies.headers import clean
 
 _TYPED = 32
@@ -152,7 +153,7 @@ def clean_fax(fax: Fax) -> Fax:
 def _named(fax: Fax) -> Fax:
     """With what somebody typed instead of a number, not too long for a subject."""
     typed, _, _ = fax.recipient.rpartition("@")
-    return fax if fax.number else replace(fax, number=typed if len(typed) <= _TYPED else f"{typed[: _TYPED - 1]}…")
+    return fax if fax.number else replace(fax, number=cut(typed, _TYPED))
 
 
 def _clean_part(part: Part) -> Part:

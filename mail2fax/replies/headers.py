@@ -11,6 +11,8 @@ from email.policy import EmailPolicy
 from email.utils import format_datetime
 from functools import cache
 
+from mail2fax.model.text import cut
+
 _WIDTH = 78  # RFC 5322 section 2.1.1
 _SUBJECT = 300  # characters of a subject that are kept
 _REFERENCES = 20  # message ids of a long thread that are kept: the first, and the last ones
@@ -52,7 +54,7 @@ def _from(sender: str, *, utf8: bool) -> str:
 def clean(text: str, length: int = _SUBJECT) -> str:
     """The text on one line, free of what ends, turns or hides lines, cut with an ellipsis."""
     line = " ".join(_UNPRINTABLE.sub(" ", text).split())
-    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+    return cut(line, length)
 
 
 def message_id(kind: str, queue_id: str, hostname: str) -> str:

@@ -47,6 +47,8 @@ ABROAD: Mapping[str, str] = {
     "876": "Jamaica",
 }
 
+SERVICE_CODES = frozenset(f"{first}11" for first in range(2, 10))
+
 CLOSED_AREAS: Mapping[str, str] = {
     "900": "a premium-rate number",
     "700": "a carrier's own service",
@@ -55,10 +57,9 @@ CLOSED_AREAS: Mapping[str, str] = {
     **dict.fromkeys(("600", "622", "633", "644", "655", "677", "688"), "a Canadian non-geographic service"),
     **dict.fromkeys(("500", "521", "522", "523", "524", "525", "526", "527"), "a personal number"),
     **dict.fromkeys(("528", "529", "532", "533", "544", "566", "577", "588"), "a personal number"),
-    **{f"{first}11": "a service code" for first in range(2, 10)},
+    **dict.fromkeys(SERVICE_CODES, "a service code"),
 }
 
-_SERVICE_CODE = re.compile(r"[2-9]11")
 # No town has these: toll-free codes to come and other easily recognizable codes (N22, N33 …), and two blocks set aside.
 _SET_ASIDE = re.compile(r"[2-9]([02-8])\1|37[0-9]|96[0-9]|88[0-9]")
 
@@ -67,15 +68,15 @@ _SET_ASIDE = re.compile(r"[2-9]([02-8])\1|37[0-9]|96[0-9]|88[0-9]")
 class Destination:
     """Where a number leads."""
 
-    kind: str  # what `[numbers] allow` calls it: CA, US, territories, tollfree; or "unassigned"; "" takes a prefix
+    kind: str  # as `[numbers] allow` has it: CA, US, territories, tollfree; or "unassigned", "service", "" for others
     name: str  # in words after "is": "a toll-free number"
     digits: int  # how many leading digits tell so: a prefix must be as long to open it
 
 
 def destination(number: str) -> Destination:
     """Where these ten digits lead."""
-    if _SERVICE_CODE.fullmatch(number, 3, 6):
-        return Destination("", "a service code, not an exchange", 6)
+    if number[3:6] in SERVICE_CODES:
+        return Destination("service", "a service code, not an exchange", 6)
     if number[:3] in TOLLFREE:  # any other exchange is an ordinary one there
         return Destination("tollfree", "a toll-free number", 3)
     if number[3:6] == "976":
@@ -87,7 +88,7 @@ def destination(number: str) -> Destination:
 
 def _by_area(area: str) -> Destination:
     if area in CLOSED_AREAS:
-        return Destination("", CLOSED_AREAS[area], 3)
+        return Destination("service" if area in SERVICE_CODES else "", CLOSED_AREAS[area], 3)
     if area in ABROAD:
         return Destination("", f"in {ABROAD[area]}, charged as a call abroad", 3)
     if area in TERRITORIES:

@@ -111,7 +111,9 @@ class Policy:
             return self._unassigned(number, place.name)
         if place.kind in self._numbers.allow:
             return Ruling(f'[numbers] allow "{place.kind}": {place.name}')
-        return self._barred(number, f"is {place.name}", f"[numbers] allow, none fits: {place.name}")
+        # Nobody should open 911 or 411: that is a slip of the fingers.
+        way = "correct the number" if place.kind == "service" else ""
+        return self._barred(number, f"is {place.name}", f"[numbers] allow, none fits: {place.name}", way)
 
     @property
     def has_budgets(self) -> bool:
@@ -205,10 +207,11 @@ class Policy:
         way = f'[numbers] allow "+1{number[:3]}" opens it, unassigned "allow" every new one'
         return self._barred(number, f"is {name}: {way}", f'[numbers] unassigned "refuse": {name}')
 
-    def _barred(self, number: str, why: str, rule: str) -> Ruling:
-        # Nobody should open 911 or 411: that is a slip of the fingers.
-        way = "correct the number" if why.startswith("is a service code") else f"{self._ask} to open it"
-        return Ruling(rule, f"550 5.7.1 Destination not permitted: {address.pretty(number)} {why}; {way}")
+    def _barred(self, number: str, why: str, rule: str, way: str = "") -> Ruling:
+        text = (
+            f"550 5.7.1 Destination not permitted: {address.pretty(number)} {why}; {way or f'{self._ask} to open it'}"
+        )
+        return Ruling(rule, text)
 
 
 def in_words(refusal: str) -> str:

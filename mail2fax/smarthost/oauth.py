@@ -17,6 +17,7 @@ from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 from mail2fax import log
 from mail2fax.config import Reply
 from mail2fax.model import Reason, Temporary
+from mail2fax.model.text import cut
 
 _LIFETIME = 300.0  # seconds, where the server does not say (RFC 6749 section 5.1 allows that)
 _MARGIN = 300.0  # seconds before its end, at the most, from which on a token is not used
@@ -139,4 +140,4 @@ def _verdict(error: Exception, host: str) -> Temporary:
 def _noted(note: str) -> str:
     # Blanked before it is cut: a secret cut in two would not be known again.
     shown = log.redact("".join(c if c.isprintable() else " " for c in note))
-    return shown if len(shown) <= _NOTE else shown[: _NOTE - 1] + "…"
+    return cut(shown, _NOTE)

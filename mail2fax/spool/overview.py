@@ -110,6 +110,12 @@ def longest(connection: Connection, limit: int) -> list[Fax]:
     return [rows.fax(row) for row in connection.execute(query).mappings()]
 
 
+def waits(connection: Connection) -> float:
+    """Seconds for which the outcome of the oldest fax that nobody holds is awaited; 0.0 when there is none."""
+    where = and_(faxes.c.state.in_(_OPEN), faxes.c.held_by == "")
+    return max(connection.scalar(select(now() - func.min(_received)).where(where)) or 0.0, 0.0)
+
+
 def find(connection: Connection, text: str, limit: int) -> list[Fax]:
     """The newest faxes that this text means: a fax id, a mail's id, a number, a reverse-path, a state or a fate."""
     text = text.strip()

@@ -13,6 +13,7 @@ from mail2fax.config import Settings
 from mail2fax.documents.orders import CoverSheet, MadeDocument, Task
 from mail2fax.documents.pool import Pool
 from mail2fax.model import Document, Fax, Headers, Outcome, Permanent, Reason, State
+from mail2fax.model.text import cut
 from mail2fax.rules import address
 from mail2fax.spool import Account, Spool, questions
 
@@ -117,7 +118,7 @@ class Prepare:
 def _mistyped(fax: Fax, country: str) -> Outcome:
     """How a fax ends that has no number: with what is wrong about the address."""
     typed, _, _ = fax.recipient.rpartition("@")
-    detail: dict[str, Any] = {"typed": typed if len(typed) <= _TYPED else f"{typed[: _TYPED - 1]}…"}
+    detail: dict[str, Any] = {"typed": cut(typed, _TYPED)}
     try:
         address.parse(typed, country)
     except address.MistypedError as error:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import stat
 from email.message import EmailMessage
 
 import pikepdf
@@ -201,6 +202,10 @@ def test_a_preview(tmp_path, document):
         with Image.open(folder / name) as picture:
             assert (picture.size, picture.mode) == ((1728, 2156), "1")
     assert said(found)["preview"][1] == f"4 pictures of pages in {folder}"
+    # They show what the mail says: nobody else may look, not even where an earlier one was open to all.
+    (folder / names[0]).chmod(0o644)
+    explain(Settings(), *GOOD, file=mail(tmp_path, ("two.pdf", document)), preview=folder)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in [folder, *folder.iterdir()]} == {0o700, 0o600}
 
 
 def test_a_file_that_would_not_be_faxed(tmp_path, document):

@@ -193,7 +193,7 @@ def test_no_such_file(tmp_path):
         ("MAIL2FAX_SMTP__LISTEN", "[::1]:25,127.0.0.1:25", ["[::1]:25", "127.0.0.1:25"]),
         ("MAIL2FAX_SMTP__LISTEN", '["127.0.0.1:25"]', ["127.0.0.1:25"]),
         ("MAIL2FAX_SMTP__LISTEN", "['127.0.0.1:25',]", ["127.0.0.1:25"]),
-        ("MAIL2FAX_SMTP__LISTEN", "", []),
+        ("MAIL2FAX_SMTP__TRUSTED_NETWORKS", "", []),
         ("MAIL2FAX_SMTP__TIMEOUT", "12", 12.0),
         ("MAIL2FAX_SMTP__MAX_MESSAGE_SIZE", "10_000_000", 10_000_000),
         ("MAIL2FAX_SMTP__DSN", "False", False),
@@ -357,6 +357,9 @@ NEEDED = {
         "MAIL2FAX_REPLY__RELAY_OAUTH_TOKEN_URL": "https://login.example/token",
         "MAIL2FAX_REPLY__RELAY_OAUTH_CLIENT_ID": "app",
     },
+    "relay_password": {"MAIL2FAX_REPLY__RELAY": "smtps://fax@h"},
+    "password": {"MAIL2FAX_SPOOL__URL": "postgresql://fax@h/fax"},
+    "proxy_secret": {"MAIL2FAX_WEB__OPERATE": "127.0.0.1:8081", "MAIL2FAX_SMTP__USERS_FILE": "users"},
 }  # secrets that are refused alone
 
 

@@ -17,7 +17,7 @@ def test_a_token_file_and_a_password_file(tmp_path):
     settings = tmp_path / "mail2fax.toml"
     settings.write_text(
         '[provider]\ntoken_file = "token"\n[[line]]\nname = "lab"\nsenders = ["*@lab.example"]\ntoken_file = "line.token"\n'
-        '[spool]\npassword_file = "password"\n'
+        '[reply]\nrelay = "smtps://fax@mail.example"\nrelay_password_file = "password"\n'
     )
     assert sorted(found(settings)) == [str(tmp_path / "password"), str(tmp_path / "token")]
 

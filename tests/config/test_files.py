@@ -79,6 +79,8 @@ async def test_an_address_that_another_program_has(tmp_path, section, key):
             f"[{name}]\n" + "".join(f"{one} = {value}\n" for one, value in keys.items())
             for name, keys in places.items()
         )
+        (tmp_path / "users").touch(mode=0o600)
+        text = text.replace("[smtp]", '[smtp]\nusers_file = "users"')
         file.write_text(f'{text}[provider]\nname = "sandbox"\n')
         code, _, errors = await command(file, "serve")
     said = f"{address}: Address already in use by another program: `ss -ltnp` says which"

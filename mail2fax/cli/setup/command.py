@@ -10,6 +10,7 @@ import typer
 from mail2fax.cli import hints
 from mail2fax.cli.console import INSTALLED, ConfigFile, say, warn
 from mail2fax.cli.setup import answers, files, in_front
+from mail2fax.config import loader
 from mail2fax.model import Refused
 
 _KEYLESS = frozenset({"sandbox", "hylafax"})  # providers that may do without a token
@@ -78,8 +79,8 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
         options=options,
         time_zone=time_zone or answers.machine_zone(),
         user=user,
-        token=_secret(token_file, f"Token for {provider}", optional=provider in _KEYLESS),
-        password=_secret(password_file, f"Password of {user}") if user else "",
+        token=_secret(token_file, "--token-file", f"Token for {provider}", optional=provider in _KEYLESS),
+        password=_secret(password_file, "--password-file", f"Password of {user}", new=True) if user else "",
     )
     _write(place, told, server)
     _check(place)
@@ -104,29 +105,23 @@ def _asked(given: str, question: str, default: str = "", *, option: str = "") ->
     return answer.strip()
 
 
-def _secret(file: Path | None, question: str, *, optional: bool = False) -> str:
-    ours = question.startswith("Password")  # made up here: typed twice
-    option = "--password-file" if ours else "--token-file"
+def _secret(file: Path | None, option: str, question: str, *, optional: bool = False, new: bool = False) -> str:
+    """What the file holds, or what is typed: twice, if it is `new`, made up here."""
     if file:
         return _read(file, option)
     if optional:
         return ""
     if not sys.stdin.isatty():
         raise typer.BadParameter(f"say {option}: nobody is here to ask")
-    answer: str = typer.prompt(question, hide_input=True, confirmation_prompt=ours, err=True)
+    answer: str = typer.prompt(question, hide_input=True, confirmation_prompt=new, err=True)
     return answer.strip()
 
 
 def _read(file: Path, option: str) -> str:
     try:
-        secret = file.read_text("utf-8-sig").strip()
-    except UnicodeDecodeError:
-        raise typer.BadParameter(f"{option}: {file} is not UTF-8 text") from None
-    except OSError as error:
-        raise typer.BadParameter(f"{option}: {file} cannot be read: {error.strerror}") from None
-    if not secret:
-        raise typer.BadParameter(f"{option}: {file} is empty")
-    return secret
+        return loader.read_secret(file)
+    except ValueError as error:
+        raise typer.BadParameter(f"{option}: {error}") from None
 
 
 def _check_user(name: str) -> None:
