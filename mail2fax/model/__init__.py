@@ -38,7 +38,7 @@ from mail2fax.model.states import (
     Reason,
     State,
 )
-from mail2fax.model.verdicts import LeaseLost, LineHeld, Permanent, Refused, Temporary, Unclear, Verdict
+from mail2fax.model.verdicts import LeaseLost, LineHeld, NoSuch, Permanent, Refused, Temporary, Unclear, Verdict
 
 __all__ = [
     "ERROR",
@@ -60,6 +60,7 @@ __all__ = [
     "Line",
     "LineHeld",
     "Message",
+    "NoSuch",
     "Notice",
     "Outcome",
     "Part",

@@ -64,3 +64,7 @@ class LeaseLost(Exception):  # noqa: N818 -- a fact about who may write
 
 class Refused(Exception):  # noqa: N818 -- an answer to an operator
     """What an operator asked for makes no sense for this fax. The text says why and what would."""
+
+
+class NoSuch(Refused):
+    """There is no fax or mail of the name that was asked for."""

@@ -62,6 +62,11 @@ async def _fax(spool: Spool, wish: Wish) -> Fax:
     return found[0]
 
 
+async def _refuse_unknown(spool: Spool, wish: Wish) -> None:
+    if wish.fax:
+        await spool.read(questions.named, wish.fax)
+
+
 def _number(spool: Spool, typed: str) -> str:
     """The ten digits that were typed. Raises Refused, or AddressError (a ValueError), when they may not be faxed."""
     digits = address.parse(typed, spool.settings.numbers.country).number
@@ -82,6 +87,8 @@ _DOUBT = "Nobody knows whether it arrived: ask the recipient first, or they may 
 async def _ask_retry(spool: Spool, wish: Wish) -> Question:
     fax = await _fax(spool, wish)
     number = _number(spool, wish.number) if wish.number else fax.number
+    if number == fax.number:
+        operator.refuse_to_retry(fax.id, fax.state)
     doubt = _DOUBT if fax.state is State.UNKNOWN else ""
     instead = f"Not to {pretty(fax.number)}, where it was sent before." if number != fax.number else ""
     return Question(f"Send {_pages(fax)} again to {pretty(number)}?", doubt or instead, "Send again")
@@ -113,6 +120,7 @@ _HOW = MappingProxyType(
 async def _ask_resolve(spool: Spool, wish: Wish) -> Question:
     words = _how(wish)
     fax = await _fax(spool, wish)
+    operator.refuse_to_resolve(fax.id, fax.state)
     facts = {"to": pretty(fax.number), "pages": _pages(fax), "reference": wish.reference}
     return Question(*(text.format(**facts) for text in words))
 
@@ -141,6 +149,7 @@ async def _resolve(spool: Spool, wish: Wish) -> Done:
 
 async def _ask_cancel(spool: Spool, wish: Wish) -> Question:
     fax = await _fax(spool, wish)
+    operator.refuse_to_cancel(fax.id, fax.state)
     return Question(f"Cancel the fax to {pretty(fax.number)}?", "It is not sent; the sender is told.", "Cancel the fax")
 
 
@@ -155,7 +164,8 @@ def _whose(wish: Wish) -> str:
     return f"all waiting faxes of {wish.sender}" if wish.sender else "all waiting faxes"
 
 
-async def _ask_hold(_spool: Spool, wish: Wish) -> Question:
+async def _ask_hold(spool: Spool, wish: Wish) -> Question:
+    await _refuse_unknown(spool, wish)
     return Question(f"Hold {_whose(wish)}?", "What is held is not sent until somebody releases it.", "Hold")
 
 
@@ -164,7 +174,8 @@ async def _hold(spool: Spool, wish: Wish) -> Done:
     return _changed("held", changed, wish)
 
 
-async def _ask_release(_spool: Spool, wish: Wish) -> Question:
+async def _ask_release(spool: Spool, wish: Wish) -> Question:
+    await _refuse_unknown(spool, wish)
     return Question(f"Release {_whose(wish)}?", "What was held is sent now.", "Release")
 
 

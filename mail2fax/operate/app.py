@@ -17,7 +17,7 @@ from mail2fax import httpd, timezones
 from mail2fax.config import Settings
 from mail2fax.documents.pool import Pool
 from mail2fax.health import Health
-from mail2fax.model import Fax, Permanent, Refused, State, Temporary
+from mail2fax.model import Fax, NoSuch, Permanent, Refused, State, Temporary
 from mail2fax.operate import acts, filters, papers, table, why
 from mail2fax.operate.acts import ACTS, Wish
 from mail2fax.operate.gate import Gate, NotAllowed, form, needs, plain_form
@@ -76,6 +76,7 @@ class Pages:
         ]
         sorry = {
             404: self._not_found,
+            NoSuch: self._no_such,
             Refused: self._refused_act,
             AddressError: self._refused_act,
             NotAllowed: self._not_allowed,
@@ -247,6 +248,9 @@ class Pages:
 
     async def _not_found(self, request: Request, _error: Exception) -> Response:
         return self._sorry(request, 404, "There is no such page.")
+
+    async def _no_such(self, request: Request, error: Exception) -> Response:
+        return self._sorry(request, 404, f"{error}")
 
     async def _refused_act(self, request: Request, error: Exception) -> Response:
         return self._sorry(request, 409, error.text if isinstance(error, AddressError) else f"{error}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, insert, select, update
 
-from mail2fax.model import FINAL, NEXT, WAITING, Fax, Reason, Refused, State
+from mail2fax.model import FINAL, WAITING, Fax, Reason, Refused, State
 from mail2fax.rules import senders
 from mail2fax.spool import moves
 from mail2fax.spool.database import rows, shared
@@ -58,18 +58,33 @@ def cancel(connection: Connection, fax_id: str, who: str, reason: Reason) -> str
 
 
 def _refuse_unless_waiting(row: RowMapping) -> None:
-    state = State(row["state"])
-    if state not in WAITING:
-        raise Refused(f"{row['id']} is {state}: only a fax that was not handed to the provider can be cancelled")
+    refuse_to_cancel(row["id"], State(row["state"]))
     if row["acting"]:
         raise Refused(f"{row['id']} is being worked on at this moment: hold it first, or ask again in a minute")
+
+
+def refuse_to_cancel(fax_id: str, state: State) -> None:
+    """Raise Refused for a fax that is in the provider's hands, or over."""
+    if state not in WAITING:
+        raise Refused(f"{fax_id} is {state}: only a fax that was not handed to the provider can be cancelled")
+
+
+def refuse_to_resolve(fax_id: str, state: State) -> None:
+    """Raise Refused for a fax of which it is known how it ended, or that is under way."""
+    if state is not State.UNKNOWN:
+        raise Refused(f"{fax_id} is {state}: only an unknown fax can be resolved")
+
+
+def refuse_to_retry(fax_id: str, state: State) -> None:
+    """Raise Refused for a fax that is under way, or has arrived."""
+    if state not in _UNSENT:
+        raise Refused(f"{fax_id} is {state}: only a failed, unknown or cancelled fax can be sent again")
 
 
 def follow(connection: Connection, fax_id: str, ref: str, who: str) -> str:
     """Say under which reference the provider has an unknown fax: it is polled, and the sender told how it ends."""
     row = one(connection, fax_id)
-    if row["state"] != State.UNKNOWN:
-        raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved")
+    refuse_to_resolve(row["id"], State(row["state"]))
     if not ref.strip() or len(ref) > LONGEST_REF or not ref.isprintable():
         raise Refused("a reference is one line of printable text, as the provider's portal shows it")
     _refuse_while_resent(connection, row)
@@ -115,8 +130,7 @@ def heard(connection: Connection, ref: str, lines: Collection[str], facts: Mappi
 def resolve(connection: Connection, fax_id: str, state: State, who: str) -> str:
     """Say how an unknown fax ended, as a person found out; the sender is told."""
     row = one(connection, fax_id)
-    if state not in NEXT[State(row["state"])] or row["state"] != State.UNKNOWN:
-        raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved")
+    refuse_to_resolve(row["id"], State(row["state"]))
     if state is State.DELIVERED:
         _refuse_while_resent(connection, row)
     status = "2.0.0" if state is State.DELIVERED else "5.0.0"
@@ -162,8 +176,8 @@ def retry(
         )
     if not again:
         _refuse_second(connection, row, number or row["number"])
-    if State(row["state"]) not in _UNSENT and number in {"", row["number"]}:
-        raise Refused(f"{row['id']} is {row['state']}: only a failed, unknown or cancelled fax can be sent again")
+    if number in {"", row["number"]}:
+        refuse_to_retry(row["id"], State(row["state"]))
     if not (number or row["number"]):
         raise Refused(f"{row['id']}: {row['recipient']} holds no number that can be dialled: say which one is meant")
     refuse_unless_kept(connection, row)

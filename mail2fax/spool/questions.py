@@ -18,8 +18,8 @@ from mail2fax.model import (
     Event,
     Fax,
     Message,
+    NoSuch,
     Reason,
-    Refused,
     State,
     Usage,
 )
@@ -88,10 +88,10 @@ class Piece:
 
 
 def message(connection: Connection, message_id: str) -> Message:
-    """One mail, without its content. Raises Refused when there is none."""
+    """One mail, without its content. Raises NoSuch when there is none."""
     row = connection.execute(_MESSAGE, {"message": message_id}).mappings().one_or_none()
     if row is None:
-        raise Refused(f"{message_id}: no such mail")
+        raise NoSuch(f"{message_id}: no such mail")
     return rows.message(row)
 
 
@@ -112,7 +112,7 @@ def at_provider(connection: Connection) -> int:
 
 
 def named(connection: Connection, name: str) -> list[Fax]:
-    """The fax of this id, or all faxes of the mail of this id. Raises Refused when there is none."""
+    """The fax of this id, or all faxes of the mail of this id. Raises NoSuch when there is none."""
     query = select(*faxes.c, CLOCK).where(of_name(name)).order_by(faxes.c.received_at, faxes.c.id)
     found = [rows.fax(row) for row in connection.execute(query).mappings()]
     if not found:
@@ -126,9 +126,9 @@ def of_name(name: str) -> ColumnElement[bool]:
     return faxes.c.id == name if "-" in name else faxes.c.message_id == name
 
 
-def no_such_fax(name: str) -> Refused:
+def no_such_fax(name: str) -> NoSuch:
     """What to raise when there is none."""
-    return Refused(f"{name.upper()}: no such fax; `mail2fax list` shows those there are")
+    return NoSuch(f"{name.upper()}: no such fax; `mail2fax list` shows those there are")
 
 
 def numbers(connection: Connection, message_id: str) -> int:

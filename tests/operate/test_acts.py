@@ -15,6 +15,8 @@ from tests.support import spooling
 from tests.support.desk import act, serving, token
 from tests.support.samples import pdf
 
+OF_ONE = ("retry", "resolve", "cancel", "hold", "release")
+
 
 @pytest.fixture
 async def desk(spool, tmp_path):
@@ -107,6 +109,22 @@ async def test_a_waiting_fax_is_cancelled_and_another_is_not(spool, desk):
         assert "is cancelled" in (await act(ann, f"/act/cancel?fax={waiting.id}")).text
         late = await act(ann, f"/act/cancel?fax={gone.id}")
     assert late.status_code == 409 and "can be cancelled" in late.text
+
+
+async def test_what_cannot_be_is_not_even_asked(spool, desk):
+    """No question whose yes would be refused: a fax that is over is no more cancelled, or resolved, or sent twice."""
+    failed, delivered = await spooling.replied(spool, State.FAILED), await spooling.replied(spool, content=b"1")
+    paths = {
+        f"/act/cancel?fax={failed.id}": (409, f"{failed.id} is failed: only a fax that was not handed"),
+        f"/act/resolve?fax={failed.id}&how=delivered": (409, f"{failed.id} is failed: only an unknown fax"),
+        f"/act/retry?fax={delivered.id}": (409, f"{delivered.id} is delivered: only a failed, unknown or cancelled"),
+    }
+    paths |= {f"/act/{act}?fax=NOSUCH-1&how=failed": (404, "NOSUCH-1: no such fax") for act in OF_ONE}
+    paths |= {f"/fax/NOSUCH-1{page}": (404, "NOSUCH-1: no such fax") for page in ("", "/document.pdf", "/reply")}
+    async with desk.as_("dora") as dora:
+        for path, (status, words) in paths.items():
+            answer = await dora.get(path)
+            assert (answer.status_code, words in answer.text) == (status, True), path
 
 
 async def test_a_pause_lets_nothing_out_and_a_resume_everything(spool, desk):

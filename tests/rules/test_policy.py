@@ -426,7 +426,7 @@ def test_no_string_maps_to_a_denied_number(local_part):
 
 def test_the_whole_plan():
     """Every area code there could be has one kind, and only the ordinary ones are open."""
-    counted = {"CA": 0, "US": 0, "tollfree": 0, "territories": 0, "unassigned": 0, "": 0}
+    counted = {"CA": 0, "US": 0, "tollfree": 0, "territories": 0, "unassigned": 0, "service": 0, "": 0}
     for area in (str(area) for area in range(200, 1000) if str(area)[1] != "9"):
         place = numbers.destination(f"{area}4951234")
         counted[place.kind] += 1
@@ -435,6 +435,7 @@ def test_the_whole_plan():
     assert counted["CA"] == len(area_codes.CANADA)
     assert counted["US"] == len(area_codes.UNITED_STATES)
     assert counted["territories"] == len(numbers.TERRITORIES)
+    assert counted["service"] == 8
 
 
 def test_codes_that_are_too_new():
