@@ -53,6 +53,9 @@ class Spool:
         self.settings = settings
         self.lease_seconds = settings.spool.lease
         self.database = database
+        # Functions of `questions`, `overview` and `operator` are run by these.
+        self.read, self.change, self.hand_on = database.read, database.change, database.hand_on
+        self.wake, self.wait = database.wake, database.wait
         self.contents = contents
         self._inbox = Inbox(database, contents, node)
         self._fallbacks = fallbacks(settings.line, settings.provider.fallback)
@@ -81,32 +84,6 @@ class Spool:
         self._inbox.close()
         self.database.close()
         self.contents.close()
-
-    # -- the database: functions of `questions`, `overview` and `operator`
-
-    async def read(
-        self, question: Callable[Concatenate[Connection, P], T], *arguments: P.args, **options: P.kwargs
-    ) -> T:
-        """Ask a question of the database."""
-        return await self.database.read(question, *arguments, **options)
-
-    async def change(self, act: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do what an operator asks for; back once it is on disk."""
-        return await self.database.change(act, *args, **kwargs)
-
-    async def hand_on(
-        self, work: Work, act: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """As `change`, and then wake whoever does this work, here and on other nodes."""
-        return await self.database.hand_on(work, act, *args, **kwargs)
-
-    def wake(self, work: Work) -> None:
-        """There may be work of this kind."""
-        self.database.wake(work)
-
-    async def wait(self, work: Work, seconds: float) -> None:
-        """Back when there may be work of this kind, or after so many seconds."""
-        await self.database.wait(work, seconds)
 
     # -- the way in
 

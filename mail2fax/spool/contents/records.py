@@ -8,13 +8,14 @@ import hashlib
 import hmac
 import json
 import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mail2fax.model import Envelope, Recipient
 
 _MAGIC = b"m2f1"  # the last character is the version of this format
 _LENGTHS = struct.Struct(">4sQL")  # magic, bytes of the content, bytes of the envelope
 _SEAL = 16  # bytes
+_ENVELOPE = ("client", "helo", "user", "reverse_path", "ret", "envid")
 HEAD = _LENGTHS.size + 2 * _SEAL  # bytes
 
 
@@ -72,30 +73,13 @@ def _seal(key: bytes, *parts: bytes) -> bytes:
 
 
 def _dump(told: Record) -> bytes:
-    envelope = told.envelope
-    fields: dict[str, Any] = {
-        "id": told.id,
-        "received_at": told.received_at,
-        "sha256": told.sha256,
-        "client": envelope.client,
-        "helo": envelope.helo,
-        "user": envelope.user,
-        "reverse_path": envelope.reverse_path,
-        "ret": envelope.ret,
-        "envid": envelope.envid,
-        "recipients": [
-            [
-                one.address,
-                one.number,
-                one.cover,
-                None if one.notify is None else sorted(one.notify),
-                one.orcpt,
-                one.line,
-            ]
-            for one in envelope.recipients
-        ],
-    }
-    return json.dumps(fields, separators=(",", ":")).encode()
+    envelope = {name: getattr(told.envelope, name) for name in _ENVELOPE}
+    recipients = [
+        (one.address, one.number, one.cover, _sorted(one.notify), one.orcpt, one.line)
+        for one in told.envelope.recipients
+    ]
+    fields = {"id": told.id, "received_at": told.received_at, "sha256": told.sha256, **envelope}
+    return json.dumps({**fields, "recipients": recipients}, separators=(",", ":")).encode()
 
 
 def _sorted(notify: frozenset[str] | None) -> list[str] | None:

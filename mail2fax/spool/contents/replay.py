@@ -14,7 +14,7 @@ from mail2fax import log
 from mail2fax.spool.contents import CHUNK, records
 from mail2fax.spool.contents.records import HEAD, Record
 from mail2fax.spool.contents.segments import PREFIX, Place, Segments
-from mail2fax.spool.database.fsync import sync_folder
+from mail2fax.spool.database.fsync import sync_folder, write_once_more
 from mail2fax.spool.database.ids import is_id
 
 
@@ -89,11 +89,7 @@ def _digest(file: int, at: int, size: int) -> str:
 
 def _write_once_more(path: Path, mails: list[Found]) -> None:
     """From the first of these on. What the disk refuses is accepted all the same: it may have been promised."""
-    at = min(found.place.start - HEAD if found.place else 0 for found in mails)
     try:
-        with path.open("r+b", buffering=0) as file:
-            while data := os.pread(file.fileno(), CHUNK, at):
-                at += os.pwrite(file.fileno(), data, at)
-            os.fsync(file.fileno())
+        write_once_more(path, min(found.place.start - HEAD if found.place else 0 for found in mails))
     except OSError as error:
         log.unsafe(file=path.name, error=error)

@@ -21,12 +21,11 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
-from mail2fax.spool.database.fsync import NotOnDisk, sync_data, sync_folder
+from mail2fax.spool.database.fsync import NotOnDisk, sync_data, sync_folder, write_once_more
 from mail2fax.spool.database.lock_waits import LockWaits
 from mail2fax.spool.database.unavailable import SpoolUnavailable
 
 _READERS = 100  # milliseconds that readers of the WAL have to be done, while nobody writes
-_PIECE = 1024 * 1024  # bytes of the WAL that are held at once
 
 Turn = contextlib.AbstractContextManager[object]
 
@@ -166,7 +165,7 @@ class FileJournal:
             if not truncated(cursor):
                 cursor.execute("BEGIN IMMEDIATE")  # nobody appends to it, or begins it anew
                 try:
-                    _write_once_more(self._path)
+                    write_once_more(self._path)
                 finally:
                     cursor.execute("ROLLBACK")
         self._failed = False
@@ -180,15 +179,6 @@ def truncated(cursor: Any) -> bool:
         return not cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
     finally:
         cursor.execute(f"PRAGMA busy_timeout={patience}")
-
-
-def _write_once_more(path: Path) -> None:
-    """The very same bytes, so that no reader sees a difference, and then to the disk. Raises OSError."""
-    at = 0
-    with path.open("r+b", buffering=0) as file:
-        while data := os.pread(file.fileno(), _PIECE, at):
-            at += os.pwrite(file.fileno(), data, at)
-        sync_data(file.fileno())
 
 
 @contextlib.contextmanager
