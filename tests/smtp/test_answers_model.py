@@ -41,6 +41,8 @@ TEXTS = {
     "Wrong number, sorry!": None,
     "416-555-0101 or 416-555-0199": None,
     "call me at 416 555 0101": None,
+    "SEND\n\nFax: 416-555-0101": None,
+    "Thanks\n(416) 555-0101": None,
     "I received your mail, but I won't be back until Monday.": None,
 }
 WISHES = [text for text, wish in TEXTS.items() if wish]
