@@ -5,11 +5,13 @@ import asyncio
 import pytest
 from sqlalchemy import update
 
-from mail2fax.model import Capabilities, LeaseLost, LineHeld, Outcome, Permanent, Reason, State, Temporary
+from mail2fax.config import Settings
+from mail2fax.model import Capabilities, LeaseLost, LineHeld, Outcome, Permanent, Reason, State, Temporary, Unclear
 from mail2fax.spool import SpoolUnavailable, Work, operator, questions
 from mail2fax.spool.database.schema import faxes, now
+from mail2fax.steps.submit import Submit
 from tests.support import spooling
-from tests.support.scripted import Scripted, away, state, step
+from tests.support.scripted import Scripted, away, routes, state, step
 from tests.support.spooling import claim
 
 INTERRUPTED = Outcome(State.UNKNOWN, "4.4.2", Reason.INTERRUPTED)
@@ -271,3 +273,55 @@ async def test_what_a_provider_never_takes_is_not_offered(spool, limits, reason,
     (fax,) = await spool.read(questions.named, fax.id)
     assert (provider.ended, fax.reason, dict(fax.detail)) == (0 if reason else 1, reason, detail)
     assert bool(await spool.read(questions.trouble_list)) is bool(reason)
+
+
+def _says(verdict):
+    async def say():
+        raise verdict
+
+    return say
+
+
+async def test_a_doubt_before_the_commit_is_none(spool):
+    """Nobody can act on a request without its end, whatever its provider's side makes of the silence."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, Work.SUBMIT)
+    provider = Scripted(before=_says(Unclear(Reason.NO_ANSWER)))
+    await step(spool, provider)(fax)
+    assert (await state(spool, fax), provider.ended) == (State.PREPARED, 0)
+
+
+async def test_an_answer_that_came_before_the_commit_is_written_down_in_order(spool):
+    """A provider may take a fax of which it has not seen the end: it is taken all the same."""
+    await spooling.prepared(spool)
+    fax = await claim(spool, Work.SUBMIT)
+    early = Scripted()
+    early.submit = lambda *_: asyncio.sleep(0, "ref-1")
+    await step(spool, early)(fax)
+    history = [event.what for event in await spool.read(questions.history, fax.id)]
+    assert history[-2:] == ["submitting", "submitted"]
+
+
+@pytest.mark.parametrize(("retry_after", "pause"), [(0.0, 80.0), (600.0, 600.0)])
+async def test_pauses_grow_and_are_no_shorter_than_the_provider_wants(spool, retry_after, pause):
+    """And a fax is given up only when it could be offered for so long, however long its document took to make."""
+    settings = Settings.model_validate({"retry": {"first": 10.0, "longest": 1000.0}})
+    await spooling.prepared(spool)
+    long_ago = update(faxes).values(received_at=now() - 2 * settings.retry.give_up, attempts=3)
+    await spool.change(lambda connection: connection.execute(long_ago) and None)
+    provider = Scripted(before=_says(Temporary(Reason.PROVIDER_BUSY, retry_after=retry_after)))
+    submit = Submit(settings, spool, routes(provider), chance=lambda: 0.0)
+    await submit(fax := await claim(spool, Work.SUBMIT))
+    (fax,) = await spool.read(questions.named, fax.id)
+    assert fax.state is State.PREPARED
+    assert (fax.due_at - fax.now).total_seconds() == pytest.approx(pause, abs=20)
+
+
+async def test_a_refusal_of_the_document_proves_that_the_line_works(spool):
+    """Whoever reads a document and refuses it has taken the token: the line is open again for the others."""
+    await spooling.prepared(spool)
+    await spool.trouble("", "held", 0.0, "HTTP 401")
+    fax = await claim(spool, Work.SUBMIT)
+    await step(spool, Scripted(after=_says(Permanent(Reason.TOO_LARGE, "5.3.4"))))(fax)
+    assert await state(spool, fax) is State.FAILED
+    assert await spool.read(questions.trouble_list) == []
