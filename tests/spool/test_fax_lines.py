@@ -3,7 +3,7 @@
 import asyncio
 
 from mail2fax.config import Settings
-from mail2fax.spool import Work, open_spool
+from mail2fax.spool import Work, open_spool, questions
 from tests.support import spooling
 from tests.support.spooling import claim, later
 
@@ -58,3 +58,29 @@ async def test_a_start_lets_a_probe_out(spool_url):
         assert (await spool.claim(Work.SUBMIT, 1))[0] == []
     async with open_spool(settings, serving=True) as spool:
         await claim(spool, Work.SUBMIT)
+
+
+# -- another line
+
+
+async def test_waiting_faxes_go_by_the_line_that_a_held_ones_fallback_names(spool):
+    """All but the probe, and none that may have been sent."""
+    spool._fallbacks = {"a": "b"}
+    doubtful = await spooling.submitting(spool, content=b"doubt", line="a")
+    waiting = [await spooling.prepared(spool, content=bytes([n]), line="a") for n in range(3)]
+    await spool.trouble("a", "held", 900.0, "HTTP 401")
+    claimed, _ = await spool.claim(Work.SUBMIT, 8)
+    assert claimed == []
+    claimed, _ = await spool.claim(Work.SUBMIT, 8)
+    assert {(fax.id, fax.line) for fax in claimed} == {(fax.id, "b") for fax in waiting}
+    assert (await spool.read(questions.named, doubtful.id))[0].line == "a"
+
+
+async def test_two_lines_in_trouble_send_nothing_to_and_fro(spool):
+    """A fallback that is in trouble itself takes nothing."""
+    spool._fallbacks = {"a": "b", "b": "a"}
+    fax = await spooling.prepared(spool, line="a")
+    for line in ("a", "b"):
+        await spool.trouble(line, "held", 900.0, "HTTP 401")
+    await spool.claim(Work.SUBMIT, 8)
+    assert (await spool.read(questions.named, fax.id))[0].line == "a"

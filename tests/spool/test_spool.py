@@ -11,7 +11,7 @@ from sqlalchemy import insert, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mail2fax.config import Settings
-from mail2fax.model import FINAL, NEXT, LeaseLost, Outcome, Reason, Refused, State
+from mail2fax.model import FINAL, NEXT, Envelope, LeaseLost, Outcome, Reason, Recipient, Refused, State
 from mail2fax.spool import Busy, SpoolUnavailable, Work, fax_lines, moves, notices, open_spool, operator, questions
 from mail2fax.spool.contents.incoming import INLINE
 from mail2fax.spool.database import migrations
@@ -59,6 +59,23 @@ async def test_the_same_bytes_are_faxed_once(spool):
     more = await put(spool, "6474959659", "4165550100", content=LARGE)
     assert more.duplicates == ("6474959659@fax.local",)
     assert await spool.waiting() == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Recipient("647495965@fax.local", ""), Recipient("64749596590@fax.local", "")),
+        (Recipient("6474959659@fax.local", "6474959659"), Recipient("c@fax.local", "6474959659", cover=True)),
+    ],
+    ids=["two slips", "with a cover page"],
+)
+async def test_what_is_asked_for_differently_is_another_fax(spool, one, other):
+    """Each slip is told of, and whoever wants a cover page gets one."""
+    content = spool.incoming()
+    content.write(b"mail")
+    receipt = await spool.put(Envelope(SENDER, (one, other), "127.0.0.1"), content)
+    assert not receipt.duplicates
+    assert len(await spool.read(questions.named, receipt.queue_id)) == 2
 
 
 async def test_the_same_bytes_at_the_same_moment_are_faxed_once(spool):
