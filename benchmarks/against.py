@@ -1,6 +1,7 @@
 """This build beside another one: the whole pipeline, and the start, in turns.
 
     python -m benchmarks.against FOLDER [--rounds 3] [--count 150]
+    python -m benchmarks.against FOLDER --count 0               the start alone
 
 FOLDER is a checkout with a `.venv` of its own. Each measures itself by its own `benchmarks`, so it must have
 `pipeline` and `idle`. `python -m benchmarks.accept --against FOLDER` does the same for acceptance.
@@ -24,7 +25,7 @@ print(json.dumps({{"faxes a second": found["rate"], "processor ms a fax": sum(pi
 _START = """
 import json
 from benchmarks import idle
-found = idle.run(1, 8)
+found = idle.run(1, 4)
 print(json.dumps({"start to 220, s": found["start"], "processor time of a start, s": found["cpu"]}))
 """
 
@@ -32,7 +33,7 @@ print(json.dumps({"start to 220, s": found["start"], "processor time of a start,
 def figures(folder: Path, count: int) -> dict[str, float]:
     """One round of one build."""
     found = {}
-    for program in (_PIPELINE.format(count=count), _START):
+    for program in ([_PIPELINE.format(count=count)] if count else []) + [_START]:
         command = [folder / ".venv/bin/python", "-c", program]
         done = subprocess.run(
             command, cwd=folder, check=True, capture_output=True, text=True, timeout=600, env=processes.as_installed()
@@ -46,7 +47,7 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("folder", type=Path)
     options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--count", type=int, default=150, help="mails in a round")
+    options.add_argument("--count", type=int, default=150, help="mails in a round; 0: the start alone")
     wanted = options.parse_args()
     print(machine())
     pairs = []

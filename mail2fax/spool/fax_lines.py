@@ -5,12 +5,13 @@ Functions of a connection, run by the writer.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Double, RowMapping, and_, bindparam, delete, func, or_, select, update
 
 from mail2fax.model import HELD_KINDS, NO_CREDIT, Fax, State
 from mail2fax.rules.backoff import Backoff
-from mail2fax.spool import moves
+from mail2fax.spool import moves, questions
 from mail2fax.spool.database.schema import faxes, now, troubles
 from mail2fax.spool.database.sql import CLOCK, unless_known
 from mail2fax.spool.leases import Take, claim, in_states
@@ -150,8 +151,16 @@ def calm(connection: Connection, line: str, *, told: bool = False) -> str:
     return kind
 
 
-def taken(connection: Connection, fax: Fax, move: Move, pause: float) -> tuple[Fax, str]:
-    """Move a fax that the provider took, and open its line. The kind of trouble that was in, as `calm` has it.
+class Taken(NamedTuple):
+    """What is known once a provider has a fax."""
+
+    fax: Fax
+    trouble: str  # the kind that its line was in, and is no more; or ""
+    others: list[str]  # ids of faxes that the provider calls by the same reference, three at the most
+
+
+def taken(connection: Connection, fax: Fax, move: Move, pause: float) -> Taken:
+    """Move a fax that the provider took, and open its line, as `calm` has it.
 
     Where only its poll will tell whether the line is open, no other follows for `pause` seconds.
     """
@@ -159,4 +168,4 @@ def taken(connection: Connection, fax: Fax, move: Move, pause: float) -> tuple[F
     kind = calm(connection, fax.line)
     if not kind:
         connection.execute(_WAIT_FOR_POLL, {"of": fax.line, "pause": pause})
-    return submitted, kind
+    return Taken(submitted, kind, questions.others_of_ref(connection, submitted.provider_ref, fax.id))

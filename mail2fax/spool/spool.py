@@ -31,6 +31,7 @@ from mail2fax.spool.database.database import Database
 from mail2fax.spool.database.ids import new_id
 from mail2fax.spool.database.schema import documents, faxes, messages
 from mail2fax.spool.database.threads import waited_for
+from mail2fax.spool.fax_lines import Taken
 from mail2fax.spool.filing import Account, Filed
 from mail2fax.spool.inbox import Inbox
 from mail2fax.spool.intake import Arrival
@@ -294,15 +295,15 @@ class Spool:
         """Keep what was found in a mail, and perhaps why no document can be made of it."""
         await self.change(filing.write_account, message_id, account, refusal)
 
-    async def taken(self, fax: Fax, ref: str, due_in: float) -> tuple[Fax, str]:
-        """The provider has the fax, under this reference. The trouble that its line was in, and is no more; or ""."""
+    async def taken(self, fax: Fax, ref: str, due_in: float) -> Taken:
+        """The provider has the fax, under this reference: what that says of its line, and of other faxes."""
         move = Move(State.SUBMITTED, self.node, {"provider_ref": ref}, {"ref": ref}, due_in)
         pause = self.settings.retry.longest
-        done, calmed = await self.database.surely(lambda: self.change(fax_lines.taken, fax, move, pause), proof=True)
+        taken = await self.database.surely(lambda: self.change(fax_lines.taken, fax, move, pause), proof=True)
         self.database.wake(Work.POLL, due_in)
-        if calmed:
+        if taken.trouble:
             self.database.wake(Work.SUBMIT)
-        return done, calmed
+        return taken
 
     async def trouble(self, line: str, kind: str, pause: float | None, note: str) -> int:
         """Shut a line for a while. Failures in a row."""

@@ -68,7 +68,7 @@ class Recover:
 
     async def _found(self, fax: Fax, ref: str) -> None:
         log.found(fax=fax.id, ref=ref)
-        _, calmed = await self._spool.taken(fax, ref, self._settings.poll.first)
+        _, calmed, _ = await self._spool.taken(fax, ref, self._settings.poll.first)
         if calmed:
             log.line_open(line=fax.line)
 

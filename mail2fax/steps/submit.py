@@ -92,9 +92,9 @@ class Submit:
         fax = attempt.fax
         # Here, and then on disk: two records of a reference that is told only once.
         log.submitted(fax=fax.id, number=fax.number, ref=ref, line=fax.line)
-        _, trouble = await self._spool.taken(fax, ref, self._settings.poll.first)
+        _, trouble, others = await self._spool.taken(fax, ref, self._settings.poll.first)
         await opened(self._spool, fax, trouble)
-        for other in await self._spool.read(questions.others_of_ref, ref, fax.id):
+        for other in others:
             log.same_ref(fax=fax.id, ref=ref, other=other)
 
     async def _judge(self, fax: Fax, verdict: Verdict) -> None:

@@ -344,7 +344,7 @@ async def test_a_line_without_credit_is_opened_by_a_poll_alone(spool):
     assert await spool.calm("") == ""
     probe = await claim(spool, Work.SUBMIT)
     assert probe.id == fax.id
-    _, opened = await spool.taken(await spool.advance(probe, State.SUBMITTING, keep=True), "ref", 60.0)
+    _, opened, _ = await spool.taken(await spool.advance(probe, State.SUBMITTING, keep=True), "ref", 60.0)
     assert opened == ""
     (trouble,) = await spool.read(questions.trouble_list)
     assert (trouble.kind, trouble.held) == ("no-credit", True)
