@@ -22,7 +22,7 @@ from mail2fax.documents.pages import flattening, inspection, letter, raster
 from mail2fax.documents.pages.as_printed import as_printed
 from mail2fax.documents.pages.enclosed import Enclosed, enclosed
 from mail2fax.documents.pages.inspection import Source, refusal
-from mail2fax.documents.pages.layers import Layers
+from mail2fax.documents.pages.layers import Layers, only_on_screens
 from mail2fax.documents.pages.letter import Box, Geometry, Placement
 from mail2fax.documents.pages.long_pages import in_pieces
 from mail2fax.documents.pages.pdfium import Document, EngineError, Page
@@ -56,7 +56,8 @@ class Sheets:
 
     data: bytes
     pages: int
-    # of "repaired", "flattened", "unmarked", "cut", "rastered", "turned", "shrunk", "tiny", "blank", "all-blank"
+    # of "repaired", "flattened", "unmarked", "screen-only", "cut", "rastered", "turned", "shrunk", "tiny", "blank",
+    # "all-blank"
     notes: tuple[str, ...] = ()
     enclosed: Enclosed = _NOTHING  # what the original carried besides its pages
     darkness: tuple[float, ...] = ()  # of each page as it was drawn, 0 white to 1 all black
@@ -107,14 +108,16 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
     what it cannot draw ends the worker here rather than the provider's converter there.
     Raises Permanent as `inspection.inspect` does.
     """
-    source = as_printed(inspection.inspect(data, max_pages=max_pages, careful=careful))
+    source = inspection.inspect(data, max_pages=max_pages, careful=careful)
+    screen_only = only_on_screens(source.pdf)
+    source = as_printed(source)
     carried = enclosed(source)
     whole = len(source.geometries)
     marks = flattening.marks(source.pdf) if source.annotated else flattening.Marks()  # of long pages pieces have none
     source = in_pieces(source, max_pages=max_pages) if page_size == "letter" and not marks.ink else source
     sheets = [_sheet(page, page_size) for page in source.geometries]
     notes = ["repaired"] * source.repaired + ["flattened"] * marks.ink + ["unmarked"] * marks.notes
-    notes += ["cut"] * (len(sheets) > whole)
+    notes += ["screen-only"] * screen_only + ["cut"] * (len(sheets) > whole)
     original = _Original.of(source)
     made = _made(_flat(source) if marks.ink else source.pdf, sheets)
     del source  # and with it what qpdf copied of every picture

@@ -24,22 +24,31 @@ def settle(pdf: pikepdf.Pdf) -> bool:
     return True
 
 
+def only_on_screens(pdf: pikepdf.Pdf) -> bool:
+    """Whether a reader shows a layer that a printer does not print. To be asked before they are settled."""
+    layers = pdf.Root.get("/OCProperties")
+    if not isinstance(layers, Dictionary):
+        return False
+    groups = _groups(layers, "/OCGs")
+    return bool(_off(layers, groups) - _off(layers, groups, "View"))
+
+
 def _differs(usage: object) -> bool:
     """Whether a layer says when it is shown; PDFium believes it even where the document does not ask for that."""
     return isinstance(usage, Dictionary) and ("/Print" in usage or "/View" in usage)
 
 
-def _off(layers: Dictionary, groups: list[pikepdf.Object]) -> set[tuple[int, int]]:
-    """The layers that are not printed, by their object numbers (sections 8.11.4.3 and 8.11.4.4)."""
+def _off(layers: Dictionary, groups: list[pikepdf.Object], event: str = "Print") -> set[tuple[int, int]]:
+    """The layers that are not printed (or at "View" not shown), by their object numbers: sections 8.11.4.3 and .4."""
     default = layers.get("/D")
     off = {group.objgen for group in _groups(default, "/OFF")}
     if isinstance(default, Dictionary) and default.get("/BaseState") == Name.OFF:
         off = {group.objgen for group in groups} - {group.objgen for group in _groups(default, "/ON")}
     automatic = default.get("/AS") if isinstance(default, Dictionary) else None
     for rule in automatic if isinstance(automatic, Array) else ():
-        if isinstance(rule, Dictionary) and rule.get("/Event") == Name.Print:
+        if isinstance(rule, Dictionary) and rule.get("/Event") == Name(f"/{event}"):
             for group in _groups(rule, "/OCGs"):
-                state = _state(group)
+                state = _state(group, event)
                 if state == Name.OFF:
                     off.add(group.objgen)
                 elif state == Name.ON:
@@ -47,11 +56,11 @@ def _off(layers: Dictionary, groups: list[pikepdf.Object]) -> set[tuple[int, int
     return off
 
 
-def _state(group: pikepdf.Object) -> object:
-    """What a layer says of itself for printing; None when it says nothing."""
+def _state(group: pikepdf.Object, event: str) -> object:
+    """What a layer says of itself for printing, or for a view; None when it says nothing."""
     usage = group.get("/Usage")
-    on_paper = usage.get("/Print") if isinstance(usage, Dictionary) else None
-    return on_paper.get("/PrintState") if isinstance(on_paper, Dictionary) else None
+    then = usage.get(f"/{event}") if isinstance(usage, Dictionary) else None
+    return then.get(f"/{event}State") if isinstance(then, Dictionary) else None
 
 
 def _groups(holder: object, key: str) -> list[pikepdf.Object]:

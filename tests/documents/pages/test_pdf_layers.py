@@ -50,16 +50,17 @@ def rows(data: bytes, count: int) -> list[bool]:
 
 @pytest.mark.parametrize("off", [[], ["paper"], ["paper", "plain"]])
 def test_layers_are_as_a_printer_prints_them(off):
-    """What is for paper is faxed, what is for the screen is not, whatever a viewer shows first; plain ones as they are."""
+    """What is for paper is faxed, what is for the screen is not, and told; plain ones are as a viewer shows them."""
     made = fit.fit(layered({"paper": PAPER, "screen": SCREEN, "plain": None}, OFF=off))
     assert rows(made.data, 3) == [True, False, "plain" not in off]
-    assert made.notes == ()
+    assert made.notes == ("screen-only",)
 
 
 def test_a_layer_s_usage_counts_only_where_the_document_asks_for_it():
     """Without /AS the lists of the document count (ISO 32000-1 section 8.11.4.4)."""
     made = fit.fit(layered({"paper": PAPER, "screen": SCREEN}, automatic=False, OFF=["paper"]))
     assert rows(made.data, 2) == [False, True]
+    assert made.notes == ()  # who opens it sees no more
 
 
 def test_layers_survive_when_documents_are_joined():
