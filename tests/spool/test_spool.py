@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from sqlalchemy import insert, text, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mail2fax.config import Settings
@@ -16,7 +16,7 @@ from mail2fax.spool import Busy, SpoolUnavailable, Work, fax_lines, moves, notic
 from mail2fax.spool.contents.incoming import INLINE
 from mail2fax.spool.database import migrations
 from mail2fax.spool.database.engine import open_engine
-from mail2fax.spool.database.schema import faxes, now
+from mail2fax.spool.database.schema import faxes, messages, now
 from tests.support import spooling
 from tests.support.patience import PATIENCE
 from tests.support.spooling import SENDER, claim, later, put
@@ -55,6 +55,8 @@ async def test_the_same_bytes_are_faxed_once(spool):
     assert again.queue_id == first.queue_id
     assert again.duplicates == ("6474959659@fax.local",)
     assert await spool.waiting() == 1
+    kept = await spool.read(lambda connection: list(connection.scalars(select(messages.c.id))))
+    assert kept == [first.queue_id]  # nothing would ever purge the other
     await put(spool, content=LARGE, sender="other@office.example")
     more = await put(spool, "6474959659", "4165550100", content=LARGE)
     assert more.duplicates == ("6474959659@fax.local",)

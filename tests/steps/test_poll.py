@@ -207,6 +207,21 @@ async def test_an_account_that_is_told_of_at_the_poll_is_probed_by_one_fax_at_a_
     assert len((await spool.claim(Work.SUBMIT, 8))[0]) == 1
 
 
+@pytest.mark.parametrize("word", [BUSY, BROKE], ids=["busy", "no credit"])
+async def test_what_an_operator_stopped_is_not_offered_anew(spool, word):
+    """However it ended at the provider: neither dialled again nor kept until there is credit."""
+    fax = await polled(spool, Said(word), detail='{"stop": "root"}')
+    assert fax.state is State.FAILED
+    assert await spool.read(questions.trouble_list) == []
+
+
+async def test_pages_that_were_heard_of_are_not_told_of_a_failure(spool):
+    """A webhook said that they went, and the provider says now that the fax failed: nobody is told a count."""
+    fax = await polled(spool, Said(Progress("failed", State.FAILED)), detail='{"heard": {"pages_sent": 2}}')
+    assert fax.state is State.FAILED
+    assert "pages_sent" not in fax.detail
+
+
 # -- looks that fail, and the deadline
 
 AGE, PATIENCE_OVER = 21_600.0, poll.PATIENCE + 1.0
