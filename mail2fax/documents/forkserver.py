@@ -102,14 +102,17 @@ class Forkserver:
 
     def _fork(self) -> bool:
         """One worker for the socket that has come; False when the server has gone."""
-        word, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+        try:
+            word, descriptors, _, _ = socket.recv_fds(self._control, 1, 1)
+        except ConnectionError:  # it was killed, and had not read all that we said
+            return False
         if not word:
             return False
         worker = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptors[0])
         try:
             pid = self._nursery.fork()
         except OSError:  # no memory, or too many processes: as if the kernel had ended it
-            with worker:
+            with worker, contextlib.suppress(OSError):
                 worker.send(ENDED.pack(-signal.SIGKILL))
             return True
         if pid == 0:
@@ -271,6 +274,6 @@ def run(entered: Iterable[str]) -> None:
             _rehearse(Path(name))
         gc.collect()
         gc.freeze()  # a worker's garbage collector leaves what is there alone, so that its memory stays shared
-        with contextlib.suppress(BrokenPipeError):  # whoever started us has left
+        with contextlib.suppress(ConnectionError):  # the server has ended meanwhile, and so shall we
             control.sendall(_layers(nursery, Path(name), entered))
-            Forkserver(control, nursery).run()
+        Forkserver(control, nursery).run()

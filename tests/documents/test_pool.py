@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from mail2fax import log
 from mail2fax.config import Documents
+from mail2fax.documents.environment import environment
 from mail2fax.documents.orders import CoverSheet
 from mail2fax.documents.pool import Pool, WorkerError
 from mail2fax.model import Fate, Permanent, Reason
@@ -243,6 +245,19 @@ async def test_what_is_being_made_when_it_closes_begins_nothing_anew(task):
         await making
     os.close(door)
     assert not forkservers()
+
+
+@pytest.mark.parametrize("read", [0, 1])
+def test_a_server_that_is_killed_leaves_no_traceback(read):
+    """Its end closes with our words unread, before the forkserver is ready or later: that is the end, and no fault."""
+    ours, theirs = socket.socketpair()
+    command = (sys.executable, "-P", "-m", "mail2fax.documents")
+    with theirs:
+        forkserver = subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE, env=environment(os.environ))
+    with ours:
+        ours.recv(read)  # the others stay unread
+    _, said = forkserver.communicate(timeout=60)
+    assert (forkserver.returncode, said) == (0, b"")
 
 
 SCRIPT = """
