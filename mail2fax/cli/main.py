@@ -59,7 +59,7 @@ def main() -> None:
 
 def _end(status: int, *lines: str) -> None:
     for line in lines:
-        warn(f"mail2fax: {line}", style="red")
+        warn(log.for_journal(f"mail2fax: {line}", "error"), style="red")
     sys.exit(status)
 
 

@@ -65,7 +65,7 @@ from mail2fax.log.events import (
     worker_ended,
 )
 from mail2fax.log.secrets import hide, redact, unhide
-from mail2fax.log.setup import configure, observed
+from mail2fax.log.setup import configure, for_journal, observed
 
 __all__ = [
     "accepted",
@@ -82,6 +82,7 @@ __all__ = [
     "drained",
     "ended",
     "few_descriptors",
+    "for_journal",
     "found",
     "hide",
     "lease_lost",

@@ -78,6 +78,11 @@ def _renderer(form: str, out: TextIO) -> Any:
     return _journal if _is_journal(out) else _plain
 
 
+def for_journal(line: str, level: str) -> str:
+    """A line that goes to standard error past the events, with its priority where systemd's journal reads it."""
+    return f"<{_PRIORITIES[_LEVELS[level]]}>{line}" if _is_journal(sys.stderr) else line
+
+
 def _is_journal(out: TextIO) -> bool:
     """Whether systemd's journal reads this stream: it names the socket (systemd.exec(5), JOURNAL_STREAM)."""
     with contextlib.suppress(OSError, ValueError):

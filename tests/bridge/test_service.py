@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -107,3 +108,16 @@ async def test_the_journal_has_priorities(tmp_path, faxapi, outbox):
     assert {line[:4] for line in events} <= {"<6>[", "<4>["}, lines
     assert len(events) >= 3
     assert any(line.startswith("<6>[info     ] started") for line in lines)
+
+
+def test_the_journal_has_an_error_s_priority(tmp_path):
+    """What ends a start before there are events is an error for `journalctl --priority err`, too."""
+    (tmp_path / "wrong.toml").write_text("[smpt]")
+    reading, writing = os.pipe()
+    here = os.fstat(writing)
+    own = {**os.environ, "JOURNAL_STREAM": f"{here.st_dev}:{here.st_ino}"}
+    command = (*PROGRAM, "serve", "--config", str(tmp_path / "wrong.toml"))
+    assert subprocess.run(command, stderr=writing, env=own, timeout=60, check=False).returncode == 2
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        assert [line[:13] for line in stream] == ["<3>mail2fax: "]
