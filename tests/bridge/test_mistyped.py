@@ -6,6 +6,8 @@ import smtplib
 import pytest
 
 from mail2fax.model import Reason, Refused, State
+from mail2fax.rules.answer_text import Doubt
+from mail2fax.smtp import answers
 from mail2fax.spool import Work, operator
 from tests.support.answering import answer, say
 from tests.support.samples import mail, pdf
@@ -116,14 +118,16 @@ async def test_the_sender_answers_with_the_right_number(bridge, faxapi, outbox):
     running = await bridge(**REPLY)
     await running.send(mail(pdf(), subject="Lab results"), "416555010@fax.local")
     letter = await outbox.next()
-    assert (
-        "It is enough to answer this mail with just the right number" in words(letter)
-        and ">Send it again<" not in letter.html
-    )
+    assert "Answer this mail with just the right number: the same document is then faxed to it." in words(letter)
+    assert ">Send it again<" not in letter.html
     address = str(letter.message["Reply-To"])
-    for text in ("", "SEND", "416555010"):
+    for text, refusal in {
+        "": answers.NOT_SENT_AGAIN[Doubt.NO_NUMBER],
+        "SEND": answers.NOT_SENT_AGAIN[Doubt.NO_NUMBER],
+        "416555010": '550 5.1.1 "416555010" has 9 digits, need 10: area code and number',
+    }.items():
         code, said = await say(running, address, answer(text))
-        assert (code in {550, 553} and "nothing was sent: answer with the right fax number" in said) or "digits" in said
+        assert f"{code} {said}" == refusal
     code, said = await say(running, address, answer("Sorry!\n416-555-0100"))
     assert code == 250, said
     assert [(await outbox.next()).subject for _ in range(2)] == [

@@ -93,13 +93,13 @@ async def test_init_writes_nothing_by_halves(tmp_path, outbox):
     status, _, err = await run(tmp_path, "init", *options(tmp_path, admin="not an address", provider="rinble"))
     assert status == 2
     assert f"{etc}/mail2fax.toml: [reply] admin" in err
-    status, _, err = await run(tmp_path, "init", *options(tmp_path, provider="sinch"))
-    assert (status, "--account" in err) == (2, True), err
-    for missing, said in (("domain", "--domain"), ("token-file", "--token-file")):
+    status, _, err = await run(tmp_path, "init", *options(tmp_path, provider="sinch"), COLUMNS="300")
+    assert (status, "say --account: nobody is here to ask" in err) == (2, True), err
+    for missing in ("domain", "token-file"):
         words = options(tmp_path)
         at = words.index(f"--{missing}")
-        status, _, err = await run(tmp_path, "init", *words[:at], *words[at + 2 :])
-        assert (status, said in err) == (2, True), err
+        status, _, err = await run(tmp_path, "init", *words[:at], *words[at + 2 :], COLUMNS="300")
+        assert (status, f"say --{missing}: nobody is here to ask" in err) == (2, True), err
     status, _, err = await run(tmp_path, "init", *options(tmp_path, relay="smtp://me:s3cret@mail.office.example"))
     assert (status, "no password here" in err, "s3cret" in err) == (1, True, False)
     assert os.listdir(tmp_path) == ["secret"]
