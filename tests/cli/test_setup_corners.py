@@ -1,6 +1,7 @@
 """Where `init` and `check --running` meet machines that are not as usual."""
 
 import os
+import pty
 import shutil
 import stat
 import subprocess
@@ -105,10 +106,33 @@ async def test_answers_that_cannot_be(tmp_path):
         ({"user": "anna", "password-file": empty}, "--password-file"),
         ({"token-file": empty}, "--token-file"),
         ({"token-file": latin}, "not UTF-8"),
+        ({"relay": "htp://127.0.0.1"}, "--relay: write it as smtp://host:25, smtps://host:465 or smtp+starttls://"),
+        ({"server": "sendmail"}, "--server: write postfix, exim or other, not 'sendmail'"),
+        ({"provider": "rimble"}, "--provider: write it as rinble, hylafax, sinch, telnyx, sandbox or"),
+        ({"senders": "office.example"}, "--senders: write it as *, bob@office.example or *@office.example"),
+        ({"admin": "kim"}, "--admin: is not a mail address"),
     ):
         status, _, err = await run(tmp_path, "init", *options(tmp_path, **more), COLUMNS="300")
         assert (status, said in err, "Traceback" in err) == (2, True, False), err
     assert not (tmp_path / "etc").exists()
+
+
+def test_what_is_typed_is_looked_at_at_once(tmp_path):
+    """Whoever mistypes an answer is asked again, and not sent back to the first question by the last."""
+    leader, follower = pty.openpty()
+    words = ("init", "--config", str(tmp_path / "etc" / "mail2fax.toml"))
+    with subprocess.Popen(
+        [*PROGRAM, *words], stdin=follower, stdout=follower, stderr=follower, env=environment()
+    ) as asked:
+        os.close(follower)
+        os.write(leader, b"no domain\nfax.office.example\nrimble\n")
+        seen = b""
+        while seen.count(b"Fax provider (") < 2:
+            seen += os.read(leader, 4096)
+        asked.kill()
+    os.close(leader)
+    assert seen.count(b"Domain of the fax addresses") == 2
+    assert b"write it as a domain name, such as fax.office.example, not 'no domain'" in seen
 
 
 async def test_the_last_line_can_be_typed_as_it_stands(tmp_path):

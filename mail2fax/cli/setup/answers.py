@@ -111,7 +111,7 @@ def clients(relay: str) -> list[Address]:
     try:
         return addresses(host)
     except OSError:
-        raise Refused(f"--relay: this machine knows no host {host!r}; write the mail server's address") from None
+        raise Refused(f"this machine knows no host {host!r}; write the mail server's address") from None
 
 
 def relay_url(text: str) -> str:
@@ -121,9 +121,9 @@ def relay_url(text: str) -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise Refused("--relay: write HOST, HOST:PORT or smtp+starttls://HOST:587") from None
+        raise Refused("write HOST, HOST:PORT or smtp+starttls://HOST:587") from None
     if parts.password:
-        raise Refused("--relay: no password here, others would see it; add relay_password_file to [reply] later")
+        raise Refused("no password here, others would see it; add relay_password_file to [reply] later")
     return url if port or parts.scheme != "smtp" else f"{url}:25"
 
 

@@ -2,15 +2,17 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from mail2fax.cli import hints
 from mail2fax.cli.console import INSTALLED, ConfigFile, say, warn
 from mail2fax.cli.setup import answers, files, in_front
-from mail2fax.config import loader
+from mail2fax.config import loader, types
 from mail2fax.model import Refused
 
 _KEYLESS = frozenset({"sandbox", "hylafax"})  # providers that may do without a token
@@ -52,10 +54,20 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
     """
     place = _place(config_file)
     files.refuse_existing(place)
+    if server not in {*in_front.SERVERS, "other"}:
+        raise typer.BadParameter(f"--server: write {', '.join(in_front.SERVERS)} or other, not {server!r}")
     _check_user(user)
-    domain = _asked(domain, "Domain of the fax addresses, such as fax.office.example", option="--domain")
+    domain = _asked(
+        domain, "Domain of the fax addresses, such as fax.office.example", option="--domain", fits=_as(types.Domain)
+    )
     home = answers.home(domain)
-    provider = _asked(provider, "Fax provider (rinble, sinch, telnyx, hylafax, or sandbox to try it)", "rinble")
+    provider = _asked(
+        provider,
+        f"Fax provider ({types.PROVIDERS}; sandbox faxes nothing)",
+        "rinble",
+        option="--provider",
+        fits=_as(types.ProviderName),
+    )
     options = _pairs(provider_option or ())
     if provider in _ACCOUNTS:
         account = _asked(account, _ACCOUNTS[provider], option="--account")
@@ -63,14 +75,16 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
         from_number = _asked(from_number, "Number that faxes come from", option="--from-number")
     if provider == "sinch":
         options["key"] = _asked(options.get("key", ""), "Id of the access key", option="--provider-option key=ID")
-    relay = answers.relay_url(_asked(relay, "Mail server that takes the replies", "127.0.0.1:25"))
+    relay = _asked(relay, "Mail server that takes the replies", "127.0.0.1:25", option="--relay", fits=_relay)
     told = answers.Answers(
         domain=domain,
         relay=relay,
         clients=answers.clients(relay),
-        senders=tuple(one.strip() for one in _asked(senders, "Who may fax", f"*@{home}").split(",") if one.strip()),
-        reply_from=_asked(reply_from, "From of the replies", f"Fax <fax@{home}>"),
-        admin=_asked(admin, "Who is told of trouble", f"postmaster@{home}"),
+        senders=_split(_asked(senders, "Who may fax", f"*@{home}", option="--senders", fits=_patterns)),
+        reply_from=_asked(
+            reply_from, "From of the replies", f"Fax <fax@{home}>", option="--reply-from", fits=_as(types.Mailbox)
+        ),
+        admin=_asked(admin, "Who is told of trouble", f"postmaster@{home}", option="--admin", fits=_as(types.Mailbox)),
         provider=provider,
         spool=place.spool,
         url=url,
@@ -93,16 +107,57 @@ def _place(config: Path | None) -> files.Place:
     return files.Place(config or INSTALLED, installed)
 
 
-def _asked(given: str, question: str, default: str = "", *, option: str = "") -> str:
-    """What was given, or what is typed, or without a terminal the default."""
-    if given:
-        return given
-    if not sys.stdin.isatty():
-        if not default:
-            raise typer.BadParameter(f"say {option}: nobody is here to ask")
-        return default
-    answer: str = typer.prompt(question, default=default or None, err=True)
-    return answer.strip()
+def _asked(given: str, question: str, default: str = "", *, option: str, fits: Callable[[str], str] = str.strip) -> str:
+    """What was given, or what is typed, or without a terminal the default; each as `fits` returns it.
+
+    `fits` raises ValueError or Refused, in words, for what cannot be: then it is asked again at once.
+    """
+    if not given and sys.stdin.isatty():
+        return _typed(question, default, fits)
+    if not (given or default):
+        raise typer.BadParameter(f"say {option}: nobody is here to ask")
+    try:
+        return fits(given or default)
+    except (ValueError, Refused) as no:
+        raise typer.BadParameter(f"{option}: {no}") from None
+
+
+def _typed(question: str, default: str, fits: Callable[[str], str]) -> str:
+    while True:
+        answer: str = typer.prompt(question, default=default or None, err=True)
+        try:
+            return fits(answer.strip())
+        except (ValueError, Refused) as no:
+            warn(f"  {no}", style="red")
+
+
+def _as(kind: Any) -> Callable[[str], str]:
+    """What the settings take for this kind of value."""
+    known: TypeAdapter[str] = TypeAdapter(kind)
+
+    def fits(text: str) -> str:
+        try:
+            return known.validate_python(text)
+        except ValidationError as error:
+            raise ValueError(f"{error.errors()[0]['ctx']['error']}, not {text!r}") from None
+
+    return fits
+
+
+def _relay(text: str) -> str:
+    url = _as(types.RelayUrl)(answers.relay_url(text))
+    answers.clients(url)
+    return url
+
+
+def _patterns(text: str) -> str:
+    for one in _split(text):
+        _as(types.Pattern)(one)
+    return text
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(one.strip() for one in text.split(",") if one.strip())
 
 
 def _secret(file: Path | None, option: str, question: str, *, optional: bool = False, new: bool = False) -> str:
