@@ -11,6 +11,7 @@ _READY = {
 }
 _SENDERS_TURN = {
     Reason.NOTHING_FAXABLE,
+    Reason.PART_REFUSED,
     Reason.TOO_MANY_PAGES,
     Reason.TOO_LARGE,
     Reason.MAIL_BOMB,
@@ -35,6 +36,11 @@ def advice(fax: Fax, trouble: str = "", paused_by: str = "") -> str:
     return ""
 
 
+def senders_turn(fax: Fax) -> bool:
+    """Whether it failed for what is in the mail: it would fail again, until the sender mails something else."""
+    return fax.state is State.FAILED and fax.reason in _SENDERS_TURN
+
+
 def came_of(part: Part, state: State) -> str:
     """What became of a part in this fax, as far as it is known: what can be faxed is faxed only if the fax was."""
     return _READY[state] if part.fate is Fate.FAXED else part.fate.value
@@ -48,7 +54,7 @@ def _over(fax: Fax) -> str:
         )
     if fax.reply == "undeliverable":
         return "The sender could not be told: tell them yourself. The history has the mail server's words."
-    if fax.state is State.FAILED and fax.reason in _SENDERS_TURN:
+    if senders_turn(fax):
         return "Nothing: the sender was told what to change in the mail."
     if fax.state is State.FAILED:
         return f"The sender knows. mail2fax retry {fax.id} sends it again, with --number to another number."

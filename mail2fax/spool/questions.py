@@ -128,7 +128,7 @@ def of_name(name: str) -> ColumnElement[bool]:
 
 def no_such_fax(name: str) -> NoSuch:
     """What to raise when there is none."""
-    return NoSuch(f"{name.upper()}: no such fax; `mail2fax list` shows those there are")
+    return NoSuch(f"{name.upper()}: no such fax; the list of faxes shows those there are")
 
 
 def numbers(connection: Connection, message_id: str) -> int:

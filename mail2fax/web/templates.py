@@ -16,7 +16,8 @@ from markupsafe import Markup
 from mail2fax import __version__, log, resources, timezones
 from mail2fax.config import Settings
 from mail2fax.rules.address import pretty
-from mail2fax.rules.advice import came_of
+from mail2fax.rules.advice import came_of, senders_turn
+from mail2fax.rules.policy import in_words
 
 
 class Templates:
@@ -41,7 +42,15 @@ class Templates:
         )
         self._environment.globals.update(version=__version__, style=Markup(style), host=socket.gethostname())  # noqa: S704 -- our own file
         self._environment.filters.update(
-            pretty=pretty, span=span, size=size, clock=self._clock, day=self._day, onlyset=_onlyset, came_of=came_of
+            pretty=pretty,
+            span=span,
+            size=size,
+            clock=self._clock,
+            day=self._day,
+            onlyset=_onlyset,
+            came_of=came_of,
+            senders_turn=senders_turn,
+            in_words=in_words,
         )
 
     def render(self, template: str, /, **facts: Any) -> str:

@@ -17,6 +17,7 @@ from mail2fax.cli.setup import answers, files, in_front
 from mail2fax.config import ConfigError
 from tests.cli.test_setup import options, run
 from tests.support.ports import free_port
+from tests.support.processes import PROGRAM, environment
 
 ANYBODY = "daemon"  # a user and a group of every Debian
 ROOT = Path(__file__).parents[2]
