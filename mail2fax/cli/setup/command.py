@@ -15,6 +15,8 @@ from mail2fax.cli.setup import answers, files, in_front
 from mail2fax.config import loader, types
 from mail2fax.model import Refused
 
+_DOMAIN = "Domain of the fax addresses, such as fax.office.example"
+_PROVIDER = f"Fax provider ({types.PROVIDERS}; sandbox faxes nothing)"
 _KEYLESS = frozenset({"sandbox", "hylafax"})  # providers that may do without a token
 _ACCOUNTS = {"sinch": "Project id at Sinch", "telnyx": "Connection id at Telnyx"}
 
@@ -54,20 +56,11 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
     """
     place = _place(config_file)
     files.refuse_existing(place)
-    if server not in {*in_front.SERVERS, "other"}:
-        raise typer.BadParameter(f"--server: write {', '.join(in_front.SERVERS)} or other, not {server!r}")
+    _check_server(server)
     _check_user(user)
-    domain = _asked(
-        domain, "Domain of the fax addresses, such as fax.office.example", option="--domain", fits=_as(types.Domain)
-    )
-    home = answers.home(domain)
-    provider = _asked(
-        provider,
-        f"Fax provider ({types.PROVIDERS}; sandbox faxes nothing)",
-        "rinble",
-        option="--provider",
-        fits=_as(types.ProviderName),
-    )
+    domain = _asked(domain, _DOMAIN, option="--domain", fits=_as(types.Domain))
+    home, mailbox = answers.home(domain), _as(types.Mailbox)
+    provider = _asked(provider, _PROVIDER, "rinble", option="--provider", fits=_as(types.ProviderName))
     options = _pairs(provider_option or ())
     if provider in _ACCOUNTS:
         account = _asked(account, _ACCOUNTS[provider], option="--account")
@@ -81,10 +74,8 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
         relay=relay,
         clients=answers.clients(relay),
         senders=_split(_asked(senders, "Who may fax", f"*@{home}", option="--senders", fits=_patterns)),
-        reply_from=_asked(
-            reply_from, "From of the replies", f"Fax <fax@{home}>", option="--reply-from", fits=_as(types.Mailbox)
-        ),
-        admin=_asked(admin, "Who is told of trouble", f"postmaster@{home}", option="--admin", fits=_as(types.Mailbox)),
+        reply_from=_asked(reply_from, "From of the replies", f"Fax <fax@{home}>", option="--reply-from", fits=mailbox),
+        admin=_asked(admin, "Who is told of trouble", f"postmaster@{home}", option="--admin", fits=mailbox),
         provider=provider,
         spool=place.spool,
         url=url,
@@ -177,6 +168,11 @@ def _read(file: Path, option: str) -> str:
         return loader.read_secret(file)
     except ValueError as error:
         raise typer.BadParameter(f"{option}: {error}") from None
+
+
+def _check_server(name: str) -> None:
+    if name not in {*in_front.SERVERS, "other"}:
+        raise typer.BadParameter(f"--server: write {', '.join(in_front.SERVERS)} or other, not {name!r}")
 
 
 def _check_user(name: str) -> None:
