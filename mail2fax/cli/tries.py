@@ -221,17 +221,17 @@ def _told(name: str, wanted: Provider, route: Route) -> str:
     """A line, and what its provider tells and can do."""
     can = route.provider.capabilities
     yes = {
-        "settles a lost answer": can.finds,
-        "can stop a fax": can.cancels,
-        "deletes its copy when told": can.forgets,
-        "tells pages": can.tells_pages,
-        "tells the reason of a failure": can.tells_cause,
-        "tells the cost": can.tells_cost,
-        "dials again by itself": can.dials_again,
+        "find a fax whose answer was lost": can.finds,
+        "stop a fax": can.cancels,
+        "delete its copy when told": can.forgets,
+        "tell pages": can.tells_pages,
+        "tell why a fax failed": can.tells_cause,
+        "tell the cost": can.tells_cost,
+        "dial again by itself": can.dials_again,
     }
     does = [what for what, so in yes.items() if so]
     doesnt = [what for what, so in yes.items() if not so]
-    said = f"{', '.join(does) or 'none'}; not: {', '.join(doesnt) or 'none'}"
+    said = f"can {', '.join(does) or 'do no more than send'}; cannot {', '.join(doesnt)}".removesuffix("; cannot ")
     most = [f"{can.max_pages} pages"] if can.max_pages else []
     most += [f"{can.max_bytes // 10**6} MB"] if can.max_bytes else []
     said += f"; takes {' and '.join(most)} at most" if most else ""
