@@ -38,7 +38,7 @@ async def test_it_is_answered_in_words_and_never_dialled(bridge, faxapi, outbox,
     queue_id = await running.send(mail(pdf(), subject="Lab results", message_id="<1@office.example>"), quoted(typed))
     letter = await outbox.next()
     assert TYPED[typed] in words(letter).replace('"<b>4165550100"', "<b>4165550100")
-    assert "Correct the address and send the mail again." in words(letter)
+    assert "Answer this mail with just the right number" in words(letter)
     assert letter.subject.startswith("Not faxed to")
     assert letter.message["In-Reply-To"] == "<1@office.example>"
     assert "<b>416" not in letter.html
