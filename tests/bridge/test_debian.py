@@ -20,7 +20,7 @@ Type=oneshot
 ExecStart=/bin/bash /inside.sh
 ExecStopPost=/bin/systemctl exit $EXIT_STATUS
 StandardOutput=file:/said
-StandardError=file:/said
+StandardError=inherit
 """
 # Its calls for Landlock and seccomp are not among those that systemd-nspawn lets through of its own accord.
 CALLS = "--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self seccomp"

@@ -142,6 +142,6 @@ dpkg -P mail2fax
 ! getent passwd mail2fax
 left=$(find / -xdev -not -path '/proc/*' -iname '*mail2fax*')
 [ -z "$left" ] || { echo "left: $left"; exit 1; }
-! booted || [ "$(systemctl is-active mail2fax)" = inactive ]
+! booted || ! systemctl is-active mail2fax
 echo "== purged"
 postfix stop
