@@ -45,9 +45,12 @@ class Section(BaseModel):
                     raise ValueError(f"{key} needs {other}: without it, it does nothing")
 
     def _refuse_beyond(self, **most: str) -> None:
-        """Raise ValueError when one of these keys was written as more than the one that holds for it anyway."""
+        """Raise ValueError when one of these keys was written as more than the one that holds for it anyway.
+
+        Only when both were written: who raises one of them need not know of the other's default.
+        """
         for key, bound in most.items():
-            if key in self.model_fields_set and getattr(self, key) > getattr(self, bound) > 0:
+            if {key, bound} <= self.model_fields_set and getattr(self, key) > getattr(self, bound) > 0:
                 raise ValueError(f"{key} is more than {bound}, {getattr(self, bound)}: it would never be reached")
 
 

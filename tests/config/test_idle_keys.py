@@ -39,18 +39,18 @@ def test_a_key_that_would_do_nothing(tmp_path, section, key, value, needed):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[poll]\nfirst = 61", "[poll]: first is more than longest, 60.0: it would never be reached"),
+        ("[poll]\nfirst = 61\nlongest = 60", "[poll]: first is more than longest, 60.0: it would never be reached"),
         ("[retry]\nfirst = 5\nlongest = 4", "[retry]: first is more than longest, 4.0: it would never be reached"),
         (
-            "[documents]\nkeep_days = 91",
+            "[documents]\nkeep_days = 91\nhistory_days = 90",
             "[documents]: keep_days is more than history_days, 90.0: it would never be reached",
         ),
         (
-            "[documents]\ncpu_seconds = 41",
+            "[documents]\ncpu_seconds = 41\nwall_seconds = 40",
             "[documents]: cpu_seconds is more than wall_seconds, 40.0: it would never be reached",
         ),
         (
-            "[smtp]\nmax_connections_per_client = 201",
+            "[smtp]\nmax_connections_per_client = 201\nmax_connections = 200",
             "[smtp]: max_connections_per_client is more than max_connections, 200: it would never be reached",
         ),
         (
