@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from mail2fax.cli import hints
 from mail2fax.cli.console import INSTALLED, ConfigFile, say, warn
 from mail2fax.cli.setup import answers, files, in_front
-from mail2fax.config import loader, types
+from mail2fax.config import Reply, loader, types
 from mail2fax.model import Refused
 
 _DOMAIN = "Domain of the fax addresses, such as fax.office.example"
@@ -130,13 +130,21 @@ def _as(kind: Any) -> Callable[[str], str]:
         try:
             return known.validate_python(text)
         except ValidationError as error:
-            raise ValueError(f"{error.errors()[0]['ctx']['error']}, not {text!r}") from None
+            raise _in_words(error, text) from None
 
     return fits
 
 
+def _in_words(error: ValidationError, text: str) -> ValueError:
+    return ValueError(f"{error.errors()[0]['ctx']['error']}, not {text!r}")
+
+
 def _relay(text: str) -> str:
-    url = _as(types.RelayUrl)(answers.relay_url(text))
+    url = answers.relay_url(text)
+    try:
+        Reply(relay=url)
+    except ValidationError as error:
+        raise _in_words(error, text) from None
     answers.clients(url)
     return url
 
