@@ -127,7 +127,7 @@ def retry(
     fax_id: FaxId,
     number: Annotated[str, typer.Option(help="Send it to this number instead.")] = "",
     sure: Annotated[
-        bool, typer.Option("--sure", help="Also when nobody knows whether it arrived: then it may arrive twice.")
+        bool, typer.Option("--sure", help="Do not ask or warn when nobody knows whether it arrived.")
     ] = False,
     again: Annotated[
         bool, typer.Option("--again", help="Also when it was sent again already: then both may arrive.")
@@ -144,13 +144,26 @@ def retry(
     async def ask() -> tuple[str, str]:
         async with the_spool(settings) as spool:
             digits = shell.allowed(settings, Policy(settings), number).number if number else ""
-            meant = {"again": again, "sure": sure or again}
-            fresh = await spool.hand_on(Work.SUBMIT, operator.retry, fax_id, who(), digits, **meant)
+            if not (sure or again):
+                await _doubt(spool, fax_id, digits)
+            fresh = await spool.hand_on(Work.SUBMIT, operator.retry, fax_id, who(), digits, again=again)
             return fresh, await _paused_by(spool)
 
     fresh, paused = asyncio.run(ask())
     tell({"fax": fresh, "retry_of": fax_id.upper()}, f"Sending again as {fresh}.", as_json=as_json)
     _tell_what_waits(settings, paused)
+
+
+async def _doubt(spool: Spool, fax_id: str, number: str) -> None:
+    """Ask a person, or tell a program, before one that perhaps arrived at this number is sent there again."""
+    for fax in await spool.read(questions.named, fax_id):
+        if fax.state is State.UNKNOWN and number in {"", fax.number}:
+            warn(
+                f"{fax.id} is unknown: it may have arrived, and would arrive twice. Once the recipient says that it "
+                f"did not, `mail2fax resolve {fax.id} --resend` is the way."
+            )
+            if sys.stdin.isatty():
+                typer.confirm("Send it again all the same?", abort=True, err=True)
 
 
 def resolve(

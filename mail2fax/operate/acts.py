@@ -96,8 +96,7 @@ async def _ask_retry(spool: Spool, wish: Wish) -> Question:
 
 async def _retry(spool: Spool, wish: Wish) -> Done:
     number = _number(spool, wish.number) if wish.number else ""
-    # Sure: the question said that one that may have arrived may arrive twice.
-    fresh = await spool.hand_on(Work.SUBMIT, operator.retry, wish.fax, wish.who, number, sure=True)
+    fresh = await spool.hand_on(Work.SUBMIT, operator.retry, wish.fax, wish.who, number)
     return Done(f"Sending again as {fresh}.", fresh)
 
 

@@ -157,23 +157,16 @@ def resend(connection: Connection, fax_id: str, who: str) -> str:
     row = one(connection, fax_id)
     if row["state"] != State.UNKNOWN:
         raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved; see `mail2fax retry`")
-    return retry(connection, fax_id, who, sure=True)
+    return retry(connection, fax_id, who)
 
 
-def retry(
-    connection: Connection, fax_id: str, who: str, number: str = "", *, again: bool = False, sure: bool = False
-) -> str:
+def retry(connection: Connection, fax_id: str, who: str, number: str = "", *, again: bool = False) -> str:
     """Make a new fax of the same document, linked to the old one, perhaps to another number. Its id.
 
-    Raises Refused when the old one may have arrived at that number, unless they are `sure`; and when a new one to
-    that number is under way or may have arrived, unless `again` is meant.
+    An unknown one may so arrive twice, which whoever asks has to know. Raises Refused when a new one to that number is
+    under way or may have arrived, unless `again` is meant.
     """
     row = one(connection, fax_id)
-    if row["state"] == State.UNKNOWN and number in {"", row["number"]} and not sure:
-        raise Refused(
-            f"{row['id']} is unknown: it may have arrived, and would arrive twice. Ask the recipient; if it did not, "
-            f"`mail2fax resolve {row['id']} --resend`; to send it all the same, `mail2fax retry {row['id']} --sure`"
-        )
     if not again:
         _refuse_second(connection, row, number or row["number"])
     if number in {"", row["number"]}:

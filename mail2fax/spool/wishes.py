@@ -53,7 +53,7 @@ def send_again(connection: Connection, key: str, fax_id: str, who: str, number: 
     if known:
         return known
     _refuse_second(connection, operator.one(connection, fax_id))
-    fresh = operator.retry(connection, fax_id, who, number, again=True, sure=True)  # both were looked at just now
+    fresh = operator.retry(connection, fax_id, who, number, again=True)  # that was looked at just now
     connection.execute(insert(deliveries).values(at=now()), {"key": key, "fax_id": fresh})
     return fresh
 

@@ -1,9 +1,13 @@
 """What a person may ask for, as the commands they type: beside a running node, with an event that says who it was."""
 
 import asyncio
+import contextlib
 import getpass
+import os
+import pty
 import smtplib
 import sqlite3
+import subprocess
 
 import pytest
 
@@ -11,7 +15,7 @@ from tests.support.crashsweep import settings
 from tests.support.faxapi import LOST
 from tests.support.ledger import Ledger
 from tests.support.patience import PATIENCE
-from tests.support.processes import ServedBy, command
+from tests.support.processes import PROGRAM, ServedBy, command
 from tests.support.samples import pdf
 
 
@@ -33,6 +37,21 @@ async def ask(node, *words, status=0):
     code, printed, err = await command(node.file, *words, "--json")
     assert code == status, (words, printed, err)
     return printed if status == 0 else err
+
+
+def typed(answer, *words):
+    """Run a command at a terminal, and type this when it asks. What stood on the screen."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([*PROGRAM, *words], stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    screen = b""
+    with contextlib.suppress(OSError):  # EIO: nobody writes there any more
+        while piece := os.read(ours, 4096):
+            screen += piece
+    os.close(ours)
+    assert process.wait(60) == 1
+    return " ".join(screen.decode().split())
 
 
 async def faxes(node, queue_id):
@@ -72,14 +91,21 @@ async def test_hold_release_and_cancel(node, ledger, faxapi, outbox):
 
 async def test_retry_and_resolve(node, ledger, faxapi, outbox):
     """An unknown fax is resolved, or sent again as a new one: the sender hears of each, and no more is sent."""
-    faxapi.on_post(LOST, LOST, LOST)
-    mails = [await ledger.deliver(lambda: node.address, pdf()) for _ in range(3)]
+    faxapi.on_post(LOST, LOST, LOST, LOST)
+    mails = [await ledger.deliver(lambda: node.address, pdf()) for _ in range(4)]
     await ledger.settled(40)
-    resent, arrived, gone = (f"{mail.ids[0]}-1" for mail in mails)
+    resent, arrived, gone, doubted = (f"{mail.ids[0]}-1" for mail in mails)
     assert {tales[-1].state for tales in ledger.told().values()} == {"unknown"}
     ledger.asked_again[mails[0].numbers[0]] += 1
-    said = await ask(node, "retry", resent, status=1)  # it may have arrived: a plain word is not enough
-    assert f"would arrive twice. Ask the recipient; if it did not, `mail2fax resolve --config {node.file}" in said
+    said = await asyncio.to_thread(typed, "n\n", "retry", resent, "--config", str(node.file))
+    assert (
+        "it may have arrived, and would arrive twice" in said and "all the same? [y/N]: " in said and "Aborted" in said
+    ), said
+    ledger.asked_again[mails[3].numbers[0]] += 1
+    code, _, err = await command(node.file, "retry", doubted, "--json")  # a program is told, and not asked
+    assert code == 0 and f"`mail2fax resolve --config {node.file} {doubted} --resend` is the way" in " ".join(
+        err.split()
+    )
     _, shown, _ = await command(node.file, "show", resent)
     assert "ready, perhaps delivered" in shown and " faxed" not in shown
     await ask(node, "pause")
@@ -91,29 +117,30 @@ async def test_retry_and_resolve(node, ledger, faxapi, outbox):
     assert answer["fax"] == f"{mails[0].ids[0]}-2"
     assert (await ask(node, "resolve", arrived, "--delivered"))["state"] == "delivered"
     assert (await ask(node, "resolve", gone, "--failed"))["state"] == "failed"
-    await outbox.wait(6)
+    await outbox.wait(8)
     told = {number: [tale.state for tale in tales] for number, tales in ledger.told().items()}
     assert told == {
         mails[0].numbers[0]: ["unknown", "delivered"],
         mails[1].numbers[0]: ["unknown", "delivered"],
         mails[2].numbers[0]: ["unknown", "failed"],
+        mails[3].numbers[0]: ["unknown", "delivered"],
     }
-    assert len(faxapi.posts) == 4
+    assert len(faxapi.posts) == 6
     me = getpass.getuser()
     assert ("retry", me) in await events(node, resent)
     assert ("delivered", me) in await events(node, arrived)
     ledger.asked_again[mails[2].numbers[0]] += 1
     assert (await ask(node, "retry", gone))["retry_of"] == gone
     assert "is delivered" in await ask(node, "retry", arrived, status=1)
-    await outbox.wait(7)
-    assert len(faxapi.posts) == 5
+    await outbox.wait(9)
+    assert len(faxapi.posts) == 7
     # Twice the same command is one fax: the second is refused, unless it is said to be meant.
     second = f"{mails[2].ids[0]}-2"
     assert f"{gone} was sent again already, as {second}, which is" in await ask(node, "retry", gone, status=1)
     ledger.asked_again[mails[2].numbers[0]] += 1
     assert (await ask(node, "retry", gone, "--again"))["fax"] == f"{mails[2].ids[0]}-3"
-    await outbox.wait(8)
-    assert len(faxapi.posts) == 6
+    await outbox.wait(10)
+    assert len(faxapi.posts) == 8
     wrongs = [wrong for wrong in ledger.wrongs() if "several outcomes" not in wrong]  # a person said so
     assert wrongs == []
 

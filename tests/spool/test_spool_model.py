@@ -306,7 +306,7 @@ class SpoolMachine(RuleBasedStateMachine):
         unsent = {State.FAILED, State.CANCELLED}
         second = any(known.retry_of == name and known.state not in unsent for known in self.known.values())
         possible = self.known[name].state in unsent | {State.UNKNOWN} and not second
-        if fresh := self._asked(possible, operator.retry, name, "kim", sure=True):
+        if fresh := self._asked(possible, operator.retry, name, "kim"):
             self.known[fresh] = Known(retry_of=name)
 
     def _asked(self, possible, operation, *words, **options):
