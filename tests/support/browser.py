@@ -5,7 +5,7 @@ import shutil
 import warnings
 
 import pytest
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
 from tests.support.desk import PASSWORD
 
@@ -35,11 +35,12 @@ async def logged_in(browser, desk, name: str = "dora", **context):
     opened = await browser.new_context(base_url=desk.url, **context)
     page = await opened.new_page()
     await page.goto("/login")
+    await expect(page.get_by_label("Name")).to_be_focused()  # by itself, but a frame later than the page is there
     await page.keyboard.type(name)
     await page.keyboard.press("Tab")
     await page.keyboard.type(PASSWORD)
-    await page.keyboard.press("Enter")
-    await page.wait_for_url("**/")
+    async with page.expect_navigation(url=f"{desk.url}/"):  # a pattern such as "**/" is true of the login as well
+        await page.keyboard.press("Enter")
     return page
 
 
