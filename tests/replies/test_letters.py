@@ -2,9 +2,11 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from email.header import decode_header, make_header
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -559,6 +561,24 @@ def test_the_html_is_sound_and_fetches_nothing(name):
         parser.close()
         assert f'<html lang="{language}">' in shown and "url(" not in shown and "@import" not in shown
         assert shown.count("<h1") == 1 and "color-scheme" in shown
+
+
+def _counted(said):
+    return Counter(re.findall(r"[^\W_]+", said))
+
+
+@pytest.mark.parametrize("name", [name for name in goldens.CASES if name != "summary"])
+def test_both_forms_say_the_same(name):
+    """Word for word; only a button of the HTML has a label of its own."""
+    for language, labels in (
+        ("en", {"Send it again", "Cancel this fax"}),
+        ("fr", {"Envoyer de nouveau", "Annuler cette télécopie"}),
+    ):
+        letter = goldens.letter(name, language)
+        tagged = re.sub(r"<(style|title)>.*?</\1>|<[^>]+>", " ", html(letter), flags=re.DOTALL)
+        plain, shown = _counted(goldens.body(letter, "plain")), _counted(unescape(tagged))
+        assert plain <= shown
+        assert any(shown - plain == _counted(label) for label in ("", *labels)), shown - plain
 
 
 def test_the_preview_is_inside_the_mail():

@@ -112,7 +112,8 @@ def goldens():
         for name in CASES:
             made = letter(name, language)
             yield f"{name}.{language}.txt", _header(made) + body(made, "plain")
-            yield f"{name}.{language}.html", _unstyled(body(made, "html"))
+            if name not in ONE_FILE[1:]:  # they differ in words alone, and both forms say the same ones
+                yield f"{name}.{language}.html", _unstyled(body(made, "html"))
         for name in ALERTS:
             made = letter(name, language)
             yield f"{name}.{language}.txt", _header(made) + body(made, "plain")
