@@ -1,7 +1,5 @@
 """A word to an administrator who alone can mend it: owed here, written and sent by `notices`."""
 
-from email.utils import parseaddr
-
 from mail2fax import log
 from mail2fax.config import Settings
 from mail2fax.model import HELD_KINDS, Fax, Verdict
@@ -13,7 +11,7 @@ async def alert(spool: Spool, kind: str, fax: Fax, note: str, once: str = "", **
 
     `more` is what only this kind of word says, by the names that the template knows.
     """
-    admin = parseaddr(spool.settings.reply.admin)[1]
+    admin = spool.settings.reply.admin_mailbox
     if admin:
         detail = {"kind": kind, "fax": fax.id, "sender": fax.sender, "line": fax.line, "note": note, **more}
         about = {"fax_id": fax.id, "message_id": fax.message_id, "detail": detail}

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from email.utils import parseaddr
 from typing import Any
 
 from mail2fax import timezones
@@ -28,7 +27,7 @@ class Daily:
             return
         standing, hours = await self._spool.read(overview.standing), await self._spool.read(overview.hours)
         detail = {"kind": "daily", **facts(standing, hours, now)}
-        await self._spool.owe(f"daily-{day}", "admin", parseaddr(self._reply.admin)[1], {"detail": detail})
+        await self._spool.owe(f"daily-{day}", "admin", self._reply.admin_mailbox, {"detail": detail})
         self._owed = day
 
 
