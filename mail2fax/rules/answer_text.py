@@ -42,6 +42,7 @@ _PLAIN = _COURTESY | _these(
 _MISTAKEN = _these("wrong incorrect mistake typo error my mauvais faux erreur errone")
 _NEW = _these("new right correct corrected nouveau bon bonne exact voici here")
 _LABELS = _PLAIN | _NEW | _these("tel telephone telec no num is c est use instead recipient destinataire n")
+_THERE = _NEW | _these("to au a instead")  # of a number beside them: the document is meant to go there
 _LEADING = re.compile(r"(?:\b(?:to|at|is|number|au|à|a|est|numéro|numero|here)|:) ?[:.,!]?\Z", re.IGNORECASE)
 _HALTING = _these("dont never stop wait cancel jamais attendez annuler annulez")
 _REFUSING = _these("no not don dont do never stop wait cancel hold non ne n pas jamais attendez annuler")
@@ -116,7 +117,7 @@ def _refuse_own(lines: Sequence["_Line"]) -> None:
     """Raises Doubtful for a number that may be of a signature: below a thank-you, or below a wish without one."""
     first = next(place for place, line in enumerate(lines) if line.numbers)
     above = lines[:first]
-    meant = any(line.words & _MISTAKEN or line.leads for line in above)
+    meant = lines[first].words & _THERE or any(line.words & _MISTAKEN or line.leads for line in above)
     if above and not meant and (above[-1].signs_off or any(line.asks for line in above)):
         raise Doubtful(Doubt.WHOSE)
 

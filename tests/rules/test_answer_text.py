@@ -124,6 +124,21 @@ def test_a_line_may_lead_to_the_number_below(text):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "SEND\nNew number: 416-967-1111",
+        "Please send it again\nto 416-967-1111",
+        "Renvoyer\nau 416-967-1111",
+        "RENVOYER SVP\nà 416-967-1111",
+        "SEND\nThanks\nthe right number is 416-967-1111",
+    ],
+)
+def test_a_number_may_say_itself_that_it_is_meant(text):
+    """Nobody writes so of his own, wherever it stands."""
+    assert once_more(text) == Once(NUMBER, named=True)
+
+
+@pytest.mark.parametrize(
     "subject", ["", "Re: Not faxed to (647) 495-9659: Case 2026112301", "RE: Unclear: +1 647 495 9659"]
 )
 def test_a_subject_of_ours_asks_for_nothing(subject):
