@@ -1,16 +1,19 @@
 """Every event an operator may see is one function here, so that its words stand in one place."""
 
+import errno
 from typing import Any
 
 from mail2fax.log import setup
 from mail2fax.model import HELD_KINDS, Envelope, Receipt
+
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 
 def _why(error: BaseException) -> dict[str, Any]:
     """An error as facts: with its traceback, unless what it says is all there is to know."""
     if getattr(error, "passing", False):  # the database is away, for everybody: told by `setup` once in a while
         return {"error": f"the database did not answer: {' '.join(str(error).split())}", setup.STORM: True}
-    if isinstance(error, OSError):  # the disk
+    if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
         return {"error": str(error)}
     return {"exc_info": error}
 
