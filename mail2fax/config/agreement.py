@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 DIGITS = 10  # of a fax number
-_NAMELESS = frozenset({"rinble", "sandbox", "hylafax"})  # providers at which a token, or a user, says all
+# Providers at which a token, or a user, says all; not the sandbox: a trial there leaves the settings as they are.
+_NAMELESS = frozenset({"rinble", "hylafax"})
 
 
 class Line(Protocol):

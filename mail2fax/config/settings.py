@@ -110,8 +110,6 @@ class Provider(Section):
     @model_validator(mode="after")
     def _keys(self) -> "Provider":
         agreement.provider_uses(self.name, account=self.account, from_number=self.from_number)
-        if self.ca_file and self.url.startswith(("http:", "hylafax:")):
-            raise ValueError("ca_file needs https:// in url: without TLS, it does nothing")
         return self
 
     def of_line(self, line: "FaxLine") -> "Provider":

@@ -79,10 +79,6 @@ def test_a_key_that_would_do_nothing(tmp_path, section, key, value, needed):
         ),
         ('[provider]\naccount = "a"', "[provider]: account is not for rinble: it does nothing there"),
         (
-            '[provider]\nurl = "http://127.0.0.1/"\nca_file = "ca.pem"',
-            "[provider]: ca_file needs https:// in url: without TLS, it does nothing",
-        ),
-        (
             '[provider]\nfallback = "a"\n[[line]]\nname = "a"\nsenders = []\nnumbers = ["+1416*"]',
             '[[line]] "a": numbers needs senders: without it, it does nothing',
         ),
@@ -95,6 +91,13 @@ def test_keys_that_gainsay_each_other(tmp_path, text, problem):
     with pytest.raises(ConfigError) as caught:
         load(path, {})
     assert str(caught.value) == f"{path}: {problem}"
+
+
+def test_a_trial_at_the_sandbox_is_one_variable(tmp_path):
+    """docs/operations.md: the settings of any provider stay as they are meanwhile."""
+    path = tmp_path / "mail2fax.toml"
+    path.write_text('[provider]\nname = "telnyx"\naccount = "1"\nfrom_number = "4165550123"\nca_file = "ca.pem"\n')
+    assert load(path, {"MAIL2FAX_PROVIDER__NAME": "sandbox"}).provider.name == "sandbox"
 
 
 def test_what_is_left_at_its_default_gainsays_nothing(tmp_path):
