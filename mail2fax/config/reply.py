@@ -22,6 +22,7 @@ from mail2fax.config.types import (
     Pattern,
     RelayUrl,
     Seconds,
+    Wait,
     Zone,
 )
 
@@ -65,7 +66,7 @@ class Reply(Section):
     """Gets the alerts: replies that could not be delivered, a held line, an unknown fax."""
     daily_summary: OptionalClock = ""
     """When `admin` gets a mail about the last 24 hours, such as "07:30", by `time_zone`; empty: never."""
-    retry_first: Seconds = 30.0
+    retry_first: Wait = 30.0
     """Seconds before a reply is offered again; doubled each time up to an hour."""
     give_up: Seconds = 432_000.0
     """Seconds after which a reply is given up as undeliverable."""
