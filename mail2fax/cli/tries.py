@@ -42,6 +42,11 @@ class Wrong(Exception):  # noqa: N818 -- a finding
         self.advice = advice
 
 
+async def _files(settings: Settings) -> Said:
+    files.require(settings)  # as `serve` does first of all; raises ConfigError
+    return "all that the settings name can be read", ""
+
+
 async def _spool(settings: Settings) -> Said:
     path = database_file(settings)
     try:
@@ -256,8 +261,6 @@ async def _certificate(settings: Settings) -> Said:
     smtp = settings.smtp
     if not smtp.tls_certificate:
         return ("no certificate, so nobody can log in" if smtp.users_file else "no TLS: AUTH is not offered"), ""
-    for key in ("tls_certificate", "tls_key"):
-        _readable(smtp, key)
     try:
         contexts = open_contexts(smtp)
         assert contexts is not None
@@ -288,7 +291,6 @@ def _readable(section: Section, key: str) -> None:
 async def _users(settings: Settings) -> Said:
     if not settings.smtp.users_file:
         return "nobody logs in: only trusted_networks may send", ""
-    _readable(settings.smtp, "users_file")
     try:
         return _count(len(Users(settings.smtp.users_file)), "user"), ""
     except ConfigError as error:
@@ -318,6 +320,7 @@ def _count(many: int, what: str) -> str:
 
 
 TRIES: Mapping[str, Try] = {
+    "files": _files,
     "spool": _spool,
     "ports": _ports,
     "templates": _templates,

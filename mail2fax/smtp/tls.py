@@ -101,7 +101,18 @@ def _why_unusable(settings: Smtp, error: Exception) -> str:
             return f"{place}: holds no {form.rstrip(b'-').decode().lower()} in PEM form"
     if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
         return f"{place}: the key belongs to another certificate"
+    if not _holds_certificates(settings.tls_certificate):
+        return f"{settings.place('tls_certificate')}: {settings.tls_certificate}: holds a damaged certificate"
     return f"{place}: {error}"
+
+
+def _holds_certificates(file: str) -> bool:
+    """Whether OpenSSL can read them, the key aside."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except OSError:
+        return False
+    return True
 
 
 def failure(error: BaseException) -> str:

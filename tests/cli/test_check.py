@@ -195,7 +195,7 @@ async def test_keys(wanted, tmp_path):
     found = (await findings({**wanted, "smtp": smtp}))["certificate"]
     assert found.said == f"[smtp] tls_key: {tmp_path}/key.pem: the key belongs to another certificate"
     (tmp_path / "key.pem").unlink()
-    found = (await findings({**wanted, "smtp": smtp}))["certificate"]
+    found = (await findings({**wanted, "smtp": smtp}))["files"]
     assert found.said == f"[smtp] tls_key: cannot read {tmp_path}/key.pem: No such file or directory"
 
 
