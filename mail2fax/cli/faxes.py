@@ -144,8 +144,9 @@ def retry(
     async def ask() -> tuple[str, str]:
         async with the_spool(settings) as spool:
             digits = shell.allowed(settings, Policy(settings), number).number if number else ""
-            if not (sure or again):
-                await _doubt(spool, fax_id, digits)
+            fax = await spool.read(operator.may_retry, fax_id, digits, again=again)
+            if not sure and fax["state"] == State.UNKNOWN and digits in {"", fax["number"]}:
+                _doubt(fax["id"])
             fresh = await spool.hand_on(Work.SUBMIT, operator.retry, fax_id, who(), digits, again=again)
             return fresh, await _paused_by(spool)
 
@@ -154,16 +155,14 @@ def retry(
     _tell_what_waits(settings, paused)
 
 
-async def _doubt(spool: Spool, fax_id: str, number: str) -> None:
+def _doubt(fax_id: str) -> None:
     """Ask a person, or tell a program, before one that perhaps arrived at this number is sent there again."""
-    for fax in await spool.read(questions.named, fax_id):
-        if fax.state is State.UNKNOWN and number in {"", fax.number}:
-            warn(
-                f"{fax.id} is unknown: it may have arrived, and would arrive twice. Once the recipient says that it "
-                f"did not, `mail2fax resolve {fax.id} --resend` is the way."
-            )
-            if sys.stdin.isatty():
-                typer.confirm("Send it again all the same?", abort=True, err=True)
+    warn(
+        f"{fax_id} is unknown: it may have arrived, and would arrive twice. Once the recipient says that it did not, "
+        f"`mail2fax resolve {fax_id} --resend` is the way."
+    )
+    if sys.stdin.isatty():
+        typer.confirm("Send it again all the same?", abort=True, err=True)
 
 
 def resolve(

@@ -87,8 +87,7 @@ _DOUBT = "Nobody knows whether it arrived: ask the recipient first, or they may 
 async def _ask_retry(spool: Spool, wish: Wish) -> Question:
     fax = await _fax(spool, wish)
     number = _number(spool, wish.number) if wish.number else fax.number
-    if number == fax.number:
-        operator.refuse_to_retry(fax.id, fax.state)
+    await spool.read(operator.may_retry, fax.id, number)
     doubt = _DOUBT if fax.state is State.UNKNOWN else ""
     instead = f"Not to {pretty(fax.number)}, where it was sent before." if number != fax.number else ""
     return Question(f"Send {_pages(fax)} again to {pretty(number)}?", doubt or instead, "Send again")
@@ -119,7 +118,9 @@ _HOW = MappingProxyType(
 async def _ask_resolve(spool: Spool, wish: Wish) -> Question:
     words = _how(wish)
     fax = await _fax(spool, wish)
-    operator.refuse_to_resolve(fax.id, fax.state)
+    await spool.read(operator.may_resolve, fax.id, arrived=wish.how in {"delivered", "reference"})
+    if wish.how == "resend":
+        await spool.read(operator.may_retry, fax.id)
     facts = {"to": pretty(fax.number), "pages": _pages(fax), "reference": wish.reference}
     return Question(*(text.format(**facts) for text in words))
 
@@ -148,7 +149,7 @@ async def _resolve(spool: Spool, wish: Wish) -> Done:
 
 async def _ask_cancel(spool: Spool, wish: Wish) -> Question:
     fax = await _fax(spool, wish)
-    operator.refuse_to_cancel(fax.id, fax.state)
+    await spool.read(operator.may_cancel, fax.id)
     return Question(f"Cancel the fax to {pretty(fax.number)}?", "It is not sent; the sender is told.", "Cancel the fax")
 
 

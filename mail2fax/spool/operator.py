@@ -50,44 +50,37 @@ def release(connection: Connection, where: ColumnElement[bool], who: str) -> lis
 
 def cancel(connection: Connection, fax_id: str, who: str, reason: Reason) -> str:
     """End a fax that was not handed to the provider yet; the sender is told."""
-    row = one(connection, fax_id)
-    _refuse_unless_waiting(row)
+    row = may_cancel(connection, fax_id)
     _end(connection, row, State.CANCELLED, {"status": "5.7.0", "reason": reason.value})
     moves.write_event(connection, row["id"], State.CANCELLED, who, {"reason": reason.value})
     return str(row["id"])
 
 
-def _refuse_unless_waiting(row: RowMapping) -> None:
-    refuse_to_cancel(row["id"], State(row["state"]))
+def may_cancel(connection: Connection, fax_id: str) -> RowMapping:
+    """The fax. Raises Refused for one that is in the provider's hands, over, or being worked on."""
+    row = one(connection, fax_id)
+    if State(row["state"]) not in WAITING:
+        raise Refused(f"{row['id']} is {row['state']}: only a fax that was not handed to the provider can be cancelled")
     if row["acting"]:
         raise Refused(f"{row['id']} is being worked on at this moment: hold it first, or ask again in a minute")
+    return row
 
 
-def refuse_to_cancel(fax_id: str, state: State) -> None:
-    """Raise Refused for a fax that is in the provider's hands, or over."""
-    if state not in WAITING:
-        raise Refused(f"{fax_id} is {state}: only a fax that was not handed to the provider can be cancelled")
-
-
-def refuse_to_resolve(fax_id: str, state: State) -> None:
-    """Raise Refused for a fax of which it is known how it ended, or that is under way."""
-    if state is not State.UNKNOWN:
-        raise Refused(f"{fax_id} is {state}: only an unknown fax can be resolved")
-
-
-def refuse_to_retry(fax_id: str, state: State) -> None:
-    """Raise Refused for a fax that is under way, or has arrived."""
-    if state not in _UNSENT:
-        raise Refused(f"{fax_id} is {state}: only a failed, unknown or cancelled fax can be sent again")
+def may_resolve(connection: Connection, fax_id: str, *, arrived: bool) -> RowMapping:
+    """The fax, of which nobody knows how it ended. Raises Refused for others, and if it `arrived` while sent again."""
+    row = one(connection, fax_id)
+    if row["state"] != State.UNKNOWN:
+        raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved")
+    if arrived:
+        _refuse_while_resent(connection, row)
+    return row
 
 
 def follow(connection: Connection, fax_id: str, ref: str, who: str) -> str:
     """Say under which reference the provider has an unknown fax: it is polled, and the sender told how it ends."""
-    row = one(connection, fax_id)
-    refuse_to_resolve(row["id"], State(row["state"]))
+    row = may_resolve(connection, fax_id, arrived=True)
     if not ref.strip() or len(ref) > LONGEST_REF or not ref.isprintable():
         raise Refused("a reference is one line of printable text, as the provider's portal shows it")
-    _refuse_while_resent(connection, row)
     again = {"state": State.SUBMITTED.value, "provider_ref": ref.strip(), "submitted_at": now(), "due_at": now()}
     cleared = {"finished_at": None, "replied_at": None, "reply": "", "status": "", "reason": None, "detail": None}
     idle = {"attempts": 0, "lease": "", "progress": ""}
@@ -129,10 +122,7 @@ def heard(connection: Connection, ref: str, lines: Collection[str], facts: Mappi
 
 def resolve(connection: Connection, fax_id: str, state: State, who: str) -> str:
     """Say how an unknown fax ended, as a person found out; the sender is told."""
-    row = one(connection, fax_id)
-    refuse_to_resolve(row["id"], State(row["state"]))
-    if state is State.DELIVERED:
-        _refuse_while_resent(connection, row)
+    row = may_resolve(connection, fax_id, arrived=state is State.DELIVERED)
     status = "2.0.0" if state is State.DELIVERED else "5.0.0"
     reason = {"status": status, "reason": Reason.RESOLVED_BY_OPERATOR.value}
     _end(connection, row, state, {**reason, "replied_at": None, "reply": ""})
@@ -154,26 +144,32 @@ def _refuse_while_resent(connection: Connection, row: RowMapping) -> None:
 
 def resend(connection: Connection, fax_id: str, who: str) -> str:
     """Say that an unknown fax did not arrive, and send it again. The new fax's id; its reply tells the sender."""
-    row = one(connection, fax_id)
-    if row["state"] != State.UNKNOWN:
-        raise Refused(f"{row['id']} is {row['state']}: only an unknown fax can be resolved; see `mail2fax retry`")
+    may_resolve(connection, fax_id, arrived=False)
     return retry(connection, fax_id, who)
+
+
+def may_retry(connection: Connection, fax_id: str, number: str = "", *, again: bool = False) -> RowMapping:
+    """The fax. Raises Refused when it is under way or has arrived, or its document is gone.
+
+    And when a new one to that number is under way or may have arrived, unless `again` is meant.
+    """
+    row = one(connection, fax_id)
+    if not again:
+        _refuse_second(connection, row, number or row["number"])
+    if number in {"", row["number"]} and State(row["state"]) not in _UNSENT:
+        raise Refused(f"{row['id']} is {row['state']}: only a failed, unknown or cancelled fax can be sent again")
+    if not (number or row["number"]):
+        raise Refused(f"{row['id']}: {row['recipient']} holds no number that can be dialled: say which one is meant")
+    refuse_unless_kept(connection, row)
+    return row
 
 
 def retry(connection: Connection, fax_id: str, who: str, number: str = "", *, again: bool = False) -> str:
     """Make a new fax of the same document, linked to the old one, perhaps to another number. Its id.
 
-    An unknown one may so arrive twice, which whoever asks has to know. Raises Refused when a new one to that number is
-    under way or may have arrived, unless `again` is meant.
+    An unknown one may so arrive twice, which whoever asks has to know. Raises Refused as `may_retry` does.
     """
-    row = one(connection, fax_id)
-    if not again:
-        _refuse_second(connection, row, number or row["number"])
-    if number in {"", row["number"]}:
-        refuse_to_retry(row["id"], State(row["state"]))
-    if not (number or row["number"]):
-        raise Refused(f"{row['id']}: {row['recipient']} holds no number that can be dialled: say which one is meant")
-    refuse_unless_kept(connection, row)
+    row = may_retry(connection, fax_id, number, again=again)
     fresh = _copy(row, next_id(connection, row["message_id"]), number)
     connection.execute(insert(faxes).values(received_at=now(), due_at=now(), prepared_at=_prepared(fresh)), fresh)
     moves.write_event(connection, row["id"], "retry", who, {"new": fresh["id"]})

@@ -106,15 +106,16 @@ async def test_retry_and_resolve(node, ledger, faxapi, outbox):
     assert code == 0 and f"`mail2fax resolve --config {node.file} {doubted} --resend` is the way" in " ".join(
         err.split()
     )
+    said = await ask(node, "retry", doubted, status=1)  # what is refused anyway is not asked about
+    assert "was sent again already" in said and "would arrive twice" not in said
     _, shown, _ = await command(node.file, "show", resent)
     assert "ready, perhaps delivered" in shown and " faxed" not in shown
     await ask(node, "pause")
-    code, _, err = await command(node.file, "resolve", resent, "--resend", "--json")
+    code, made, err = await command(node.file, "resolve", resent, "--resend", "--json")
     assert code == 0 and f"Sending is paused, by {getpass.getuser()}" in err
     assert "is being sent again as" in await ask(node, "resolve", resent, "--delivered", status=1)
     await ask(node, "resume")
-    answer = {"fax": f"{mails[0].ids[0]}-2"}
-    assert answer["fax"] == f"{mails[0].ids[0]}-2"
+    assert made["fax"] == f"{mails[0].ids[0]}-2"
     assert (await ask(node, "resolve", arrived, "--delivered"))["state"] == "delivered"
     assert (await ask(node, "resolve", gone, "--failed"))["state"] == "failed"
     await outbox.wait(8)

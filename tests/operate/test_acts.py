@@ -7,10 +7,12 @@ import re
 
 import pytest
 from PIL import Image
+from sqlalchemy import update
 
 from mail2fax.model import State
 from mail2fax.operate import app
 from mail2fax.spool import Work, operator, questions
+from mail2fax.spool.database.schema import messages, now
 from tests.support import spooling
 from tests.support.desk import act, serving, token
 from tests.support.samples import pdf
@@ -111,13 +113,24 @@ async def test_a_waiting_fax_is_cancelled_and_another_is_not(spool, desk):
     assert late.status_code == 409 and "can be cancelled" in late.text
 
 
+def _purged(connection, message_id):
+    connection.execute(update(messages).where(messages.c.id == message_id).values(purged_at=now()))
+
+
 async def test_what_cannot_be_is_not_even_asked(spool, desk):
     """No question whose yes would be refused: a fax that is over is no more cancelled, or resolved, or sent twice."""
     failed, delivered = await spooling.replied(spool, State.FAILED), await spooling.replied(spool, content=b"1")
+    unknown, gone = [await spooling.replied(spool, State.UNKNOWN, content=b"%d" % n) for n in (2, 3)]
+    await spool.change(operator.retry, unknown.id, "kim")
+    await spool.change(_purged, gone.message_id)
     paths = {
         f"/act/cancel?fax={failed.id}": (409, f"{failed.id} is failed: only a fax that was not handed"),
         f"/act/resolve?fax={failed.id}&how=delivered": (409, f"{failed.id} is failed: only an unknown fax"),
         f"/act/retry?fax={delivered.id}": (409, f"{delivered.id} is delivered: only a failed, unknown or cancelled"),
+        f"/act/retry?fax={unknown.id}": (409, f"{unknown.id} was sent again already, as"),
+        f"/act/resolve?fax={unknown.id}&how=resend": (409, f"{unknown.id} was sent again already, as"),
+        f"/act/resolve?fax={unknown.id}&how=delivered": (409, f"{unknown.id} is being sent again as"),
+        f"/act/retry?fax={gone.id}": (409, f"{gone.id}: its document is no longer kept"),
     }
     paths |= {f"/act/{act}?fax=NOSUCH-1&how=failed": (404, "NOSUCH-1: no such fax") for act in OF_ONE}
     paths |= {f"/fax/NOSUCH-1{page}": (404, "NOSUCH-1: no such fax") for page in ("", "/document.pdf", "/reply")}

@@ -158,7 +158,7 @@ async def test_a_mail_refused_at_its_end_is_found_too(bridge, faxapi, outbox, mo
     with pytest.raises(AssertionError, match="452"):
         await node.send(mail(pdf()), *both)
     monkeypatch.setattr(node.node.spool, "put", put)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while len(found := await node.node.spool.read(turned_away.read)) < 3:
             await asyncio.sleep(0.1)
     told = [(one.sender, one.recipient, one.answer[:9]) for _, one in reversed(found)]
