@@ -74,6 +74,20 @@ def test_a_manager_that_does_not_read_holds_nothing_up(tmp_path):
         assert manager.recv(100) == b"WATCHDOG=1"
 
 
+def test_a_manager_that_reads_late_hears_of_being_ready(tmp_path):
+    """systemd would end a service that it never heard of; for that word there is patience."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        _tell(tmp_path / "notify", 2000)
+        ready = ("READY=1", {"NOTIFY_SOCKET": str(tmp_path / "notify")}, PATIENCE)
+        telling = threading.Thread(target=systemd.notify, args=ready, daemon=True)
+        telling.start()
+        telling.join(0.1)  # it waits: nobody has read yet
+        manager.settimeout(PATIENCE)
+        while manager.recv(100) != b"READY=1":
+            pass
+
+
 def _tell(address, times):
     for _ in range(times):
         systemd.notify("WATCHDOG=1", {"NOTIFY_SOCKET": str(address)})
