@@ -138,8 +138,8 @@ def sandbox(
     """
     from mail2fax.sandbox import server  # noqa: PLC0415
 
-    for option, address in (("--listen", listen), ("--hylafax", hylafax or SANDBOX_LISTEN)):
-        if not HOST_PORT.fullmatch(address):
+    for option, address in (("--listen", listen), ("--hylafax", hylafax)):
+        if address and not HOST_PORT.fullmatch(address):
             raise typer.BadParameter(f"{option}: write host:port, such as {SANDBOX_LISTEN}")
     load(config_file, serving=True)
     asyncio.run(_until_stopped(server.serve(listen, instant=instant, tokens=frozenset(token or ())), hylafax))

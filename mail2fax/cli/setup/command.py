@@ -65,7 +65,9 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
     if provider in _ACCOUNTS:
         account = _asked(account, _ACCOUNTS[provider], option="--account")
     if provider == "telnyx":
-        from_number = _asked(from_number, "Number that faxes come from", option="--from-number")
+        from_number = _asked(
+            from_number, "Number that faxes come from", option="--from-number", fits=_as(types.OwnNumber)
+        )
     if provider == "sinch":
         options["key"] = _asked(options.get("key", ""), "Id of the access key", option="--provider-option key=ID")
     relay = _asked(relay, "Mail server that takes the replies", "127.0.0.1:25", option="--relay", fits=_relay)
@@ -82,7 +84,7 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
         account=account,
         from_number=from_number,
         options=options,
-        time_zone=time_zone or answers.machine_zone(),
+        time_zone=_as(types.Zone)(time_zone) if time_zone else answers.machine_zone(),
         user=user,
         token=_secret(token_file, "--token-file", f"Token for {provider}", optional=provider in _KEYLESS),
         password=_secret(password_file, "--password-file", f"Password of {user}", new=True) if user else "",
