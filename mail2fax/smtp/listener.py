@@ -43,7 +43,7 @@ class Listener:
         for key, addresses in (("listen", smtp.listen), ("listen_tls", smtp.listen_tls)):
             for address in addresses:
                 with naming(f"{smtp.place(key)}: {address}"):
-                    await self._bind(address, tls_first=addresses is smtp.listen_tls)
+                    await self._bind(address, tls_first=key == "listen_tls")
         for server in self._servers:
             await server.start_serving()
         sockets = (one for server in self._servers for one in server.sockets)

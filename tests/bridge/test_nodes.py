@@ -195,7 +195,7 @@ async def test_a_database_that_is_away_is_told_once(nodes, outbox, postgres_url)
     away = [(event["event"], event["error"]) for event in one.events if event["level"] == "error"]
     assert away and all(error.startswith("the database did not answer: ") for _, error in away)
     assert len(away) == len(set(away)) <= 12, away
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while len(found := (await command(one.file, "refused", "--json"))[1]) < 8:
             await asyncio.sleep(0.2)
     assert {refusal["sender"] for refusal in found} == {f"kim{n}@office.example" for n in range(8)}
