@@ -61,15 +61,7 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
     domain = _asked(domain, _DOMAIN, option="--domain", fits=_as(types.Domain))
     home, mailbox = answers.home(domain), _as(types.Mailbox)
     provider = _asked(provider, _PROVIDER, "rinble", option="--provider", fits=_as(types.ProviderName))
-    options = _pairs(provider_option or ())
-    if provider in _ACCOUNTS:
-        account = _asked(account, _ACCOUNTS[provider], option="--account")
-    if provider == "telnyx":
-        from_number = _asked(
-            from_number, "Number that faxes come from", option="--from-number", fits=_as(types.OwnNumber)
-        )
-    if provider == "sinch":
-        options["key"] = _asked(options.get("key", ""), "Id of the access key", option="--provider-option key=ID")
+    of_it = _of_the_provider(provider, account, from_number, _pairs(provider_option or ()))
     relay = _asked(relay, "Mail server that takes the replies", "127.0.0.1:25", option="--relay", fits=_relay)
     told = answers.Answers(
         domain=domain,
@@ -81,9 +73,7 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
         provider=provider,
         spool=place.spool,
         url=url,
-        account=account,
-        from_number=from_number,
-        options=options,
+        **of_it,
         time_zone=_as(types.Zone)(time_zone) if time_zone else answers.machine_zone(),
         user=user,
         token=_secret(token_file, "--token-file", f"Token for {provider}", optional=provider in _KEYLESS),
@@ -91,6 +81,18 @@ def init(  # noqa: PLR0913, PLR0917 -- each is an option of the command
     )
     _write(place, told, server)
     _check(place)
+
+
+def _of_the_provider(provider: str, account: str, from_number: str, options: dict[str, str]) -> dict[str, Any]:
+    """What only some of them need, asked where they do."""
+    if provider in _ACCOUNTS:
+        account = _asked(account, _ACCOUNTS[provider], option="--account")
+    if provider == "telnyx":
+        number = _as(types.OwnNumber)
+        from_number = _asked(from_number, "Number that faxes come from", option="--from-number", fits=number)
+    if provider == "sinch":
+        options["key"] = _asked(options.get("key", ""), "Id of the access key", option="--provider-option key=ID")
+    return {"account": account, "from_number": from_number, "options": options}
 
 
 def _place(config: Path | None) -> files.Place:
