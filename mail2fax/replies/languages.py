@@ -16,7 +16,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
 from babel.support import Translations
 
-from mail2fax.config import Reply
+from mail2fax.config import Reply, loader
 from mail2fax.rules.patterns import Patterns
 
 DEFAULT = "en"
@@ -46,7 +46,7 @@ def read(path: Path) -> Tongue:
         compiled.seek(0)
         return Tongue(Locale.parse(catalog.locale or path.stem), Translations(compiled))
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
+        raise ValueError(f"{path}: {loader.why_unreadable(error)}") from None
     except (PoFileError, UnknownLocaleError, UnicodeError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -57,7 +57,7 @@ def read_all(folder: Path, problems: list[str]) -> dict[str, Tongue]:
     try:
         files = sorted(folder.glob("*.po"))
     except OSError as error:
-        problems.append(f"{folder}: cannot be read: {error.strerror}")
+        problems.append(f"{folder}: cannot be read: {loader.why_unreadable(error)}")
         files = []
     for path in files:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import dkim
 from dkim.crypto import parse_pem_private_key
 
-from mail2fax.config import ConfigError, Reply
+from mail2fax.config import ConfigError, Reply, loader
 
 _LEAST = 1024  # bits: RFC 8301 section 3.2; 2048 are what one should have
 _ADVICE = "make an RSA key: openssl genrsa -out dkim.pem 2048"
@@ -63,7 +63,7 @@ def _read(settings: Reply) -> bytes:
     try:
         key = Path(settings.dkim_key_file).read_bytes().replace(b"\r\n", b"\n")
     except OSError as error:
-        raise ConfigError([f"{place}: {error.strerror}"]) from None
+        raise ConfigError([f"{place}: {loader.why_unreadable(error)}"]) from None
     try:
         bits = parse_pem_private_key(key)["modulus"].bit_length()
     except Exception:  # noqa: BLE001 -- the library has no one error for all that is no key

@@ -14,6 +14,7 @@ from jinja2 import Environment, TemplateError
 from markupsafe import Markup
 
 from mail2fax import log, resources
+from mail2fax.config import loader
 from mail2fax.replies import jinja
 from mail2fax.replies import languages as catalogue
 from mail2fax.replies.filters import Wording, wrapped
@@ -71,7 +72,7 @@ class Stationery:
         try:
             files = sorted(path for path in self._own.iterdir() if path.is_file())
         except OSError as error:
-            yield f"{self._place}: cannot read the folder {self._own}: {error.strerror}"
+            yield f"{self._place}: cannot read the folder {self._own}: {loader.why_unreadable(error)}"
             return
         known = sorted(path.name for path in self._shipped.iterdir() if path.is_file())
         for path in files:

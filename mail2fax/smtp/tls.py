@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mail2fax.config import ConfigError, Smtp
+from mail2fax.config import ConfigError, Smtp, loader
 from mail2fax.rules.networks import Networks, means, parsed
 
 CLIENT_HELLO = b"\x16\x03"  # RFC 8446 section 5.1: how each TLS conversation begins, and no command of SMTP
@@ -56,7 +56,7 @@ def _trust(context: ssl.SSLContext, settings: Smtp) -> None:
     try:
         context.load_verify_locations(file)
     except OSError as error:
-        why = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        why = "holds no certificate" if isinstance(error, ssl.SSLError) else loader.why_unreadable(error)
         raise ConfigError([f"{settings.place('client_ca_file')}: {file}: {why}"]) from None
 
 
@@ -96,7 +96,7 @@ def _why_unusable(settings: Smtp, error: Exception) -> str:
         try:
             content = Path(file).read_bytes()
         except OSError as unread:
-            return f"{place}: {unread.strerror}"
+            return f"{place}: {loader.why_unreadable(unread)}"
         if not re.search(b"-----BEGIN [A-Z ]*" + form, content):
             return f"{place}: holds no {form.rstrip(b'-').decode().lower()} in PEM form"
     if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":

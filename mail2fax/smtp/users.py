@@ -12,7 +12,7 @@ from pathlib import Path
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from mail2fax.config import ConfigError, types
+from mail2fax.config import ConfigError, loader, types
 from mail2fax.model import User
 
 # OWASP's smallest advice for argon2id, 19 MiB and two passes: mail programs log in for every mail, and two logins
@@ -100,10 +100,8 @@ def _nobody(users: dict[str, User]) -> str:
 def _read(file: Path) -> dict[str, User]:
     try:
         text = file.read_text("utf-8-sig")  # Windows puts a byte order mark in front
-    except OSError as error:
-        raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
-    except UnicodeDecodeError:
-        raise ConfigError([f"{file}: cannot be read: it is not UTF-8 text"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{file}: cannot be read: {loader.why_unreadable(error)}"]) from None
     users: dict[str, User] = {}
     problems: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):
