@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -56,14 +57,20 @@ def _said(check: Callable[[str], object], advice: str) -> AfterValidator:
     return AfterValidator(checked)
 
 
-def mailbox(text: str, *, name: bool = False) -> str:
-    """The address, if mail could be sent to it (RFC 5321 section 4.1.2); a ValueError says why not."""
-    import email_validator  # noqa: PLC0415 -- its tables take a twentieth of a start, and not all settings name one
+def address_checks() -> ModuleType:
+    """The library that knows addresses, loaded the first time: its tables take a twentieth of a start."""
+    import email_validator  # noqa: PLC0415 -- not all settings name an address
 
     # fax.local and root@localhost are good addresses inside an office; the library's documented way to say so.
     email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = ["arpa", "invalid", "onion"]
+    return email_validator
+
+
+def mailbox(text: str, *, name: bool = False) -> str:
+    """The address, if mail could be sent to it (RFC 5321 section 4.1.2); a ValueError says why not."""
+    checks = address_checks()
     try:
-        email_validator.validate_email(
+        checks.validate_email(
             text,
             allow_display_name=name,
             allow_quoted_local=True,
@@ -71,7 +78,7 @@ def mailbox(text: str, *, name: bool = False) -> str:
             check_deliverability=False,
             globally_deliverable=False,
         )
-    except email_validator.EmailNotValidError as error:
+    except checks.EmailNotValidError as error:
         raise ValueError(f"is not a mail address ({str(error).rstrip('.')})") from None
     return text
 

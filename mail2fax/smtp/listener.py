@@ -9,7 +9,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from mail2fax import log
-from mail2fax.config import ConfigError, Settings, exposed, naming
+from mail2fax.config import ConfigError, Settings, exposed, naming, types
 from mail2fax.rules.policy import Policy
 from mail2fax.smtp import tls
 from mail2fax.smtp.connection import Connection
@@ -46,6 +46,8 @@ class Listener:
                     await self._bind(address, tls_first=key == "listen_tls")
         for server in self._servers:
             await server.start_serving()
+        # Now, and beside those who come already: the first sender would keep all others waiting for it.
+        await asyncio.to_thread(types.address_checks)
         sockets = (one for server in self._servers for one in server.sockets)
         return [_shown(one.getsockname()) for one in sockets]
 
