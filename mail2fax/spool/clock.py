@@ -9,10 +9,11 @@ import sys
 import time
 from typing import Any
 
-from sqlalchemy import Column, Connection, Double, Table, case, or_, select, type_coerce, update
+from sqlalchemy import Column, Connection, Double, Table, case, or_, select, true, type_coerce, update
 
 from mail2fax import log
 from mail2fax.config.types import LONGEST_WAIT
+from mail2fax.model import State
 from mail2fax.spool.database import shared
 from mail2fax.spool.database.database import Database
 from mail2fax.spool.database.schema import events, faxes, messages, notices, now, troubles
@@ -21,14 +22,23 @@ _STEP = 5.0  # seconds; less is a clock that is being adjusted, or a busy machin
 _PRECISE = 2.0  # seconds; a database that took longer to say its time has not said it
 _SAME = 30.0  # seconds in which all nodes have seen a step: each looks every few seconds
 _LAST = "clock-step"  # in `shared`: when a node moved what waits, and by how many seconds
+_UNSEEN = 3600.0  # seconds that may have gone by before a start: too long for absence to prove anything (`recover`)
 _NEWEST: Any = select(type_coerce(events.c.at, Double())).order_by(events.c.id.desc()).limit(1)
-# What a fax's time for giving up, and for a word that it takes long, is counted from.
-_SINCE = (faxes.c.received_at, faxes.c.prepared_at, faxes.c.submitted_at)
+# What a fax's time for giving up, and for a word that it takes long, is counted from; and a reply's, and a line's.
+_WAITS, _OWED = faxes.c.finished_at.is_(None), faxes.c.replied_at.is_(None)
+_SINCE = (
+    *((faxes, faxes.c[name], _WAITS) for name in ("received_at", "prepared_at", "submitted_at")),
+    (faxes, faxes.c.finished_at, _OWED),
+    (notices, notices.c.created_at, notices.c.outcome == ""),
+    (troubles, troubles.c.since, true()),
+)
+_OFFERED = select(faxes.c.id).where(faxes.c.state == State.SUBMITTING.value)
 _PAST = (
     *((faxes, faxes.c[name]) for name in ("received_at", "prepared_at", "submitted_at", "finished_at", "replied_at")),
     (messages, messages.c.received_at),
     (notices, notices.c.created_at),
     (events, events.c.at),
+    (troubles, troubles.c.since),
 )
 
 
@@ -54,6 +64,7 @@ class Clock:
         if steady() - before > _PRECISE:
             return 0.0  # when in that time the clock was read is not known
         ahead = told - before
+        unseen = _UNSEEN if self._ahead is None else 0.0
         step = ahead - self._ahead if self._ahead is not None else min(0.0, told - newest)
         self._ahead = ahead
         if abs(step) < _STEP:
@@ -62,7 +73,7 @@ class Clock:
                 await database.change(find_late, back, self._lease)
             return 0.0
         self._back = min(step, 0.0)
-        await database.change(set_right, step, self._lease)
+        await database.change(set_right, step, self._lease, unseen)
         log.clock_stepped(seconds=step)
         return step
 
@@ -74,8 +85,11 @@ def _told(connection: Connection) -> tuple[float, float]:
     return clock, float(newest[0]) if newest else clock
 
 
-def set_right(connection: Connection, step: float, lease: float) -> None:
-    """Move what lies ahead by the clock's step; what lies in the future and cannot, such as a receipt, is now."""
+def set_right(connection: Connection, step: float, lease: float, unseen: float = 0.0) -> None:
+    """Move what lies ahead by the clock's step; what lies in the future and cannot, such as a receipt, is now.
+
+    `unseen`: seconds that may have gone by besides, while no node looked.
+    """
     if not _first(connection, step):
         find_late(connection, min(step, 0.0), lease)
         return
@@ -84,9 +98,10 @@ def set_right(connection: Connection, step: float, lease: float) -> None:
         _sooner(connection, table, table.c.due_at, min(step, 0.0), table.c.lease == "")
     _sooner(connection, troubles, troubles.c.closed_until, min(step, 0.0))
     if step > 0:
-        for column in _SINCE:
-            waiting = (faxes.c.finished_at.is_(None), column.is_not(None))
-            connection.execute(update(faxes).where(*waiting).values({column.name: column + step}))
+        for table, column, counts in _SINCE:
+            connection.execute(update(table).where(counts, column.is_not(None)).values({column.name: column + step}))
+    # By how old an offer is `recover` tells whether it may still be under way: rather too old than too young.
+    connection.execute(update(events).where(events.c.fax_id.in_(_OFFERED)).values(at=events.c.at + step - unseen))
     _not_later_than_now(connection)
 
 

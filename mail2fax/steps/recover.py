@@ -6,13 +6,14 @@ not to be there: it is offered again. Not seen: nobody knows, and nothing is sen
 
 import random
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from mail2fax import log
 from mail2fax.config import Settings
 from mail2fax.model import Fax, Outcome, Reason, State, Unclear, Verdict
 from mail2fax.providers.routes import Route
 from mail2fax.spool import Spool, questions
+from mail2fax.steps.alerts import opened
 
 LOOKING = "looking"  # the event of an answer that was lost, and is looked for
 LOOK_FOR = 900.0  # seconds in which a fax that was taken should show itself
@@ -44,9 +45,10 @@ class Recover:
             return
         since, reason = await self._offered(fax)
         age = (fax.now - since).total_seconds() if fax.now else 0.0
+        here = datetime.now(UTC) - timedelta(seconds=age)  # an adapter has this machine's clock, not the database's
         try:
             word = reference(fax.id, fax.submissions)
-            trace = await route.provider.find(route.line, word, fax.number, since, fax.provider_ref)
+            trace = await route.provider.find(route.line, word, fax.number, here, fax.provider_ref)
         except Verdict as verdict:
             log.search_failed(fax=fax.id, note=verdict.note)
             # Not asked is not "not found": the provider may be away for longer.
@@ -69,8 +71,7 @@ class Recover:
     async def _found(self, fax: Fax, ref: str) -> None:
         log.found(fax=fax.id, ref=ref)
         _, calmed, _ = await self._spool.taken(fax, ref, self._settings.poll.first)
-        if calmed:
-            log.line_open(line=fax.line)
+        await opened(self._spool, fax, calmed)
 
     async def _later(self, fax: Fax, reason: Reason, age: float, limit: float, note: str) -> None:
         if age > limit:

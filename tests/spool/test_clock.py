@@ -1,12 +1,13 @@
 """clock: a clock that was wrong and is set right holds nothing up, ends nothing early, and shows no negative ages."""
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from mail2fax.config import Settings
-from mail2fax.model import State
+from mail2fax.model import NO_CREDIT, State
 from mail2fax.spool import Work, clock, open_spool, overview, questions, search
 from mail2fax.spool.database import shared
 from tests.support import spooling
@@ -61,6 +62,52 @@ async def test_whoever_acts_when_the_clock_steps_goes_on(spool, monkeypatch, sec
         await later(spool, spool.lease_seconds * 0.6)
     assert [fax.message_id for fax in (await spool.claim(Work.RECOVER, 2))[0]] != [ours.message_id]
     assert (await spool.advance(ours, State.SUBMITTED, provider_ref="ref")).state is State.SUBMITTED
+
+
+async def _offered(spool) -> float:
+    """Seconds since the one fax in `submitting` was offered."""
+    (fax,) = await spool.read(search.found, search.Search(states=(State.SUBMITTING,)))
+    history = await spool.read(questions.history, fax.id)
+    return (fax.now - next(event.at for event in history if event.what == State.SUBMITTING)).total_seconds()
+
+
+@pytest.mark.parametrize("seconds", [-2 * HOUR, 2 * HOUR])
+async def test_an_offer_is_as_old_after_a_step_as_before(spool, monkeypatch, seconds):
+    """That a provider does not have it proves something of a young one only: taken for young it would be sent twice."""
+    await spooling.submitting(spool)
+    await later(spool, 1000.0)
+    await step(spool, monkeypatch, seconds)
+    await spool.mind_the_clock()
+    assert await _offered(spool) == pytest.approx(1000.0, abs=10)
+
+
+@pytest.mark.parametrize("seconds", [-2 * HOUR, 2 * HOUR])
+async def test_what_is_owed_is_no_older_after_a_step(spool, monkeypatch, seconds):
+    """A reply is not given up for a clock that was wrong, nor does a fax of before tell that an account has credit."""
+    fax = await spooling.submitted(spool, content=b"before")
+    await spool.trouble("", NO_CREDIT, 40.0, "no credit")
+    await spooling.ended(spool, line="other")
+    await spool.owe("word", "admin", "admin@office.example", {})
+    await step(spool, monkeypatch, seconds)
+    await spool.mind_the_clock()
+    ended = await claim(spool, Work.REPLY)
+    (owed,), _ = await spool.claim_notices(1)
+    for since in (ended.finished_at, owed.created_at):
+        assert -1 < (ended.now - since).total_seconds() < 60
+    (fax,) = await spool.read(questions.named, fax.id)
+    assert not await spool.read(questions.told_better, fax)
+    after = replace(fax, submitted_at=fax.now)
+    assert await spool.read(questions.told_better, after)
+
+
+async def test_an_offer_of_a_wrong_clock_is_old_after_the_next_start(spool_url):
+    """Nobody knows how long the machine was off: no absence at the provider proves that it was never taken."""
+    settings = Settings.model_validate({"spool": {"url": spool_url}})
+    async with open_spool(settings, serving=True) as spool:
+        await spooling.submitting(spool)
+        await spool.change(shift, -2 * HOUR)
+    async with open_spool(settings, serving=True) as spool:
+        assert await _offered(spool) >= HOUR
 
 
 @pytest.mark.parametrize("seconds", [YEARS, 2 * HOUR, 10 * 60.0])

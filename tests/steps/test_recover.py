@@ -1,9 +1,13 @@
 """A lost answer that can be settled: found, proved absent, not seen, and a provider that cannot be asked just now."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 from sqlalchemy import update
 
+from mail2fax.config import Settings
 from mail2fax.model import Capabilities, Reason, State, Temporary, Trace, Unclear
-from mail2fax.spool import Work, operator, questions, search
+from mail2fax.spool import Work, fax_lines, operator, questions, search
 from mail2fax.spool.database.schema import events, faxes, now
 from mail2fax.steps.recover import LOOK_FOR, Recover
 from tests.support import spooling
@@ -20,12 +24,14 @@ class Asked(Scripted):
         super().__init__(after=self._lost, **how)
         self.answer = answer
         self.asked = []
+        self.offered = None
 
     async def _lost(self):
         raise Unclear(Reason.NO_ANSWER, note="the answer was lost")
 
     async def find(self, line, reference, number, since, ref):
         self.asked.append((reference, number, ref))
+        self.offered = since
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -87,6 +93,28 @@ async def test_a_crash_is_looked_for_too(spool):
     provider = Asked(Trace("job-7"))
     fax = await look(spool, provider, await claim(spool, Work.RECOVER))
     assert (fax.state, provider.asked[0][2]) == (State.SUBMITTED, "job-7")
+
+
+async def test_the_provider_hears_when_by_the_clock_that_its_adapter_has(spool):
+    """A database server's clock may be another: an offer would seem too young, and its absence a proof."""
+    provider = Asked(Trace())
+    fax = await looking(spool, provider)
+    await spooling.later(spool, -1000.0)  # the database's clock is ahead
+    fax = replace(fax, now=fax.now + timedelta(seconds=1000))
+    await look(spool, provider, fax)
+    assert abs((datetime.now(UTC) - provider.offered).total_seconds()) < 60
+
+
+async def test_the_administrator_hears_that_a_line_works_again(spool):
+    """Also when the probe's own answer was lost, and the fax was found."""
+    object.__setattr__(spool, "settings", Settings.model_validate({"reply": {"admin": "admin@office.example"}}))
+    provider = Asked(Trace("ref"))
+    fax = await looking(spool, provider)
+    await spool.change(fax_lines.calm, "")
+    await spool.trouble("", "held", 40.0, "HTTP 401")
+    await look(spool, provider, fax)
+    (owed,), _ = await spool.claim_notices(1)
+    assert owed.detail["kind"] == "line-open"
 
 
 async def _offered_before(spool, fax, seconds):
