@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import stat
+import struct
 import zipfile
 
 import pikepdf
@@ -16,6 +17,7 @@ from mail2fax.documents.orders import CoverSheet, Made, Task
 from mail2fax.documents.pages import reviewed, typeset
 from mail2fax.model import Fate, Headers, Part, Permanent, Reason
 from tests.support import pdfs
+from tests.support.outlook import compound
 
 PDF = "application/pdf"
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -208,6 +210,19 @@ def zipped(**files: str) -> bytes:
     return out.getvalue()
 
 
+def word_97(*, authors: tuple[str, ...] = (), comments: int = 0) -> bytes:
+    """An old Word file's header and tables."""
+    names = b"".join(struct.pack("<H", len(name)) + name.encode("utf-16-le") for name in authors)
+    places = [(0, 0)] * 60
+    places[4], places[51] = (0, comments), (8, len(names) + 6 if authors else 0)
+    header = bytes(10) + struct.pack("<H", 0x0200) + bytes(20) + struct.pack("<H", 14) + bytes(28)
+    header += (
+        struct.pack("<H", 22) + bytes(88) + struct.pack("<H", 60) + b"".join(struct.pack("<II", *p) for p in places)
+    )
+    table = bytes(8) + struct.pack("<HHH", 0xFFFF, len(authors), 0) + names
+    return compound({"WordDocument": header, "1Table": table})
+
+
 THAI = "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35"
 FAR = "<w:t>word</w:t>" * 10_000
 REVIEWED = {
@@ -220,6 +235,17 @@ REVIEWED = {
     "OpenDocument": (zipped(content='<text:changed-region xml:id="a"><office:annotation>'), ("changes", "comments")),
     "a sheet": (zipped(xl__comments1='<comment ref="A1">'), ("comments",)),
     "RTF": (b"{\\rtf1 {\\deleted 500}{\\*\\annotation why?}}", ("changes", "comments")),
+    "Word 97": (word_97(), ()),
+    "Word 97, reviewed": (word_97(authors=("Unknown", "Ann"), comments=38), ("changes", "comments")),
+    "Word 97, with a comment": (word_97(authors=("Unknown",), comments=38), ("comments",)),
+    "Excel 97": (compound({"Workbook": struct.pack("<HH4s", 0x809, 4, b"") + struct.pack("<HH", 10, 0)}), ()),
+    "Excel 97, with a comment": (compound({"Workbook": struct.pack("<HH4sHH", 0x809, 4, b"", 0x1C, 0)}), ("comments",)),
+    "PowerPoint 97": (compound({"PowerPoint Document": struct.pack("<HHI", 0xF, 1000, 8) + bytes(8)}), ()),
+    "PowerPoint 97, with a comment": (
+        compound({"PowerPoint Document": struct.pack("<HHIHHI", 0xF, 1000, 8, 0xF, 0x2EE0, 0)}),
+        ("comments",),
+    ),
+    "damaged, of 97": (word_97()[:900], ()),
     "damaged": (b"PK\x03\x04" + bytes(90), ()),
 }
 

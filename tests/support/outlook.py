@@ -14,7 +14,7 @@ _ATTACHMENT, _DATA, _NAME, _EMBEDDED = (
 
 def outlook(*files: tuple[str | None, bytes | dict]) -> bytes:
     """A .msg with these attachments, by name; a name of None and a tree of `outlook_within` is a mail."""
-    return _compound(_tree(files))
+    return compound(_tree(files))
 
 
 def outlook_within(*files: bytes) -> dict:
@@ -30,7 +30,7 @@ def _tree(files) -> dict:
     return tree
 
 
-def _compound(tree: dict) -> bytes:
+def compound(tree: dict) -> bytes:
     """All streams in sectors of their own; those under 4096 bytes, which would live in another place, are filled up."""
     entries: list[list] = []  # name, kind, child, next, start, size
     sectors: list[bytes] = []
