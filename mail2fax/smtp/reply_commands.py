@@ -14,7 +14,7 @@ from mail2fax import log
 from mail2fax.config import Settings
 from mail2fax.documents.orders import Made, Task
 from mail2fax.documents.pool import Pool
-from mail2fax.model import Envelope, Fax, Permanent, Refused, State
+from mail2fax.model import Envelope, Fate, Fax, Part, Permanent, Reason, Refused, State
 from mail2fax.rules import answer_text, signed_address
 from mail2fax.rules.address import AddressError
 from mail2fax.rules.answer_text import Doubt, Doubtful
@@ -23,7 +23,7 @@ from mail2fax.rules.signed_address import Action, Wish
 from mail2fax.smtp import answers, limits, loops
 from mail2fax.spool import Incoming, Spool, Work, questions, wishes
 
-_PDF = "application/pdf"
+_UNREADABLE = "the answer could not be read: answer with plain text"
 _MOST_TOLD = 5  # unclear answers to one fax that are answered: a machine that answers each of our mails gets no more
 
 
@@ -99,7 +99,7 @@ class ReplyCommands:
 
     async def _done(self, wish: Wish, envelope: Envelope, made: Made, key: str) -> str:
         """Cancel, or send again. The id of the fax that this is about now."""
-        if any(part.kind == _PDF for part in made.parts):
+        if any(map(_brought, made.parts)):
             raise Doubtful(Doubt.ATTACHMENT)
         if wish.action is Action.CANCEL:
             answer_text.cancels(made.text, made.headers.from_)
@@ -149,7 +149,9 @@ class ReplyCommands:
             try:
                 made = await self._pool.make(Task(source, folder, convert=()))
             except Permanent:
-                raise Refused("the answer could not be read: answer with plain text") from None
+                raise Refused(_UNREADABLE) from None
+        if made.reason is Reason.MAIL_BOMB:  # nothing of it was read: it is not an empty answer
+            raise Refused(_UNREADABLE)
         if loops.away(made.headers.subject):
             raise _Automatic
         return made
@@ -167,6 +169,12 @@ class ReplyCommands:
 
 class _Automatic(Exception):  # noqa: N818 -- a verdict on a mail
     """A machine wrote it."""
+
+
+def _brought(part: Part) -> bool:
+    """Whether it may be a document that is meant to be faxed: all but a picture, which may be of a signature."""
+    picture = part.kind.startswith("image/") and part.kind != "image/tiff"  # that one is a scan
+    return part.fate is not Fate.IGNORED and not picture
 
 
 def _about(fax_id: str) -> dict[str, str]:

@@ -257,12 +257,30 @@ async def test_one_wish_at_a_time(bridge, faxapi, outbox):
 
 
 async def test_an_answer_with_a_document_is_not_obeyed(bridge, faxapi, outbox):
-    """Who attaches the right file wants that one faxed, not the old one."""
+    """Who attaches the right file wants that one faxed, not the old one: whatever it is, and in whatever he hides it."""
     running = await bridge()
     _, address = await failed(running, faxapi, outbox)
-    code, text = await say(running, address, mail(pdf()))
-    assert f"{code} {text}" == answers.NOT_SENT_AGAIN[Doubt.ATTACHMENT]
+    files = {
+        "a.docx": b"PK\x03\x04word/document.xml",
+        "a.tif": b"II*\0" + bytes(99),
+        "a.pdf": b"none",
+        "a.zip": b"PK\x03\x04",
+    }
+    brought = [_with(name, data) for name, data in files.items()]
+    sealed = "Content-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n"
+    for content in (mail(pdf()), *brought, f"From: {SENDER}\r\n{sealed}".encode()):
+        code, text = await say(running, address, content)
+        assert f"{code} {text}" == answers.NOT_SENT_AGAIN[Doubt.ATTACHMENT], content[:999]
+    bomb = f"From: {SENDER}\r\nContent-Type: multipart/mixed; boundary=b\r\n" + "\r\n--b\r\n\r\nx" * 2000
+    code, text = await say(running, address, bomb.encode())
+    assert (code, "could not be read" in text) == (550, True)
     assert len(faxapi.posts) == 1
+
+
+def _with(name, data):
+    made = message_from_bytes(answer("Please send this"), policy=SMTP)
+    made.add_attachment(data, "application", "octet-stream", filename=name)
+    return made.as_bytes()
 
 
 async def test_a_signature_with_a_large_picture_is_no_matter(bridge, faxapi, outbox):
