@@ -370,6 +370,22 @@ def test_parts_are_faxed_only_when_the_fax_was():
         assert ": faxed" not in words(ENGLISH.outcome(MESSAGE, [fax]))
 
 
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"pages_sent": 2, "pages": 3}, "2 of 3 pages went"),
+        ({}, "Some pages may have arrived"),
+        ({"pages_sent": 0}, "Nothing was sent"),
+    ],
+)
+def test_what_was_stopped_at_the_provider_may_have_gone_in_part(told, said):
+    """It was in the middle of it, perhaps: that nothing was sent is said only where the provider says so."""
+    stopped = replace(samples.CANCELLED, reason=Reason.CANCELLED_BY_OPERATOR, detail={"cause": "cancelled"} | told)
+    text = words(ENGLISH.outcome(samples.MESSAGE, [stopped]))
+    assert said in text and ("Nothing was sent" in text) == (told.get("pages_sent") == 0)
+    assert "Nothing was sent" in words(ENGLISH.outcome(samples.MESSAGE, [replace(stopped, detail={})]))
+
+
 def test_a_failure_without_a_reason_is_not_explained():
     """The provider gives no reason, so none is claimed; the usual ones are named as such."""
     said = words(ENGLISH.outcome(MESSAGE, [FAILED]))
