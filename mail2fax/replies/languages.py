@@ -17,6 +17,7 @@ from babel.messages.pofile import PoFileError, read_po
 from babel.support import Translations
 
 from mail2fax.config import Reply, loader
+from mail2fax.rules import senders
 from mail2fax.rules.patterns import Patterns
 
 DEFAULT = "en"
@@ -86,7 +87,7 @@ class Choice:
 
     def of(self, reverse_path: str, tags: Iterable[str]) -> str:
         """The language for this sender; `tags` are those of Content-Language, then Accept-Language (RFC 3282)."""
-        pattern = self._patterns.fitting(reverse_path)
+        pattern = self._patterns.fitting(senders.behind(reverse_path)) or self._patterns.fitting(reverse_path)
         wishes = [self._by_sender[pattern]] if pattern else [self._fixed] if self._fixed else tags
         primary = (tag.partition("-")[0].lower() for tag in wishes)
         return next((language for language in primary if language in self._known), DEFAULT)

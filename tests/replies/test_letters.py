@@ -202,6 +202,8 @@ def test_the_language_is_chosen_by_sender_first(pattern):
     """[reply] languages, then language, then what the mail says, then English."""
     french = about(languages=("fr-CA", "en"))
     assert words(letters(languages={pattern: "fr"}, language="en").outcome(MESSAGE, [DELIVERED])).startswith("Votre")
+    signed = replace(MESSAGE, envelope=replace(MESSAGE.envelope, reverse_path="prvs=1234567890=anna@clinic.example"))
+    assert words(letters(languages={pattern: "fr"}).outcome(signed, [DELIVERED])).startswith("Votre")
     assert words(letters(language="en").outcome(french, [DELIVERED])).startswith("Your")
     assert words(ENGLISH.outcome(french, [DELIVERED])).startswith("Votre")
     assert words(ENGLISH.outcome(about(languages=("de", "fr", "en")), [DELIVERED])).startswith("Votre")
