@@ -26,7 +26,7 @@ def contents(connection: Connection, place: Contents, keep_days: float) -> int:
         .limit(_AT_ONCE)
     )
     found = list(connection.scalars(done)) + list(connection.scalars(_passed_on(keep_days)))
-    # Locked, and looked at again: an operator may just be sending one of them again (desk.retry locks it, too).
+    # Locked, and looked at again: an operator may just be sending one of them again (operator.retry locks it, too).
     connection.execute(select(messages.c.id).where(messages.c.id.in_(found)).order_by(messages.c.id).with_for_update())
     waiting = faxes.c.message_id.in_(found), faxes.c.replied_at.is_(None)
     mails = set(found) - set(connection.scalars(select(faxes.c.message_id).where(*waiting)))

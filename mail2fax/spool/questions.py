@@ -25,7 +25,7 @@ from mail2fax.model import (
 )
 from mail2fax.rules import senders
 from mail2fax.spool.database import rows
-from mail2fax.spool.database.schema import documents, events, faxes, messages, now, troubles
+from mail2fax.spool.database.schema import documents, events, faxes, messages, notices, now, troubles
 from mail2fax.spool.database.sql import CLOCK
 
 _HOUR, _DAY = 3600, 86_400
@@ -225,6 +225,12 @@ def waiting(connection: Connection) -> int:
 def trouble_list(connection: Connection) -> list[Trouble]:
     """Fax lines that are shut, longest first."""
     return [Trouble(**row) for row in connection.execute(select(troubles).order_by(troubles.c.since)).mappings()]
+
+
+def last_notice(connection: Connection, prefix: str) -> str:
+    """The id of the mail that was owed last of those whose ids begin so; "" if none was."""
+    query = select(notices.c.id).where(notices.c.id.startswith(prefix, autoescape=True))
+    return connection.scalar(query.order_by(notices.c.created_at.desc()).limit(1)) or ""
 
 
 def told_better(connection: Connection, fax: Fax) -> bool:

@@ -9,12 +9,16 @@ from sqlalchemy import update
 
 from mail2fax import node
 from mail2fax.config import Settings
-from mail2fax.model import State
-from mail2fax.spool.database.schema import faxes, now
+from mail2fax.model import LineHeld, Reason, State
+from mail2fax.spool import Work, fax_lines, search
+from mail2fax.spool.database.schema import faxes, notices, now
+from mail2fax.steps import alerts
 from mail2fax.steps.daily import Daily
+from tests.support import spooling
 from tests.support.faxapi import LOST, Reply
 from tests.support.patience import PATIENCE
 from tests.support.samples import mail, pdf
+from tests.support.spooling import claim
 
 TOKEN = "canary-token-7391"
 
@@ -48,6 +52,46 @@ async def test_the_administrator_hears_what_holds_a_line(bridge, faxapi, outbox,
     assert told.subject == f"mail2fax: faxes wait, {subject}"
     said = told.message.get_content()
     assert advice in said and f"({status})" in said and "HTTP" not in said
+
+
+async def test_the_last_word_of_a_line_is_the_true_one(spool, monkeypatch):
+    """It comes and goes: at most once an hour he hears that it is held, and never is a word that it works the last one."""
+    seconds = 1_800_000_000
+    monkeypatch.setattr(alerts, "_seconds", lambda _: seconds)
+    line = "a name that is long, and hangs together " * 9
+    object.__setattr__(spool, "settings", Settings.model_validate({"reply": {"admin": "admin@office.example"}}))
+    await spooling.prepared(spool, line=line)
+
+    async def told():
+        return [one.detail["kind"] for one in sorted(await _owed(spool), key=lambda one: one.created_at)]
+
+    async def shut():
+        await spool.change(fax_lines.look_again)
+        fax = await claim(spool, Work.SUBMIT)
+        await alerts.shut(spool, fax, "held", LineHeld(Reason.LINE_HELD, note="HTTP 401"))
+        await spool.postpone(fax, 0.0)
+
+    async def opened():
+        (fax,) = await spool.read(search.found, search.Search())
+        await alerts.opened(spool, fax, await spool.calm(line))
+
+    await shut()
+    await opened()
+    for _ in range(3):
+        await shut()
+    assert await told() == ["line-held", "line-open"]
+    seconds += 3600
+    for _ in range(3):
+        await shut()
+    await opened()
+    assert await told() == ["line-held", "line-open"] * 2
+    for owed in await _owed(spool):
+        await spool.failed_notice(owed, None)  # each may end in an error of our own: it has its history
+
+
+async def _owed(spool):
+    await spool.change(lambda c: c.execute(update(notices).values(due_at=now())) and None)
+    return (await spool.claim_notices(9))[0]
 
 
 async def test_a_late_fax_earns_one_word(bridge, faxapi, outbox, monkeypatch):

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import update
 
 from mail2fax.config import Settings
-from mail2fax.model import Capabilities, Reason, State, Temporary, Trace, Unclear
+from mail2fax.model import Capabilities, LineHeld, Reason, State, Temporary, Trace, Unclear
 from mail2fax.spool import Work, fax_lines, operator, questions, search
 from mail2fax.spool.database.schema import events, faxes, now
+from mail2fax.steps.alerts import shut
 from mail2fax.steps.recover import LOOK_FOR, Recover
 from tests.support import spooling
 from tests.support.scripted import SETTINGS, Scripted, routes, step
@@ -111,10 +112,10 @@ async def test_the_administrator_hears_that_a_line_works_again(spool):
     provider = Asked(Trace("ref"))
     fax = await looking(spool, provider)
     await spool.change(fax_lines.calm, "")
-    await spool.trouble("", "held", 40.0, "HTTP 401")
+    await shut(spool, fax, "held", LineHeld(Reason.LINE_HELD))
     await look(spool, provider, fax)
-    (owed,), _ = await spool.claim_notices(1)
-    assert owed.detail["kind"] == "line-open"
+    owed, _ = await spool.claim_notices(2)
+    assert {notice.detail["kind"] for notice in owed} == {"line-held", "line-open"}
 
 
 async def _offered_before(spool, fax, seconds):
