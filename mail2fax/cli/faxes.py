@@ -143,11 +143,13 @@ def retry(
 
     async def ask() -> tuple[str, str]:
         async with the_spool(settings) as spool:
-            digits = shell.allowed(settings, Policy(settings), number).number if number else ""
+            policy = Policy(settings)
+            digits = shell.allowed(settings, policy, number).number if number else ""
             fax = await spool.read(operator.may_retry, fax_id, digits, again=again)
             if not sure and fax["state"] == State.UNKNOWN and digits in {"", fax["number"]}:
                 _doubt(fax["id"])
-            fresh = await spool.hand_on(Work.SUBMIT, operator.retry, fax_id, who(), digits, again=again)
+            line = policy.line(fax["sender"], digits)
+            fresh = await spool.hand_on(Work.SUBMIT, operator.retry, fax_id, who(), digits, line, again=again)
             return fresh, await _paused_by(spool)
 
     fresh, paused = asyncio.run(ask())

@@ -94,8 +94,9 @@ async def _ask_retry(spool: Spool, wish: Wish) -> Question:
 
 
 async def _retry(spool: Spool, wish: Wish) -> Done:
-    number = _number(spool, wish.number) if wish.number else ""
-    fresh = await spool.hand_on(Work.SUBMIT, operator.retry, wish.fax, wish.who, number)
+    fax, number = await _fax(spool, wish), _number(spool, wish.number) if wish.number else ""
+    line = Policy(spool.settings).line(fax.sender, number)
+    fresh = await spool.hand_on(Work.SUBMIT, operator.retry, fax.id, wish.who, number, line)
     return Done(f"Sending again as {fresh}.", fresh)
 
 

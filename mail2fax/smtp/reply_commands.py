@@ -129,7 +129,8 @@ class ReplyCommands:
 
     async def _send_again(self, fax: Fax, envelope: Envelope, number: str, key: str) -> str:
         work = Work.SUBMIT if fax.document_id and not (number and fax.cover) else Work.PREPARE
-        fresh = await self._spool.hand_on(work, wishes.send_again, key, fax.id, _who(envelope), number)
+        line = self._policy.line(envelope.reverse_path, number)
+        fresh = await self._spool.hand_on(work, wishes.send_again, key, fax.id, _who(envelope), number, line)
         # A commit of its own: should we die before it, the new fax's own reply still comes.
         await self._spool.owe(f"{fresh}-again", "again", envelope.reverse_path, _about(fresh))
         return fresh

@@ -164,13 +164,15 @@ def may_retry(connection: Connection, fax_id: str, number: str = "", *, again: b
     return row
 
 
-def retry(connection: Connection, fax_id: str, who: str, number: str = "", *, again: bool = False) -> str:
-    """Make a new fax of the same document, linked to the old one, perhaps to another number. Its id.
+def retry(
+    connection: Connection, fax_id: str, who: str, number: str = "", line: str = "", *, again: bool = False
+) -> str:
+    """Make a new fax of the same document, linked to the old one, perhaps to another number by its own line. Its id.
 
     An unknown one may so arrive twice, which whoever asks has to know. Raises Refused as `may_retry` does.
     """
     row = may_retry(connection, fax_id, number, again=again)
-    fresh = _copy(row, next_id(connection, row["message_id"]), number)
+    fresh = _copy(row, next_id(connection, row["message_id"]), number, line)
     connection.execute(insert(faxes).values(received_at=now(), due_at=now(), prepared_at=_prepared(fresh)), fresh)
     moves.write_event(connection, row["id"], "retry", who, {"new": fresh["id"]})
     moves.write_event(connection, fresh["id"], fresh["state"], who, {"retry_of": row["id"]})
@@ -198,11 +200,13 @@ def refuse_unless_kept(
         raise Refused(f"{row['id']}: its document is no longer kept ([documents] keep_days); {instead}")
 
 
-def _copy(row: RowMapping, fresh_id: str, number: str) -> dict[str, Any]:
+def _copy(row: RowMapping, fresh_id: str, number: str, line: str) -> dict[str, Any]:
     kept = ("message_id", "sender", "recipient", "number", "cover", "line", "notify", "orcpt", "document_id", "pages")
     # A cover page names the number it was made for: another number needs another document.
     again = bool(row["document_id"]) and not (number and row["cover"])
-    changed = {"number": number or row["number"], "document_id": row["document_id"] if again else ""}
+    changed = {"document_id": row["document_id"] if again else ""}
+    if number not in {"", row["number"]}:
+        changed |= {"number": number, "line": line}
     state = State.PREPARED if again else State.RECEIVED
     return {
         **{name: row[name] for name in kept},

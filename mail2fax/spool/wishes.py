@@ -44,16 +44,17 @@ def _refuse_unless_waiting(row: RowMapping) -> None:
         raise Refused(f"450 4.2.1 {row['id']} is being worked on at this moment, try again in a minute")
 
 
-def send_again(connection: Connection, key: str, fax_id: str, who: str, number: str) -> str:
+def send_again(connection: Connection, key: str, fax_id: str, who: str, number: str, line: str) -> str:
     """Make a new fax of the same document. Its id.
 
-    `number`: another one, or "". The same key again is the same wish, and gets the same new fax. Raises Refused.
+    `number`: another one, with its fax line, or "". The same key again is the same wish, and gets the same new fax.
+    Raises Refused.
     """
     known: str | None = connection.scalar(select(deliveries.c.fax_id).where(deliveries.c.key == key))
     if known:
         return known
     _refuse_second(connection, operator.one(connection, fax_id))
-    fresh = operator.retry(connection, fax_id, who, number, again=True)  # that was looked at just now
+    fresh = operator.retry(connection, fax_id, who, number, line, again=True)  # that was looked at just now
     connection.execute(insert(deliveries).values(at=now()), {"key": key, "fax_id": fresh})
     return fresh
 

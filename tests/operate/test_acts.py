@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import update
 
+from mail2fax.config import Settings
 from mail2fax.model import State
 from mail2fax.operate import app
 from mail2fax.spool import Work, operator, questions
@@ -45,7 +46,9 @@ async def test_a_failed_fax_is_sent_again_once_it_was_confirmed(spool, desk):
 
 
 async def test_it_may_go_to_another_number_that_is_allowed(spool, desk):
-    """The number is read as people write it; one that may not be dialled is refused in words."""
+    """The number is read as people write it; one that may not be dialled is refused in words. It goes by its own line."""
+    near = {"name": "near", "token": "token-of-near", "senders": ["*"], "numbers": ["+1416*"]}
+    object.__setattr__(spool, "settings", Settings.model_validate({"line": [near]}))
     fax = await spooling.replied(spool, State.FAILED)
     async with desk.as_("ann") as ann:
         refused = await ann.get(f"/act/retry?fax={fax.id}&number=900-555-1234")
@@ -53,7 +56,8 @@ async def test_it_may_go_to_another_number_that_is_allowed(spool, desk):
         asked = await ann.get(f"/act/retry?fax={fax.id}&number=416-555-0199")
         assert "(416) 555-0199?" in asked.text and "Not to (647) 495-9659" in asked.text
         await act(ann, f"/act/retry?fax={fax.id}&number=416-555-0199")
-    assert [one.number for one in await spool.read(questions.named, fax.message_id)] == ["6474959659", "4165550199"]
+    both = await spool.read(questions.named, fax.message_id)
+    assert [(one.number, one.line) for one in both] == [("6474959659", ""), ("4165550199", "near")]
 
 
 @pytest.mark.parametrize(("how", "state"), [("delivered", State.DELIVERED), ("failed", State.FAILED)])

@@ -54,9 +54,9 @@ async def test_answering_sends_the_same_document_again(bridge, faxapi, outbox):
 
 
 async def test_an_answer_may_hold_another_number(bridge, faxapi, outbox):
-    """That number is dialled, if it may be."""
-    running = await bridge()
-    _, address = await failed(running, faxapi, outbox)
+    """That number is dialled, if it may be, and by the line that is for it."""
+    running = await bridge(line=[{"name": "near", "token": "token-of-near", "senders": ["*"], "numbers": ["+1416*"]}])
+    queue_id, address = await failed(running, faxapi, outbox)
     code, text = await say(running, address, answer("900 555 0100"))
     assert (code, text[:5]) == (550, "5.7.1")
     code, text = await say(running, address, answer("call me at 416 555 0101"))
@@ -66,6 +66,7 @@ async def test_an_answer_may_hold_another_number(bridge, faxapi, outbox):
     assert code == 250, text
     assert (await told(faxapi, outbox))[0] == "Sending: (416) 555-0101: Lab results"
     assert faxapi.posts[1].number == "4165550101"
+    assert [fax.line for fax in await running.faxes(queue_id)] == ["", "near"]
 
 
 async def once_free(running, address: str, content: bytes) -> tuple[int, str]:

@@ -397,14 +397,15 @@ async def test_a_fax_held_while_it_is_submitted_is_still_polled(spool):
 
 
 async def test_retry_makes_a_linked_fax_of_the_same_document(spool):
-    """The document is not made again, the old fax keeps its history."""
-    old = await spooling.replied(spool, State.FAILED)
+    """The document is not made again, the old fax keeps its history, another number has its own line."""
+    old = await spooling.replied(spool, State.FAILED, line="theirs")
     fresh_id = await spool.change(operator.retry, old.id, "kim")
     fresh = await claim(spool, Work.SUBMIT)
     assert (fresh.id, fresh.retry_of, fresh.document_id) == (fresh_id, old.id, old.document_id)
-    assert fresh.state is State.PREPARED
-    other_id = await spool.change(operator.retry, old.id, "kim", "4165550100")
-    assert (await spool.read(questions.named, other_id))[0].number == "4165550100"
+    assert (fresh.state, fresh.line) == (State.PREPARED, "theirs")
+    other_id = await spool.change(operator.retry, old.id, "kim", "4165550100", "near")
+    (other,) = await spool.read(questions.named, other_id)
+    assert (other.number, other.line) == ("4165550100", "near")
 
 
 async def test_what_makes_no_sense_is_refused_with_a_reason(spool):
