@@ -52,15 +52,22 @@ _SIGNING_OFF = re.compile(
     r"|salutations)(?: (?:again|so much|very much|beaucoup|encore))? ?[,.!]*",
     re.IGNORECASE,
 )
-# What an office's mail server writes below a text.
-_BELOW = re.compile(
+# What an office's mail server writes below a text: how it begins, and stems of words of which each has several.
+_NOTICE = re.compile(
     r"confidential|(?:avis|note) de conf|this (?:e-?mail|message|communication)|ce (?:courriel|message)|notice:",
     re.IGNORECASE,
 )
-_HISTORY = re.compile(
-    r">|--|__|(?:from|de) ?:|(?:sent from|envoyé de|envoyé à partir|get outlook|obtenez outlook) ", re.IGNORECASE
+_NOTICE_STEMS = (
+    *("confiden", "intend", "privileg", "addressee", "recipient", "solely", "unauthori", "disclos", "dissemin"),
+    *("scanned", "virus", "destin", "interdit", "erreur", "divulg"),
 )
-_ATTRIBUTION = re.compile(r"(?:on|le) .*(?:[<@]|wrote|a écrit|\d:\d\d|\d h \d)", re.IGNORECASE)
+_HISTORY = re.compile(r">|_{2,}\Z|(?:from|de) ?:.*[<@]", re.IGNORECASE)
+# What stands above a signature, or is one; but not "-- no, do not send".
+_MARK = re.compile(
+    r"--|(?:sent from|envoyé de|envoyé à partir|get outlook|obtenez outlook) ",
+    re.IGNORECASE,
+)
+_ATTRIBUTION = re.compile(r"(?:on|le) .*\b(?:wrote|a écrit) ?:", re.IGNORECASE)
 
 
 class Doubt(StrEnum):
@@ -205,21 +212,28 @@ def _leads(line: str, words: frozenset[str]) -> bool:
 def _signature(lines: Sequence[str], before: str, names: frozenset[str], *, said: bool) -> bool:
     """Whether a line that says nothing begins the signature. Nobody's own number is taken for the recipient's.
 
-    With nothing said above it, only one that holds no number can be left out.
+    With nothing said above it, only one that holds no number, and no word against, can be left out.
     """
     words = frozenset(_words(lines[0]))
     signed_off = said and _SIGNING_OFF.fullmatch(before) and not words & _REFUSING
-    begins = bool(_BELOW.match(lines[0]) or (words and words <= names) or signed_off)
-    return begins and (said or not any(_numbers(line) for line in lines))
+    begins = bool(_notice(lines) or (words and words <= names) or signed_off)
+    return begins and (said or not any(_numbers(line) or _REFUSING.intersection(_words(line)) for line in lines))
+
+
+def _notice(lines: Sequence[str]) -> bool:
+    """Whether these are a server's: "this message is for the lab" begins as they do."""
+    below = " ".join(_words(" ".join(lines)))
+    return bool(_NOTICE.match(lines[0])) and sum(stem in below for stem in _NOTICE_STEMS) > 1
 
 
 def _above_history(lines: Sequence[str]) -> tuple[Sequence[str], bool]:
     """The lines above the mail that is answered; and whether others than quoted ones stand below."""
     for place, line in enumerate(lines):
-        if _HISTORY.match(line):
+        if _HISTORY.match(line) or (_MARK.match(line) and not _REFUSING.intersection(_words(line))):
             return lines[:place], False
-        if _ATTRIBUTION.match(line):
-            return lines[:place], any(other and not other.startswith(">") for other in lines[place + 1 :])
+        for length in (1, 2):  # it may be wrapped
+            if _ATTRIBUTION.fullmatch(" ".join(lines[place : place + length])):
+                return lines[:place], any(other and not other.startswith(">") for other in lines[place + length :])
     return lines, False
 
 

@@ -97,6 +97,54 @@ def test_anything_else_is_read_by_a_person(text):
     assert doubtful.value.doubt is Doubt.WORDS
 
 
+@pytest.mark.parametrize("above", ["", "SEND\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This message was for the lab, do not send it again",
+        "Ce message ne doit pas être renvoyé",
+        "Confidential: do not resend!",
+        "Notice: wrong person",
+        "On second thought, do not send it. Call me at 10:30.",
+        "Le fax doit partir lundi à 9:30",
+        "From: now on please use the other one",
+        "-- no, do not send",
+        "__no__",
+        "Sent from the wrong desk, do not send",
+    ],
+)
+def test_what_only_begins_as_a_notice_or_a_history_does_is_text(text, above):
+    """Left out, it would be an empty answer, which asks to send it again, or to cancel; or a word that takes it back."""
+    for ask in (once_more, cancels):
+        with pytest.raises(Doubtful):
+            ask(above + text, MARIA)
+
+
+@pytest.mark.parametrize("text", ["Maria\nplease do not send it", "Maria Rossi\nnever again"])
+def test_a_name_alone_hides_no_word_against_it(text):
+    """With nothing said above, what stands below a name may be the answer."""
+    for ask in (once_more, cancels):
+        with pytest.raises(Doubtful):
+            ask(text, MARIA)
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "This e-mail is confidential. If you are not the intended recipient, do not copy it.",
+        "AVIS DE CONFIDENTIALITÉ : ce courriel est destiné à son seul destinataire",
+        "This message has been scanned for viruses",
+        "-----Original Message-----\nDo not reply",
+        "--Maria",
+        "On Mon, Nov 23, 2026 at 2:05 PM Fax of the Clinic <\nfax@fax.local> wrote:\n> Your fax was not sent.",
+        "From: No Reply <fax@fax.local>",
+    ],
+)
+def test_what_stands_below_a_wish_changes_nothing(below):
+    """A server's notice, a signature, the mail that is answered."""
+    assert once_more(f"SEND\n\n{below}", MARIA) == Once(named=True)
+
+
 @pytest.mark.parametrize(
     "text",
     ["SEND\n416-967-1111", "yes\n\nTel 416-967-1111", "Thanks\n416-967-1111", "SEND\nThanks\nfax 416-967-1111"],
