@@ -25,10 +25,12 @@ class Line(Protocol):
 
 
 def lines(found: Sequence[Line], fallback: str) -> None:
-    """Names are used once, and each fallback, the provider's too, is another line that there is."""
+    """Names are used once, none is that of [provider]'s own line, and each fallback, the provider's too, is another line that there is."""
     names = [line.name for line in found]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f'[[line]] name: "{min(twice)}" is used twice')
+    if "default" in names:
+        raise ValueError('[[line]] name: "default" is the line of [provider]; write another name')
     fallbacks = {fallback, *(line.fallback for line in found)} - {""}
     if unknown := fallbacks - {*names, "default"}:
         raise ValueError(f'fallback: there is no [[line]] named "{min(unknown)}"')

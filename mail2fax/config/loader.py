@@ -23,6 +23,7 @@ from mail2fax.config.types import SQLITE
 LINES = "MAIL2FAX_LINE"
 # scheme://user:password@host, and what PostgreSQL's driver takes behind a question mark.
 _PASSWORD = re.compile(r"(?P<before>://[^:@/]*:)(?P<user>.*)(?=@)|(?P<and>[?&]password=)(?P<query>[^&]*)")
+_LONGEST_SECRET = 65_536  # characters of a file that is read: not a device without an end
 
 
 class ConfigError(Exception):
@@ -173,8 +174,9 @@ class _Draft:
                     table[name] = str(self._absolute(value))
         spool = self.values.setdefault("spool", {})
         url = spool.setdefault("url", Spool().url) if isinstance(spool, dict) else None
-        if isinstance(url, str) and url.startswith(SQLITE) and not url.startswith(f"{SQLITE}:"):
-            spool["url"] = SQLITE + str(self._absolute(url.removeprefix(SQLITE)))
+        name = url.removeprefix(SQLITE) if isinstance(url, str) and url.startswith(SQLITE) else ""
+        if name and not name.startswith(":"):  # else it names no file, and is refused as such
+            spool["url"] = SQLITE + str(self._absolute(name))
 
     def _absolute(self, name: str) -> Path:
         return self.path.absolute().parent / name if self.path else Path(name)
@@ -194,9 +196,13 @@ def _read(path: Path) -> dict[str, Any]:
 def read_secret(path: Path) -> str:
     """What the file holds, without blanks and line ends around it. Raises ValueError that says what is wrong."""
     try:
-        secret = path.read_text("utf-8-sig").strip()  # Windows puts a byte order mark in front
+        with path.open(encoding="utf-8-sig") as file:  # Windows puts a byte order mark in front
+            secret = file.read(_LONGEST_SECRET + 1)
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot read {path}: {why_unreadable(error)}") from None
+    if len(secret) > _LONGEST_SECRET:
+        raise ValueError(f"{path} holds more than {_LONGEST_SECRET} characters: no secret is so long")
+    secret = secret.strip()
     if not secret:
         raise ValueError(f"{path} is empty")
     if not secret.isprintable():

@@ -150,7 +150,9 @@ OptionalTokenUrl = Annotated[
 SpoolUrl = Annotated[
     str,
     Field(repr=False),
-    _written(rf"{SQLITE}.+|postgresql(\+psycopg)?://.+", "sqlite:///path/spool.db or postgresql://user@host/database"),
+    _written(
+        rf"{SQLITE}[^:].*|postgresql(\+psycopg)?://.+", "sqlite:///path/spool.db or postgresql://user@host/database"
+    ),
 ]
 HttpUrl = Annotated[
     str,

@@ -161,6 +161,17 @@ def test_the_documented_file(file, tmp_path):
             '[[line]]\nname = "a"\nsenders = ["*"]\n[[line]]\nname = "a"\nsenders = ["*"]',
             '[[line]] name: "a" is used twice',
         ),
+        (
+            '[[line]]\nname = "default"\nsenders = ["*"]',
+            '[[line]] name: "default" is the line of [provider]; write another name',
+        ),
+        *(
+            (
+                f'[spool]\nurl = "sqlite:///{name}"',
+                "[spool] url: write it as sqlite:///path/spool.db or postgresql://user@host/database",
+            )
+            for name in ("", ":memory:")  # what is accepted is to be on a disk
+        ),
         ("[smtp\n", "line 1, column 6: Expected ']' at the end of a table declaration"),
         ("[smtp]\ntimeout = 1\ntimeout = 2\n", "line 3, column 12: Cannot overwrite a value"),
     ],
@@ -264,6 +275,11 @@ def test_a_secret_from_a_file(file, tmp_path, monkeypatch):
             "FILE: [provider] token_file: cannot read absent: No such file or directory",
         ),
         ('[provider]\ntoken_file = "blank"', {}, "FILE: [provider] token_file: blank is empty"),
+        (
+            '[provider]\ntoken_file = "/dev/zero"',
+            {},
+            "FILE: [provider] token_file: /dev/zero holds more than 65536 characters: no secret is so long",
+        ),
         ('[provider]\ntoken_file = "."', {}, "FILE: [provider] token_file: cannot read .: Is a directory"),
         (
             f'[provider]\ntoken = "{CANARY}"\ntoken_file = "token"',
@@ -318,7 +334,7 @@ def test_files_count_from_the_configuration(file, tmp_path, monkeypatch):
     assert settings.cover.template == str(tmp_path / "cover.typ")
     assert settings.smtp.tls_key == ""
     assert settings.spool.url == f"sqlite:///{tmp_path}/spool.db"
-    for url in ("sqlite:////var/spool.db", "sqlite:///:memory:", "postgresql://h/d"):
+    for url in ("sqlite:////var/spool.db", "postgresql://h/d"):
         assert loader.load(file(text), {"MAIL2FAX_SPOOL__URL": url}).spool.url == url
 
 

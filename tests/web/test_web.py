@@ -355,7 +355,8 @@ async def test_an_empty_spool_says_what_to_do(site):
 
 
 async def test_what_waits_and_why_is_seen(site, spool):
-    """Lines that are held or silent, faxes held, stuck or late, replies given up: each is pointed at."""
+    """A pause, lines held or silent, faxes held, stuck, late or unknown, replies given up: each is pointed at."""
+    await spooling.replied(spool, State.UNKNOWN, content=b"unknown")
     lost = await spooling.ended(spool, content=b"lost", sender="lost@office.example")
     held = await spooling.prepared(spool, content=b"held", sender="held@office.example")
     await spool.change(operator.hold, operator.waiting(held.id), "root")
@@ -371,9 +372,12 @@ async def test_what_waits_and_why_is_seen(site, spool):
         )
     await spool.trouble("accounting", "held", 300.0, "HTTP 401: the provider refuses the line's token")
     await spool.trouble("", "unreachable", 20.0, "connection refused")
+    await spool.change(operator.pause, "maria")
     text = (await site.page()).text
     for words in (
         "something needs a look",
+        "Sending is paused, by maria since",
+        "1 fax of the last day: it is not known whether it arrived",
         "Line accounting is held: no fax of it can be sent until somebody mends that",
         "Line default: the provider does not answer",
         "next try in 5 min",
@@ -386,6 +390,16 @@ async def test_what_waits_and_why_is_seen(site, spool):
         "1 reply could not be delivered",
     ):
         assert words in text, words
+
+
+@pytest.mark.parametrize("what", ["unknown", "paused"])
+async def test_what_needs_a_person_is_never_well(site, spool, what):
+    """A fax of which nobody knows, and a pause, do not go away by themselves: the page does not call that well."""
+    if what == "paused":
+        await spool.change(operator.pause, "maria")
+    else:
+        await spooling.replied(spool, State.UNKNOWN)
+    assert "All is well" not in (await site.page()).text
 
 
 async def test_only_the_last_day_is_drawn(site, spool):
