@@ -25,7 +25,7 @@ class Line(Protocol):
 
 
 def lines(found: Sequence[Line], fallback: str) -> None:
-    """Names are used once, none is that of [provider]'s own line, and each fallback, the provider's too, is another line that there is."""
+    """Names are used once, none is [provider]'s own; each fallback, the provider's too, is another line there is."""
     names = [line.name for line in found]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f'[[line]] name: "{min(twice)}" is used twice')

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mail2fax.rules import mail_programs
 from mail2fax.rules.address import parse
 
 _FEWEST = 7  # digits: fewer are no number that anybody would dial
@@ -61,13 +62,6 @@ _NOTICE_STEMS = (
     *("confiden", "intend", "privileg", "addressee", "recipient", "solely", "unauthori", "disclos", "dissemin"),
     *("scanned", "virus", "destin", "interdit", "erreur", "divulg"),
 )
-_HISTORY = re.compile(r">|_{2,}\Z|(?:from|de) ?:.*[<@]", re.IGNORECASE)
-# What stands above a signature, or is one; but not "-- no, do not send".
-_MARK = re.compile(
-    r"--|(?:sent from|envoyé de|envoyé à partir|get outlook|obtenez outlook) ",
-    re.IGNORECASE,
-)
-_ATTRIBUTION = re.compile(r"(?:on|le) .*\b(?:wrote|a écrit) ?:", re.IGNORECASE)
 
 
 class Doubt(StrEnum):
@@ -217,7 +211,7 @@ def _signature(lines: Sequence[str], before: str, names: frozenset[str], *, said
     words = frozenset(_words(lines[0]))
     signed_off = said and _SIGNING_OFF.fullmatch(before) and not words & _REFUSING
     begins = bool(_notice(lines) or (words and words <= names) or signed_off)
-    return begins and (said or not any(_numbers(line) or _REFUSING.intersection(_words(line)) for line in lines))
+    return begins and (said or not (any(map(_numbers, lines)) or _against(lines)))
 
 
 def _notice(lines: Sequence[str]) -> bool:
@@ -226,14 +220,22 @@ def _notice(lines: Sequence[str]) -> bool:
     return bool(_NOTICE.match(lines[0])) and sum(stem in below for stem in _NOTICE_STEMS) > 1
 
 
+def _against(lines: Sequence[str]) -> bool:
+    """Whether a word against it stands below a name, but for what an office's mail server writes there."""
+    below = next((place for place in range(len(lines)) if _notice(lines[place:])), len(lines))
+    return any(_REFUSING & set(_words(line)) for line in lines[:below])
+
+
 def _above_history(lines: Sequence[str]) -> tuple[Sequence[str], bool]:
     """The lines above the mail that is answered; and whether others than quoted ones stand below."""
     for place, line in enumerate(lines):
-        if _HISTORY.match(line) or (_MARK.match(line) and not _REFUSING.intersection(_words(line))):
+        rest = lines[place:]
+        if line.startswith(">") or mail_programs.header(rest):
             return lines[:place], False
-        for length in (1, 2):  # it may be wrapped
-            if _ATTRIBUTION.fullmatch(" ".join(lines[place : place + length])):
-                return lines[:place], any(other and not other.startswith(">") for other in lines[place + length :])
+        if mail_programs.delimiter(line) or mail_programs.device(line):
+            return lines[:place], False
+        if many := mail_programs.attribution(rest):
+            return lines[:place], any(other and not other.startswith(">") for other in rest[many:])
     return lines, False
 
 

@@ -23,6 +23,15 @@ NUMBER = "4169671111"
         "From: Fax <fax@fax.local> 6474959659",
         "-- \nAnna Muster\n+1 416 967 1111",
         "________________________________\nDe : Fax 416 967 1111",
+        "________________________________\n\nDe : Fax\nEnvoyé le : samedi 28 novembre\nÀ : Maria",
+        "Le lun. 23 nov. 2026 à 14:05, Service de télécopie du bureau <fax@fax.local> a\nécrit :\n\n> (647) 495-9659",
+        *(
+            "Envoyé depuis mon appareil Galaxy",
+            "Obtenir Outlook pour iOS<https://aka.ms/o0ukef>",
+            "Envoyé de mon iPhone",
+        ),
+        *("Provenance : Courrier pour Windows", "Sent from my Bell Samsung device over Canada's largest network."),
+        "Maria Rossi\n\nThis message is confidential, for its recipient alone. If it is not for you, delete it.",
         *("Sent from my 416 967 1111 phone", "Get Outlook for iOS", "Maria", "Maria Rossi\nOffice Manager"),
     ],
 )
@@ -58,6 +67,7 @@ def test_the_word_on_the_first_line_names_the_wish(text):
         *("Hi,\n\n416-967-1111", "Bonjour Anne,\nVeuillez l'envoyer au 416-967-1111"),
         *("Wrong number, sorry!\n416-967-1111", "Please send it to the right number: 416-967-1111"),
         "416-967-1111\n\nMaria Rossi\nTel 416-967-1112 | Fax 416-967-1113",
+        "Le bon numéro est le 416-967-1111 <fax>",
     ],
 )
 def test_a_number_on_any_line_is_the_new_one(text):
@@ -86,6 +96,22 @@ def test_a_number_on_any_line_is_the_new_one(text):
         *("SEND\nbut only if they have not got it", "SEND me a confirmation", "416-967-1111\nafter five, please"),
         *("Maria Rossi\nTel 416-967-1111", "Thanks,\nMaria\n416-967-1111", "Best\nSomebody\n416-967-1111"),
         "On Monday 2:05 Fax wrote:\n416-967-1111",
+        *("Sent from the other fax machine already, thanks", "Sent from my other fax machine, no need to resend."),
+        *(
+            "Envoyé de nouveau au 416-967-1111, merci",
+            "Sent from Bob's office",
+            "Envoyé à partir de notre autre télécopieur.",
+        ),
+        *("Le fax est arrivé à 8 h 05", "On the phone at 9:15 they said it came", "On hold @ the moment", "__ no"),
+        *("From: now on use 416-967-1111", "De: l'autre bureau"),
+        *("From: 647-495-9659\nTo: 416-967-1111", "-- don't send"),
+        *("-----Don't send-----", "Get Outlook to stop this", "From: Maria\nStop", "Notice: do not resend"),
+        *(
+            "Maria Rossi\ndo not send",
+            "This message is for Bob: do not send",
+            "SEND\nOn second thought, don't <please>",
+        ),
+        "Sent from my phone to 416-967-1111",
         "I received your mail, but I won't be back until Monday.",
         "Thank you. Your ticket number is 4711.",
     ],
@@ -198,7 +224,9 @@ def test_a_subject_of_ours_asks_for_nothing(subject):
             refuse_other(subject + more, ours)
 
 
-@pytest.mark.parametrize("text", ["416 967 1111\n416 967 1112", "416 967 1111 to 416 967 1112"])
+@pytest.mark.parametrize(
+    "text", ["416 967 1111\n416 967 1112", "416 967 1111 to 416 967 1112", "De : 416 967 1112\nÀ : 416 967 1111"]
+)
 def test_two_numbers_are_none(text):
     """Nobody guesses which one is meant."""
     with pytest.raises(Doubtful) as doubtful:

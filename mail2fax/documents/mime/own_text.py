@@ -12,6 +12,7 @@ from mail2fax.documents.mime import sniff
 from mail2fax.documents.mime.charset import decode
 from mail2fax.documents.mime.fields import printable
 from mail2fax.documents.mime.parts import Leaf
+from mail2fax.rules import mail_programs
 
 _READ, _KEPT = 262_144, 10_000  # bytes looked at, characters given back
 _TAG = re.compile(r"(<[^<>]*>)")
@@ -23,14 +24,13 @@ _ENDLESS = re.compile(r"&#[0-9]{8,}")
 _END = re.compile(
     r"-- ?$"  # RFC 3676 section 4.3
     r"|-{2,} ?(?:original message|message d'origine|ursprüngliche nachricht|forwarded message|message transféré)"
-    r"|begin forwarded message:$|début du message réexpédié"
-    r"|(?:sent|envoyé) (?:from|de|à partir de) (?:my|mon|mail|outlook|yahoo|proton|samsung|blackberry)",
+    r"|begin forwarded message:$|début du message réexpédié",
     re.IGNORECASE,
 )
 _RULE = re.compile(r"(?:\n\s*|\A)[-_=*]{5,}\s*\Z")
 _ATTRIBUTION = re.compile(
     r"(?:^|\n)(?:on|le|am|el|il)\s[^\n]{5,120}(?:\n[^\n]{0,120})?"
-    r"(?:wrote|a écrit|schrieb|escribió|ha scritto)[^\n]{0,100}:\s*\Z",
+    r"(?:wrote|a\s+écrit|schrieb|escribió|ha scritto)[^\n]{0,100}:\s*\Z",
     re.IGNORECASE,
 )
 # Where offices put a file when they send a link to it instead.
@@ -40,8 +40,6 @@ _LINK = re.compile(
     re.IGNORECASE,
 )
 _HREF = re.compile(r"""\bhref\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
-_FROM = re.compile(r"\*?(?:from|de|von) ?:", re.IGNORECASE)
-_SENT = re.compile(r"\*?(?:sent|date|envoyé|gesendet|to|à|an) ?:", re.IGNORECASE)
 
 
 def written(leaves: Iterable[Leaf]) -> str:
@@ -71,7 +69,7 @@ def trim(text: str) -> str:
     kept: list[str] = []
     lines = text.splitlines()
     for number, line in enumerate(lines):
-        if _END.match(line) or (_FROM.match(line) and any(map(_SENT.match, lines[number + 1 : number + 4]))):
+        if _END.match(line) or mail_programs.device(line) or mail_programs.header(lines[number : number + 4]):
             break
         if line.startswith(">"):
             _drop_attribution(kept)
