@@ -3,10 +3,12 @@
 Readers repair such a file and draw garbage for its pictures, without an error: the codes of JPEG and of fax machines
 can make something of any bytes. LF to CR LF can be undone, since the places that the file itself speaks of prove
 that it was undone right. For the rest the bytes of its pictures tell: codes use all bytes about equally often, so a
-picture of some size has line feeds without a carriage return, and the other way round.
+picture of some size has line feeds without a carriage return, and the other way round. Flate, in which words are
+packed, bears a sum of what was packed.
 """
 
 import io
+import zlib
 
 import pikepdf
 from pikepdf import Dictionary, Name, Stream
@@ -15,6 +17,7 @@ from pikepdf import Dictionary, Name, Stream
 _FORGIVING = frozenset({"/DCTDecode", "/CCITTFaxDecode", "/JBIG2Decode", "/JPXDecode"})
 _ENOUGH = 4096  # bytes; that one value is missing from so many has a chance of one in ten million
 _NEARLY_ALL = 250  # of the 256 values: such bytes are code and not, say, a picture of stripes
+_PIECE = 65_536  # bytes unpacked at a time
 _END_OF_LINE = 2  # bytes before "endstream" that some count as data and others do not
 
 
@@ -26,19 +29,22 @@ def undone(data: bytes) -> tuple[bytes, pikepdf.Pdf] | None:
     try:
         pdf = pikepdf.open(io.BytesIO(before), suppress_warnings=True)
         sound = len(pdf.pages) > 0 and not pdf.get_warnings() and not _lengths_differ(pdf) and not pdf.get_warnings()
+        sound = sound and all(map(_whole, _packed(pdf)))  # a CR by itself became a blank on the way
     except pikepdf.PdfError:  # of any kind, a password too: not for us to guess at
         return None
     return (before, pdf) if sound else None
 
 
 def changed(data: bytes, pdf: pikepdf.Pdf, *, repaired: bool) -> bool:
-    """Whether bytes were put into a picture of this file, taken out of it, or changed, as one does with line ends."""
+    """Whether bytes of this file's words or pictures were added, taken out or changed, as one does with line ends."""
     if repaired and _lengths_differ(pdf):
         return True
     if (
         not repaired and b"\r" in data and b"\n" in data
     ):  # looked for as little as possible: nearly always both are there
         return False
+    if (0 < data.count(b"\r\n") == data.count(b"\n") or _translated(data)) and not all(map(_whole, _packed(pdf))):
+        return True
     return any(_translated(stream.read_raw_bytes()) for stream in _pictures(pdf))
 
 
@@ -58,6 +64,24 @@ def _pictures(pdf: pikepdf.Pdf) -> list[Stream]:
     ]
 
 
+def _packed(pdf: pikepdf.Pdf) -> list[Stream]:
+    return [thing for thing in pdf.objects if isinstance(thing, Stream) and thing.get("/Filter") == Name.FlateDecode]
+
+
+def _whole(stream: Stream) -> bool:
+    """Whether what is packed comes out to its end, and with the right sum: readers draw what comes before a fault."""
+    inflate, rest = zlib.decompressobj(), stream.read_raw_bytes()
+    try:
+        while not inflate.eof:
+            piece = inflate.decompress(rest, _PIECE)
+            rest = inflate.unconsumed_tail
+            if not rest and len(piece) < _PIECE:
+                break
+    except zlib.error:
+        return False
+    return inflate.eof
+
+
 def _filters(stream: Stream) -> list[str]:
     named = stream.get("/Filter")
     return [
@@ -66,6 +90,6 @@ def _filters(stream: Stream) -> list[str]:
 
 
 def _translated(code: bytes) -> bool:
-    """Whether no line feed, or no carriage return, stands alone in what must be code."""
+    """Whether no line feed, or no carriage return, stands alone in what is code."""
     feeds, returns, both = code.count(b"\n"), code.count(b"\r"), code.count(b"\r\n")
     return len(code) >= _ENOUGH and both in {feeds, returns} and len(set(code)) >= _NEARLY_ALL

@@ -2,6 +2,7 @@
 
 import io
 import random
+import re
 
 import pikepdf
 import pytest
@@ -65,6 +66,23 @@ def test_a_cr_before_every_lf_is_taken_out_again(data):
 def test_a_picture_with_changed_bytes_is_refused(data, change):
     """Codes for pictures draw garbage without an error: what cannot be restored is damaged, never black bars on a fax."""
     assert refused(change(data)) is Reason.DAMAGED
+
+
+def test_a_page_with_changed_bytes_is_refused():
+    """`curl -F` mails a PDF as it is, a mail server sets its line ends right: the rest of the page would be missing."""
+    alone = re.compile(rb"\r(?!\n)")  # a CR that becomes a blank, and cannot be put back
+    for seed in range(100):
+        numbers = random.Random(seed)
+        orders = "".join(f"(Order {numbers.randrange(10**9)}) ' " for _ in range(40))
+        source = pdfs.empty()
+        pdfs.page(source, f"BT /F1 12 Tf 14 TL 72 700 Td {orders} ET".encode())
+        data = pdfs.saved(source, compress_streams=True)
+        found = alone.search(data)
+        if found and found.start() - data.index(b"stream") > 200:
+            break
+    assert fit.fit(data).notes == ()
+    changed = alone.sub(b" ", data).replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    assert refused(changed) is Reason.DAMAGED
 
 
 def test_a_picture_that_nobody_can_decode_is_refused():
