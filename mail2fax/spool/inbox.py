@@ -123,5 +123,5 @@ class Inbox:
                 self._contents.cut_off()
             return
         for arrival, (receipt, error) in zip(arrivals, answers, strict=True):
-            if error or receipt.queue_id != arrival.id:
-                self._contents.take_back(arrival.kept, arrival.record.size)
+            if arrival.kept.place and (error or receipt.queue_id != arrival.id):
+                self._contents.blank(arrival.kept.place, arrival.record.size, whole=False)

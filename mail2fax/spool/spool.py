@@ -229,7 +229,10 @@ class Spool:
 
     @contextlib.asynccontextmanager
     async def content(self, message_id: str) -> AsyncIterator[Path]:
-        """The bytes of a mail as a file, for as long as the context lasts. Raises FileNotFoundError."""
+        """The bytes of a mail as a file, for as long as the context lasts. Raises FileNotFoundError.
+
+        For who has claimed its fax or notice: with the claim its row has come to the disk.
+        """
         async with self._open(messages, message_id) as path:
             yield path
 
@@ -243,8 +246,6 @@ class Spool:
     async def _open(self, table: Table, name: str) -> AsyncIterator[Path]:
         data, size = await self.read(lookup.content, self.contents, table, name)
         if data is None:
-            if await waited_for(self.contents.has_trailer, name, size):
-                await self.change(lambda _: None)  # a record stands there until its mail's row is on disk by itself
             async with self.contents.open(name, size) as path:
                 yield path
             return

@@ -129,7 +129,7 @@ async def test_a_segment_of_an_older_spool(tmp_path):
     (tmp_path / "segment-1").write_bytes(head + b"a" * 100 + tail + b"b" * 100)
     room, start = Segments(tmp_path, KEY), len(head)
     assert room.read(Place("segment-1", start), 100) == b"a" * 100
-    room.blank(Place("segment-1", start), 100)
+    room.blank(Place("segment-1", start), 100, whole=True)
     assert (tmp_path / "segment-1").read_bytes() == head + bytes(100) + tail + b"b" * 100
 
 

@@ -54,9 +54,6 @@ class Contents(Protocol):
     def mark(self, connection: Connection) -> None:
         """Write, in the transaction of their rows, how far this thread's mails have theirs."""
 
-    def take_back(self, mail: Kept, size: int) -> None:
-        """Forget a mail that got no row."""
-
     def cut_off(self) -> None:
         """Forget all mails of this thread's last `append`: none got a row."""
 
@@ -67,10 +64,10 @@ class Contents(Protocol):
         """What is no longer needed goes."""
 
     def open(self, name: str, size: int) -> contextlib.AbstractAsyncContextManager[Path]:
-        """The content as a file, for as long as the context lasts. Raises FileNotFoundError."""
+        """The content as a file, for as long as the context lasts. A mail's row must be on disk by then.
 
-    def has_trailer(self, name: str, size: int) -> bool:
-        """Whether a record stands at the end of its file still."""
+        Raises FileNotFoundError.
+        """
 
     def read(self, place: Place, size: int) -> bytes:
         """A mail's bytes out of a log. Raises FileNotFoundError."""
@@ -78,8 +75,8 @@ class Contents(Protocol):
     def remove(self, connection: Connection, name: str) -> None:
         """Forget a content."""
 
-    def blank(self, place: Place, size: int) -> None:
-        """Forget a mail in a log, with its envelope."""
+    def blank(self, place: Place, size: int, *, whole: bool = True) -> None:
+        """Forget a mail in a log, with its envelope. Unless `whole` its head stays: others may lie behind it."""
 
     def free_bytes(self) -> int | None:
         """Free disk space where mails are kept; None where that is the database server's business."""

@@ -71,11 +71,6 @@ class FolderContents:
         if mine and mine.end:
             set_marks(connection, {mine.name: mine.end})
 
-    def take_back(self, mail: Kept, size: int) -> None:
-        """Write zeros over it. Its head stays: others lie behind."""
-        if mail.place:
-            self._blank(mail.place, size, whole=False)
-
     def cut_off(self) -> None:
         """End this thread's log where it ended before."""
         if mine := self.segments.current:
@@ -83,8 +78,9 @@ class FolderContents:
 
     def drop(self, name: str, mail: Kept, size: int) -> None:
         """Forget a mail that a start found and that is known."""
-        self.take_back(mail, size)
-        if not mail.place:
+        if mail.place:
+            self.blank(mail.place, size, whole=False)
+        else:
             (self.folder / name).unlink(missing_ok=True)
 
     def insert(self, connection: Connection, incoming: Incoming) -> None:
@@ -96,17 +92,14 @@ class FolderContents:
 
     @contextlib.asynccontextmanager
     async def open(self, name: str, size: int) -> AsyncIterator[Path]:
-        """The file itself, without its trailer."""
-        if self.has_trailer(name, size):
-            os.truncate(self.folder / name, size)
-        yield self.folder / name
-
-    def has_trailer(self, name: str, size: int) -> bool:
-        """Whether it is longer than its content. Raises FileNotFoundError, also if it is shorter."""
-        there = (self.folder / name).stat().st_size
+        """The file itself, without the record at its end, which is no longer needed."""
+        path = self.folder / name
+        there = path.stat().st_size
         if there < size:
             raise FileNotFoundError(name)
-        return there > size
+        if there > size:
+            os.truncate(path, size)
+        yield path
 
     def read(self, place: Place, size: int) -> bytes:
         """Of a segment in the folder."""
@@ -116,11 +109,8 @@ class FolderContents:
         """Unlink. After a crash before the commit the row has no content: it was to be forgotten anyway."""
         (self.folder / name).unlink(missing_ok=True)
 
-    def blank(self, place: Place, size: int) -> None:
+    def blank(self, place: Place, size: int, *, whole: bool = True) -> None:
         """As `remove`: the bytes go at once, their room with the log."""
-        self._blank(place, size, whole=True)
-
-    def _blank(self, place: Place, size: int, *, whole: bool) -> None:
         try:
             self.segments.blank(place, size, whole=whole)
         except OSError as error:

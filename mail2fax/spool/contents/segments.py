@@ -129,7 +129,7 @@ class Segments:
             file.seek(place.start)
             return file.read(size)
 
-    def blank(self, place: Place, size: int, *, whole: bool = True) -> None:
+    def blank(self, place: Place, size: int, *, whole: bool) -> None:
         """Write zeros over a mail and its envelope. Those beside it stay; the room comes back with the log's end.
 
         Unless `whole`, the head stays, over which a start that looks for mails without a row steps to the next one.

@@ -49,9 +49,6 @@ class TableContents:
     def mark(self, connection: Connection) -> None:
         """There are no logs."""
 
-    def take_back(self, mail: Kept, size: int) -> None:
-        """It went with its transaction."""
-
     def cut_off(self) -> None:
         """They went with their transaction."""
 
@@ -79,10 +76,6 @@ class TableContents:
             raise FileNotFoundError(name)
         file.flush()
 
-    def has_trailer(self, name: str, size: int) -> bool:  # noqa: ARG002 -- Contents' signature
-        """A record is not needed."""
-        return False
-
     def read(self, place: Place, size: int) -> bytes:  # noqa: ARG002 -- Contents' signature
         """There are no logs."""
         raise FileNotFoundError(place.segment)
@@ -91,7 +84,7 @@ class TableContents:
         """Delete its rows."""
         connection.execute(delete(chunks).where(chunks.c.owner == name))
 
-    def blank(self, place: Place, size: int) -> None:
+    def blank(self, place: Place, size: int, *, whole: bool = True) -> None:
         """There are no logs."""
 
     def free_bytes(self) -> None:

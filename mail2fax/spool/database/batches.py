@@ -29,7 +29,6 @@ class Answer(NamedTuple):
 
 class _Waiting(NamedTuple):
     future: "asyncio.Future[Any]"
-    loop: asyncio.AbstractEventLoop
     item: Any
 
 
@@ -63,7 +62,7 @@ class Batches(Generic[Item, Begun]):
         Whoever awaits may be cancelled: it is carried out all the same.
         """
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(loop.create_future(), loop, item)
+        waiting = _Waiting(loop.create_future(), item)
         self._arrived.append(waiting)
         if len(self._arrived) == 1:
             # What comes in one turn of the event loop is handed over together: each time wakes a thread.
@@ -145,13 +144,10 @@ def together(
 
 
 def _tell(batch: Sequence[_Waiting], answers: Sequence[Answer]) -> None:
-    loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Answer]]] = {}
-    for waiting, answer in zip(batch, answers, strict=True):
-        loops.setdefault(waiting.loop, []).append((waiting.future, answer))
-    for loop, theirs in loops.items():
-        # A closed loop has nobody left who waits.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_told, theirs)
+    told = [(waiting.future, answer) for waiting, answer in zip(batch, answers, strict=True)]
+    # A closed loop has nobody left who waits.
+    with contextlib.suppress(RuntimeError):
+        batch[0].future.get_loop().call_soon_threadsafe(_told, told)
 
 
 def _told(answers: Sequence[tuple["asyncio.Future[Any]", Answer]]) -> None:
