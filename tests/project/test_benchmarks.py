@@ -15,6 +15,7 @@ from mail2fax.config import Poll
 
 TINY = {
     "accept": ["--size", "10000", "--connections", "2", "--rounds", "1", "--seconds", "0.2"],
+    "way_in": ["--count", "60", "--rounds", "1"],
     "pipeline": ["--size", "10000", "--count", "10"],
     "memory": ["--mails", "2", "--size", "300000", "--faxes", "200", "--seconds", "0.2"],
     "polling": ["--count", "20"],
