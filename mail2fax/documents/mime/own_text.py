@@ -46,7 +46,7 @@ def written(leaves: Iterable[Leaf]) -> str:
     """The sender's own words; empty when there are none."""
     own = _own(leaves)
     texts = [_plain(leaf) for leaf in own if leaf.claim.type == "text/plain"]
-    if not any(texts):
+    if not any(map(printable, texts)):
         texts = [_from_html(leaf) for leaf in own if leaf.claim.type == sniff.HTML]
     return "\n\n".join(filter(None, map(trim, texts)))[:_KEPT]
 
@@ -69,6 +69,8 @@ def trim(text: str) -> str:
     kept: list[str] = []
     lines = text.splitlines()
     for number, line in enumerate(lines):
+        if mail_programs.device(line) and not any(kept):
+            continue  # a telephone's mark stands on top where somebody writes below it
         if _END.match(line) or mail_programs.device(line) or mail_programs.header(lines[number : number + 4]):
             break
         if line.startswith(">"):

@@ -383,6 +383,7 @@ def test_long_references_keep_the_first_and_the_last():
         ("Fait.\r\n\r\nDe : Bob\r\nEnvoyé : lundi\r\nÀ : Anna\r\n\r\nVieux", "Fait."),
         ("Look.\r\n-----Original Message-----\r\nOld", "Look."),
         ("Here.\r\n\r\nSent from my iPhone", "Here."),
+        ("Sent from my iPhone\r\n\r\nStop.\r\n\r\n> On Monday Bob wrote:\r\n> Old", "Stop."),
         ("From: the mill\r\nwe bring flour.", "From: the mill\nwe bring flour."),
         ("A  \u202eB\x07", "A B"),
     ],
@@ -402,7 +403,10 @@ def test_html_is_read_when_there_is_no_text():
 
 
 def test_plain_text_goes_before_html_and_forwarded_text_is_not_the_senders():
-    """Of two forms the plain one is read; what somebody else wrote stays out."""
+    """Of two forms the plain one is read, if it is not blank; what somebody else wrote stays out."""
+    for blank in (" ", "\u00a0\r\n", "\u200b"):
+        both = multipart(text(blank), text("<p>Rich", "text/html"), kind="alternative", boundary="a")
+        assert take_apart(mail(both)).text == "Rich"
     both = multipart(text("Plain"), text("<p>Rich", "text/html"), kind="alternative", boundary="a")
     inner = b"Content-Type: message/rfc822\r\n\r\n" + mails.office_mail(ONE, words="Not mine")
     assert take_apart(mail(multipart(both, inner, boundary="o"))).text == "Plain"
