@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from mail2fax.model import Document, Fax, Headers, Outcome, Part, State
 from mail2fax.spool import moves, operator
@@ -79,12 +79,19 @@ def file(
 
 def proceed(connection: Connection, fax: Fax, made: Sequence[Document], who: str) -> Fax:
     """Give the fax its document; each further document of the mail becomes a fax of its own."""
-    first, *others = made
+    first, *others = _meant(connection, fax, made)
     move = Move(State.PREPARED, who, _document(first), {"pages": first.pages})
     moved = moves.advance(connection, fax, move)
     for document in others:
         _sibling(connection, fax, document, who)
     return moved
+
+
+def _meant(connection: Connection, fax: Fax, made: Sequence[Document]) -> Sequence[Document]:
+    """Of a fax that is sent again, and was one of several of its mail, the same document alone; else all."""
+    before = connection.scalar(select(faxes.c.document_id).where(faxes.c.id == fax.retry_of)) if fax.retry_of else ""
+    place = (before or "").rpartition(".")[2]
+    return [one for one in made if one.id.rpartition(".")[2] == place] or made
 
 
 def write_account(connection: Connection, message_id: str, account: Account, refusal: Outcome | None) -> None:

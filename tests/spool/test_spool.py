@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mail2fax.config import Settings
-from mail2fax.model import FINAL, NEXT, Envelope, LeaseLost, Outcome, Reason, Recipient, Refused, State
+from mail2fax.model import FINAL, NEXT, Document, Envelope, LeaseLost, Outcome, Reason, Recipient, Refused, State
 from mail2fax.spool import Busy, SpoolUnavailable, Work, fax_lines, moves, notices, open_spool, operator, questions
 from mail2fax.spool.contents.incoming import INLINE
 from mail2fax.spool.database import migrations
@@ -406,6 +406,31 @@ async def test_retry_makes_a_linked_fax_of_the_same_document(spool):
     other_id = await spool.change(operator.retry, old.id, "kim", "4165550100", "near")
     (other,) = await spool.read(questions.named, other_id)
     assert (other.number, other.line) == ("4165550100", "near")
+
+
+async def test_one_of_several_documents_goes_alone_to_another_number(spool):
+    """Its cover page is made anew, and with it all documents of the mail: the others were not meant for that number."""
+    await put(spool)
+    fax = await claim(spool, Work.PREPARE)
+    await spool.proceed(fax, _documents(fax, "6474959659"))
+    await spool.change(lambda c: c.execute(update(faxes).values(cover=True)) and None)
+    name = f"{fax.message_id}-3"
+    for number in ("4165550100", "4165550101"):
+        name = await spool.change(_failed_and_again, name, number)
+        again = await claim(spool, Work.PREPARE)
+        await spool.proceed(again, _documents(again, number))
+    found = await spool.read(questions.named, fax.message_id)
+    assert [one.document_id.rpartition(".")[2] for one in found] == ["1", "2", "3", "3", "3"]
+
+
+def _documents(fax, variant):
+    return [Document(f"{fax.message_id}.{variant}.{n}", fax.message_id, 1, 9, "0" * 64) for n in (1, 2, 3)]
+
+
+def _failed_and_again(connection, name, number):
+    failed = {"state": "failed", "finished_at": now(), "due_at": None, "lease": ""}
+    connection.execute(update(faxes).where(faxes.c.id == name).values(**failed))
+    return operator.retry(connection, name, "kim", number)
 
 
 async def test_what_makes_no_sense_is_refused_with_a_reason(spool):
