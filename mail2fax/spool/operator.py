@@ -15,6 +15,7 @@ from mail2fax.rules import senders
 from mail2fax.spool import moves
 from mail2fax.spool.database import rows, shared
 from mail2fax.spool.database.schema import faxes, messages, now
+from mail2fax.spool.database.sql import for_change
 from mail2fax.spool.questions import no_such_fax, of_name
 
 _PAUSE = "paused"
@@ -195,8 +196,8 @@ def refuse_unless_kept(
 ) -> None:
     """Raises Refused when the mail and its documents were purged."""
     # Locked against a purge that is just deciding about it.
-    query = select(messages.c.purged_at).where(messages.c.id == row["message_id"]).with_for_update()
-    if connection.scalar(query) is not None:
+    query = select(messages.c.purged_at).where(messages.c.id == row["message_id"])
+    if connection.scalar(for_change(connection, query)) is not None:
         raise Refused(f"{row['id']}: its document is no longer kept ([documents] keep_days); {instead}")
 
 
@@ -264,10 +265,10 @@ def next_id(connection: Connection, message_id: str) -> str:
 
 
 def one(connection: Connection, fax_id: str) -> RowMapping:
-    """The fax of this id, or the only one of a mail. Locked, so that nobody claims it meanwhile."""
+    """The fax of this id, or the only one of a mail. Locked in a change, so that nobody claims it meanwhile."""
     acting = and_(faxes.c.lease != "", faxes.c.due_at > now()).label("acting")
-    query = select(faxes, acting).where(of_name(fax_id)).limit(2).with_for_update()
-    found = connection.execute(query).mappings().all()
+    query = select(faxes, acting).where(of_name(fax_id)).limit(2)
+    found = connection.execute(for_change(connection, query)).mappings().all()
     if not found:
         raise no_such_fax(fax_id)
     if len(found) > 1:

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import psycopg
 
 from mail2fax.config import Settings
-from mail2fax.spool import SpoolUnavailable, Work, open_spool
+from mail2fax.model import State
+from mail2fax.spool import SpoolUnavailable, Work, open_spool, operator, wishes
 from mail2fax.spool.database import lock_waits
 from tests.support import spooling
 from tests.support.patience import PATIENCE
@@ -46,6 +47,20 @@ async def test_renewing_waits_for_nobody(postgres_url):
                 await spool.renew({fax.lease for fax in held})
         await spooling.later(spool, 30.0)
         assert [fax.id for fax in (await spool.claim(Work.PREPARE, 2))[0]] == [held[0].id]
+
+
+async def test_a_question_waits_for_nobody(postgres_url):
+    """Whether somebody may ask is asked by a few readers, for all that the node does: a row that is locked stops none."""
+    settings = Settings.model_validate({"spool": {"url": postgres_url}})
+    async with open_spool(settings, serving=True) as spool:
+        fax = await spooling.replied(spool, State.FAILED)
+        with psycopg.connect(postgres_url) as sleeper:
+            for table in ("faxes", "messages"):
+                sleeper.execute(f"select 1 from {table} for update")
+            async with asyncio.timeout(PATIENCE):
+                for _ in range(5):
+                    await spool.read(wishes.may_ask, fax.id, fax.sender, cancel=False)
+                await spool.read(operator.may_retry, fax.id)
 
 
 class Mute:
