@@ -24,7 +24,7 @@ _COUNTED = 1_000_000  # faxes that `list` counts, at the most
 
 Sender = Annotated[str, typer.Option(help="Every waiting fax of this sender (reverse-path).")]
 Everyone = Annotated[bool, typer.Option("--all", help="Every waiting fax.")]
-SomeFax = Annotated[str, typer.Argument(metavar="[ID]", help="A queue id.")]
+SomeFax = Annotated[str, typer.Argument(metavar="ID", help="A queue id.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -60,6 +60,7 @@ def list_(
                 await spool.read(search.counted, unknown, most=_COUNTED) if not state or State.UNKNOWN in state else 0,
                 await spool.read(questions.trouble_list),
                 await spool.read(operator.paused),
+                narrowed=bool(state or sender or number or before),
             )
 
     listing.show(asyncio.run(ask()), ZoneInfo(settings.reply.time_zone), as_json=as_json)

@@ -35,6 +35,7 @@ class Listed:
     unknown: int  # and of these, how many wait for a person's word
     troubles: Sequence[Trouble]
     paused: Pause | None = None
+    narrowed: bool = False  # only some were asked for
 
 
 def show(found: Listed, zone: ZoneInfo, *, as_json: bool) -> None:
@@ -49,7 +50,7 @@ def show(found: Listed, zone: ZoneInfo, *, as_json: bool) -> None:
     for trouble in found.troubles:
         out.print(_trouble(trouble, times), soft_wrap=True)
     if not found.faxes:
-        say("No faxes. Send one: mail2fax send NUMBER FILE")
+        say("No fax fits." if found.narrowed else "No faxes. Send one: mail2fax send NUMBER FILE")
         return
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     typer.echo("\n".join(lines(found.faxes, times, room)), color=out.is_terminal and not out.no_color)

@@ -54,7 +54,12 @@ def main() -> None:
     except SpoolUnavailable as error:
         _end(_FAILED, f"[spool] url: the database did not answer: {log.redact(str(error))}")
     except OSError as error:
-        _end(_FAILED, log.redact(str(error)))
+        _end(_FAILED, log.redact(_in_words(error)))
+
+
+def _in_words(error: OSError) -> str:
+    """Without its number: "/spool/work-1: No space left on device"."""
+    return ": ".join(str(word) for word in (error.filename, error.strerror or str(error)) if word)
 
 
 def _end(status: int, *lines: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -41,32 +42,34 @@ def resume(config_file: ConfigFile = None, as_json: Json = False) -> None:
 
 
 def refused(
-    text: Annotated[str, typer.Argument(metavar="[TEXT]", help="Stands in sender, number, client or answer.")] = "",
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="Stands in sender, number, client or answer.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=20_000, help="How many at the most.")] = 50,
     config_file: ConfigFile = None,
     as_json: Json = False,
 ) -> None:
     """Mail that was refused at the door within the last seven days, newest first: who, for whom, and the answer."""
+    settings = load(config_file)
 
     async def ask() -> list[tuple[int, Refusal]]:
-        async with the_spool(load(config_file)) as spool:
+        async with the_spool(settings) as spool:
             return await spool.read(turned_away.read, text, limit=limit)
 
     found = [refusal for _, refusal in asyncio.run(ask())]
     if as_json:
         print_json([_json(refusal) for refusal in found])
     else:
-        _print(found, text)
+        _print(found, text, ZoneInfo(settings.reply.time_zone))
 
 
 def _json(refusal: Refusal) -> dict[str, Any]:
     return {**asdict(refusal), "at": refusal.at.isoformat()}
 
 
-def _print(found: Sequence[Refusal], text: str) -> None:
+def _print(found: Sequence[Refusal], text: str, zone: ZoneInfo) -> None:
     for one in found:
         login = f" as {one.user}" if one.user else ""
-        line = f"{one.at:%Y-%m-%d %H:%M:%S} UTC  {one.sender or '-'} -> {one.recipient or '-'} ({one.client}{login})"
+        at = one.at.astimezone(zone).isoformat(" ", "seconds")
+        line = f"{at}  {one.sender or '-'} -> {one.recipient or '-'} ({one.client}{login})"
         out.print(f"{line}\n    {one.answer}", highlight=False, markup=False, soft_wrap=True)
     if not found:
         fits = f" that holds {text!r}" if text else ""

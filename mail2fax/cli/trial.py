@@ -44,8 +44,9 @@ def fax_test_page(
     """
     settings = load(config_file)
     if not is_served(settings):
+        path = database_file(settings)
         raise Refused(
-            f"no `mail2fax serve` runs on the spool at {database_file(settings)}, so nothing would be sent: "
+            f"no `mail2fax serve` runs on the spool at {path and path.absolute()}, so nothing would be sent: "
             "start it (installed, by systemctl start mail2fax)"
         )
     sender = sender or settings.reply.admin_mailbox

@@ -107,6 +107,8 @@ def test_a_hint_can_be_typed_as_it_stands(tmp_path):
     subprocess.run(words, env=env, check=True, capture_output=True, timeout=60)
     done = run("list", "--config", str(file), program=[str(called)], env=env)
     assert done.stdout == f"No faxes. Send one: {called} send --config '{file}' NUMBER FILE\n"
+    done = run("list", "--sender", "ann@office.example", "--config", str(file), program=[str(called)], env=env)
+    assert done.stdout == "No fax fits.\n"  # there may be others
     done = run("list", program=[str(called)], env=env | {"MAIL2FAX_CONFIG": str(file)})
     assert done.stdout == f"No faxes. Send one: {called} send NUMBER FILE\n"
     done = run("list", program=[str(called)], env=env | {"PATH": f"{called.parent}:/bin", "MAIL2FAX_CONFIG": str(file)})

@@ -8,6 +8,8 @@ import pty
 import smtplib
 import sqlite3
 import subprocess
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -231,3 +233,5 @@ async def test_what_was_refused_is_told(node):
             await asyncio.sleep(0.2)
     assert "9005551234" in found[0]["recipient"] and found[0]["answer"].startswith("550 5.7.1")
     assert await ask(node, "refused", "nobody@office.example") == []
+    at = datetime.fromisoformat(found[0]["at"]).astimezone(ZoneInfo("America/Toronto"))  # as all times for people
+    assert (await command(node.file, "refused"))[1].startswith(at.isoformat(" ", "seconds"))
