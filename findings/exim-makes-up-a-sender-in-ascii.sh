@@ -1,6 +1,6 @@
 #!/bin/bash
-# Exim 4.96 (Debian 12, smtputf8_advertise_hosts set) takes a mail from jörg@office.example and hands it to a server without SMTPUTF8.
-# RFC 6531 section 3.2 wants it bounced, for there is no such sender in ASCII. Exim writes one: domain and local part are
+# Exim 4.96 (Debian 12, smtputf8_advertise_hosts set) takes a mail from jörg@office.example and hands it to a server without
+# SMTPUTF8. RFC 6531 section 3.2 wants it bounced, for there is no such sender in ASCII. Exim writes one: domain and local part are
 # both turned by Punycode, MAIL FROM:<xn--jrg-sna@office.example>, a mailbox that nobody has (IDNA is for domains
 # alone). The mail is taken; its bounce, its reply, or the notice that a fax failed goes to nobody. In the header the
 # sender stands in UTF-8 all the same, (envelope-from <jörg@…>), before a server that never said it could read that.

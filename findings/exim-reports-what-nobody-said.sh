@@ -3,8 +3,8 @@
 #   552 5.2.2, mailbox full     Status: 5.0.0. The code is a constant: whoever sorts bounces by it cannot tell a full
 #                               mailbox from an unknown one, only Diagnostic-Code can
 #   451 4.3.5 until it gave up  Action: failed, Status: 5.0.0, beside a Diagnostic-Code that begins with 451
-#   250, without DSN            Action: delivered, where RFC 3464 section 2.3.3 has "relayed" for a server that makes no such reports
-#                               (the text for people, above it, does say so). And Diagnostic-Code: smtp; 250 Ok, whatever
+#   250, without DSN            Action: delivered, where RFC 3464 section 2.3.3 has "relayed" for a server that makes no
+#                               such reports (the text for people, above it, does say so). And Diagnostic-Code: smtp; 250 Ok, whatever
 #                               words that server used: the number of a fax or of a queue in them is lost
 # A gateway whose 250 means "on its way to a machine" is reported as having delivered.
 #

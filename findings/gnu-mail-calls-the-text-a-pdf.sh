@@ -10,8 +10,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 apt-get -q -o APT::Sandbox::User=root download mailutils=1:3.15-4 libmailutils9=1:3.15-4 mailutils-common=1:3.15-4 \
-    guile-3.0-libs libgc1 libgsasl18 libgssglue1 libntlm0 libidn12 libltdl7 libpython3.11 libmariadb3 libpq5 libunistring2 libfribidi0 \
-    libldap-2.5-0 libsasl2-2 >/dev/null
+    guile-3.0-libs libgc1 libgsasl18 libgssglue1 libntlm0 libidn12 libltdl7 libpython3.11 libmariadb3 libpq5 libunistring2 \
+    libfribidi0 libldap-2.5-0 libsasl2-2 >/dev/null
 for deb in *.deb; do dpkg -x "$deb" root; done
 libraries=$(find "$folder/root" -type d -name '*-linux-gnu*' -path '*/lib/*' | paste -sd:)
 printf '#!/bin/sh\ncat >"%s/mail"\n' "$folder" >sendmail

@@ -64,7 +64,8 @@ for asked in (True, False):
     }
     right = not asked
     for who, printed in found.items():
-        print(f"not for paper, {'and /AS asks' if asked else 'no /AS asks'}: {who} {'prints it' if printed else 'leaves it out'}", end="")
+        words = "and /AS asks" if asked else "no /AS asks"
+        print(f"not for paper, {words}: {who} {'prints it' if printed else 'leaves it out'}", end="")
         print(", as the standard says" if printed == right else ", against the standard")
     assert list(found.values()) == [True, True, False], "this changed"
 PYTHON

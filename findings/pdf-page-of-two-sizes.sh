@@ -14,10 +14,12 @@ trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" --quiet --disable-pip-version-check install pypdfium2==5.15.2 pikepdf==10.18.0 pillow==13.0.0
 cd "$folder"
-apt-get -q -o APT::Sandbox::User=root download mupdf-tools=1.21.1+ds2-1+deb12u1 libmujs2 libgumbo1 libjbig2dec0 libopenjp2-7 >/dev/null
+apt-get -q -o APT::Sandbox::User=root download mupdf-tools=1.21.1+ds2-1+deb12u1 libmujs2 libgumbo1 libjbig2dec0 libopenjp2-7 \
+    >/dev/null
 for deb in *.deb; do dpkg -x "$deb" root; done
 libraries=$(find "$folder/root" -type d -name '*-linux-gnu*' -path '*/lib/*' | paste -sd:)
-echo "Ghostscript $(gs --version), $(pdftoppm -v 2>&1 | head -1), $(LD_LIBRARY_PATH=$libraries root/usr/bin/mutool -v 2>&1 | head -1)"
+echo "Ghostscript $(gs --version), $(pdftoppm -v 2>&1 | head -1)"
+LD_LIBRARY_PATH=$libraries root/usr/bin/mutool -v 2>&1 | head -1
 "$folder/venv/bin/python" - "$libraries" <<'PYTHON'
 import re
 import subprocess

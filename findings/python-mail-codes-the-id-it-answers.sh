@@ -1,7 +1,7 @@
 #!/bin/bash
 # An answer names the mail that it answers by that mail's Message-ID, in In-Reply-To and References. Exchange Online's ids are some
-# eighty characters long. Python's email package (3.8 to 3.13) leaves such an id alone in Message-ID, but has no reader of its own for
-# the two other fields: they are text to it, and a word of text that does not fit a line is turned into encoded
+# eighty characters long. Python's email package (3.8 to 3.13) leaves such an id alone in Message-ID, but has no reader of its
+# own for the two other fields: they are text to it, and a word of text that does not fit a line is turned into encoded
 # words, =?utf-8?q?=3C…?=, in the middle of the id. RFC 2047 section 5 forbids that there: it is no id any more, and the
 # answer stands outside of its thread. One that is a few characters shorter is right, so it works in every test.
 # The older policy, email.policy.compat32, writes both as they were given.

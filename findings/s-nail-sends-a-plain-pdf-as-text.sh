@@ -81,8 +81,9 @@ def sent(data):
     return part.get("Content-Transfer-Encoding", "none, which is 7bit"), arrived, check
 
 
-print(subprocess.run([root / "usr/bin/s-nail", "-V"], capture_output=True, text=True, env={"LD_LIBRARY_PATH": libraries}).stdout.split("\n")[0])
-print(subprocess.run(["qpdf", "--version"], capture_output=True, text=True, check=True).stdout.split("\n")[0])
+for command in ([root / "usr/bin/s-nail", "-V"], ["qpdf", "--version"]):
+    environment = {**os.environ, "LD_LIBRARY_PATH": libraries}
+    print(subprocess.run(command, capture_output=True, text=True, env=environment, check=False).stdout.split("\n")[0])
 for name, comment in (("ASCII alone", b""), ("with a byte above 127", b"%\xe2\xe3\n")):
     data = pdf(comment)
     encoding, arrived, check = sent(data)
