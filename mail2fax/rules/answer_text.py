@@ -47,6 +47,7 @@ _THERE = _NEW | _these("to au a instead")  # of a number beside them: the docume
 _LEADING = re.compile(r"(?:\b(?:to|at|is|number|au|à|a|est|numéro|numero|here)|:) ?[:.,!]?\Z", re.IGNORECASE)
 _HALTING = _these("dont never stop wait cancel jamais attendez annuler annulez")
 _REFUSING = _these("no not don dont do never stop wait cancel hold non ne n pas jamais attendez annuler")
+_QUESTION = re.compile(r".*\?|is\b", re.IGNORECASE)
 _GREETING = re.compile(r"(?:hi|hello|hey|dear|bonjour|salut|bonsoir)\b(?:[ ,]+[^\W\d]+){0,2} ?[,!.:]?", re.IGNORECASE)
 _SIGNING_OFF = re.compile(
     r"(?:(?:many )?thanks|thank you|thx|merci|cheers|(?:best|kind|warm)? ?regards|best|sincerely|cordialement"
@@ -180,6 +181,8 @@ def _understood(text: str, author: str, asking: frozenset[str]) -> list[_Line]:
 
 def _line(line: str, asking: frozenset[str]) -> _Line | None:
     """What a line says; None if that is not clear."""
+    if _QUESTION.match(line):
+        return None  # "Is 416 … the right number?" wants an answer, not a fax
     numbers = _numbers(line)
     rest = line
     for number in numbers:

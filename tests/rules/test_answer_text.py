@@ -112,6 +112,7 @@ def test_a_number_on_any_line_is_the_new_one(text):
             "SEND\nOn second thought, don't <please>",
         ),
         "Sent from my phone to 416-967-1111",
+        *("Is 416-967-1111 the right number?", "416-967-1111?", "is 416-967-1111 right", "SEND?", "Encore une fois ?"),
         "I received your mail, but I won't be back until Monday.",
         "Thank you. Your ticket number is 4711.",
     ],
