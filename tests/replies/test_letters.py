@@ -416,6 +416,13 @@ def test_a_delayed_fax_says_when_it_is_tried_next():
     assert "Next attempt: November 23, 2026, 2:19 p.m. UTC-05:00" in said and "To cancel this fax" in said
 
 
+def test_a_fax_that_is_dialled_again_says_why_and_not_that_it_was_not_accepted():
+    """The provider took it, and the line was busy: our own next call is what is waited for."""
+    waiting = replace(samples.WAITING, detail={"redials": 1, "cause": "busy"})
+    said = words(ENGLISH.delayed(MESSAGE, waiting, next_at=samples.ACCEPTED))
+    assert "The line was busy. Next attempt:" in said and "not accepted" not in said
+
+
 def test_a_summary_tells_each_number_and_its_way_back():
     """Every number with its outcome; those that did not arrive with an address to send again."""
     letter = ENGLISH.outcome(MESSAGE, samples.SUMMARY)
