@@ -35,7 +35,7 @@ def _nobody(_: Made) -> None:
 def make(task: Task, mail: bytes, *, careful: bool = False, report: Callable[[Made], None] = _nobody) -> Made:
     """Make a mail, as it was received, into documents, in files of the task's folder.
 
-    Before each part, `report` is told what is to be said should this process die on it. Careful: see `pdf.fit`.
+    Before each part, `report` is told what is to be said should this process die on it. Careful: see `fit.fit`.
     What a mail can be guilty of is in what is returned; what is raised is our own fault, or the disk's.
     """
     try:

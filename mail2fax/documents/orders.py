@@ -65,7 +65,7 @@ class Made:
     documents: tuple[MadeDocument, ...] = ()
     reason: Reason | None = None  # why there is no document
     detail: Mapping[str, Any] = field(default_factory=dict)
-    text: str = ""  # how the mail's own text begins; for `answering` alone, kept nowhere
+    text: str = ""  # how the mail's own text begins; for `reply_commands` alone, kept nowhere
 
 
 @dataclass(frozen=True, slots=True)

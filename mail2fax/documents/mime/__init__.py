@@ -1,6 +1,6 @@
 """The mail's bytes -> an account of every part, in order: to be faxed, ignored (why), or refused (why). Pure.
 
-    entity, fields, transfer -- dissect (tnef, cms) --> leaves -- judge (sniff) --> items
+    entity, fields, transfer -- tree (tnef, msg, cms, zipped) --> leaves -- verdict (sniff) --> items
 
 Runs in a worker process, never in the server's loop. Promise: whatever the bytes are, the answer is a Mail that leaves
 no part out, or Permanent(MAIL_BOMB); time and memory grow with the mail's size only.

@@ -1,6 +1,6 @@
 """The words of taking a mail apart: a leaf of its tree as found, an item of the account, the mail as a whole.
 
-    bytes -- dissect --> Leaf, Leaf, … -- judge --> Item, Item, … -- mime --> Mail
+    bytes -- tree --> Leaf, Leaf, … -- verdict --> Item, Item, … -- mime --> Mail
 
 Facts only. `mime` is the door: other modules take these names from there.
 """

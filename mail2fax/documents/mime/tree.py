@@ -1,7 +1,7 @@
 """The tree of a mail -> its leaves, in the order in which they stand. Whatever can be opened is opened.
 
 Containers are multiparts, forwarded mails, winmail.dat, Outlook's .msg, signed S/MIME, uuencoded files in a text, and
-zips where the settings say so. Everything else is a leaf with its bytes decoded; which leaves are faxed is `judge`'s
+zips where the settings say so. Everything else is a leaf with its bytes decoded; which leaves are faxed is `verdict`'s
 matter. What is opened is counted first: a bomb ends as Permanent(MAIL_BOMB).
 """
 

@@ -1,4 +1,4 @@
-"""Scans and photographs as PDF pages of their true size; `pdf.fit` then lays them on letter pages like any other.
+"""Scans and photographs as PDF pages of their true size; `fit.fit` then lays them on letter pages like any other.
 
 A fax is black and white: colour becomes grey, what is transparent becomes paper, and nothing finer than 300 dpi on the
 fax page is kept. One-bit scans stay as they are, dot for dot, in the code that fax machines use. Bounded: what claims

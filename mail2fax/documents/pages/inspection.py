@@ -135,7 +135,7 @@ def _compared(data: bytes, pdf: pikepdf.Pdf | None, max_pages: int, *, warned: b
     with document:
         claimed = document.count
         if pdf and listed == claimed and not warned and not _annotated(pdf):
-            # The ordinary file. That PDFium loads each page is seen when `pdf.fit` draws it; one is damaged otherwise.
+            # The ordinary file. That PDFium loads each page is seen when `fit.fit` draws it; one is damaged otherwise.
             return _source(data, pdf)
         loaded = sum(document.loads(index) for index in range(min(claimed, max_pages + 1)))
     if pdf and listed and listed == loaded and (listed == claimed or not warned):
