@@ -15,6 +15,7 @@ from mail2fax.documents.legibility.geometry import then
 from mail2fax.documents.legibility.marks import Made, Mark
 from mail2fax.documents.legibility.pictures import Kind
 from mail2fax.documents.pages import letter, raster
+from mail2fax.documents.pages.ink import Ink
 from mail2fax.documents.pages.letter import Box
 from mail2fax.documents.pages.pdfium import Document
 from mail2fax.documents.pages.raster import FAX_HEIGHT, FAX_WIDTH
@@ -23,7 +24,6 @@ _ACROSS, _DOWN = FAX_WIDTH / letter.WIDTH, FAX_HEIGHT / letter.HEIGHT  # dots a 
 _LEAST = 4  # dots each way; what is smaller is no picture
 _PART = 6  # dots; a picture that is clipped by as much is drawn
 _PAINTS = frozenset({"/Decode", "/SMask", "/Mask", "/Matte"})  # what changes how a picture is painted
-_DUSTY = 1e-3  # share of black dots: from as much on a sample tells
 _NOTHING = 2e-5  # share of black dots: dust on a blank sheet
 _ALIKE = 0.93  # of the dots of a fax: a picture of 200 dpi has as many each way
 _FINE = 1.25  # times a fax's dots: enough of them to take plain means
@@ -66,18 +66,18 @@ def _made(pdf: pikepdf.Pdf, mark: Mark, grey: Image.Image, height: float, *, pap
     size = right - left, bottom - top
     if paper:
         found = pictures.strokes(grey, size)
-        black, corner = found.black, found.corner
+        ink, corner = found.ink, found.corner
         said = {"cleaned", "photographed"} if found.uneven else {"cleaned"}
-        mark.writing = writing.look(black)
+        mark.writing = writing.look(ink)
     else:
-        black, corner, said = pictures.screened(grey, size), (0, 0), {"screened"}
-    _weigh(mark, black, size)
-    stream = raster.group4(pdf, black)
+        ink, corner, said = Ink.of(pictures.screened(grey, size)), (0, 0), {"screened"}
+    _weigh(mark, ink, size)
+    stream = raster.group4(pdf, ink)
     del stream.ColorSpace
     stream.ImageMask = True
     ground = None if _lets_through(mark) else _box(dots, height)
     x, y = left + corner[0], top + corner[1]
-    where = _box((x, y, x + black.width, y + black.height), height)
+    where = _box((x, y, x + ink.width, y + ink.height), height)
     mark.made = Made(pdf.make_indirect(stream), where, ground)
     return said
 
@@ -86,23 +86,15 @@ def look(mark: Mark, height: float) -> None:
     """See what is on a picture that is black and white already. Raises as `make` does."""
     left, top, right, bottom = dots = _dots(mark.box, height)
     size = right - left, bottom - top
-    black = _drawn(mark, dots, height).convert("1", dither=Image.Dither.NONE)
-    _weigh(mark, black, size)
-    mark.writing = writing.look(black)
+    ink = Ink.of(_drawn(mark, dots, height).convert("1", dither=Image.Dither.NONE))
+    _weigh(mark, ink, size)
+    mark.writing = writing.look(ink)
 
 
-def _weigh(mark: Mark, black: Image.Image, size: tuple[int, int]) -> None:
+def _weigh(mark: Mark, ink: Ink, size: tuple[int, int]) -> None:
     """Say how much ink is on a picture of this size, whatever part of it is given."""
-    mark.ink = _ink(black) / (size[0] * size[1])
+    mark.ink = ink.dots() / (size[0] * size[1])
     mark.empty = mark.ink < _NOTHING
-
-
-def _ink(black: Image.Image) -> int:
-    """About how many dots are black; exactly where they are few."""
-    every = 8
-    some = black.resize((black.width, max(1, black.height // every)), Image.Resampling.NEAREST)
-    share = some.histogram()[0] / (some.width * some.height)
-    return round(share * black.width * black.height) if share > _DUSTY else black.histogram()[0]
 
 
 def _box(dots: tuple[int, int, int, int], height: float) -> Box:

@@ -21,6 +21,7 @@ from mail2fax.documents.legibility.marks import Drawing, Kind, Mark
 from mail2fax.documents.legibility.rewrite import Writer
 from mail2fax.documents.pages import fit, raster
 from mail2fax.documents.pages.fit import Sheets
+from mail2fax.documents.pages.ink import Ink
 from mail2fax.documents.pages.pdfium import Document, EngineError
 
 Pages = Literal["auto", "as-is", "mono"]
@@ -140,5 +141,5 @@ def _pictures(pdf: pikepdf.Pdf, data: bytes) -> bytes:
 
 def _replace(pdf: pikepdf.Pdf, page: pikepdf.Page, picture: Image.Image) -> None:
     left, bottom, right, top = map(float, page.mediabox)
-    page.obj.Resources.XObject.Fax0 = pdf.make_indirect(raster.group4(pdf, picture))
+    page.obj.Resources.XObject.Fax0 = pdf.make_indirect(raster.group4(pdf, Ink.of(picture)))
     page.obj.Contents = pdf.make_stream(f"q {right - left:.4f} 0 0 {top - bottom:.4f} 0 0 cm /Fax0 Do Q".encode())

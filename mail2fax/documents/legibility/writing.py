@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from PIL import Image
+from mail2fax.documents.pages.ink import Ink
 
 _STRIPS, _WIDE = 8, 160  # looked at, and dots each, some 2 cm: print that slants by two degrees is still in bands
 _INK = 3  # of 255, as the mean of a strip's row: two dots
@@ -47,9 +47,9 @@ class _Line:
         return min(len(self.tops), len(self.tails)) >= _FAR * self.core
 
 
-def look(black: Image.Image) -> Writing:
+def look(ink: Ink) -> Writing:
     """Look at a scan that was made black and white, 204 x 196 dots an inch."""
-    lines = [line for strip in _strips(black) for line in _lines(strip) if line.core >= _TINY]
+    lines = [line for strip in _strips(ink) for line in _lines(strip) if line.core >= _TINY]
     return Writing(sum(line.core <= _SMALL for line in lines) >= _FEW, _upside_down(lines))
 
 
@@ -60,15 +60,16 @@ def _upside_down(lines: Sequence[_Line]) -> bool:
     return sum(sum(line.tails) for line in lines) > _SURE * sum(sum(line.tops) for line in lines)
 
 
-def _strips(black: Image.Image) -> Iterator[bytes]:
+def _strips(ink: Ink) -> Iterator[bytes]:
     """How much ink each row of each strip has, 0 to 255."""
-    step = max(_WIDE, black.width // _STRIPS)
-    for left in range(0, max(1, black.width - _WIDE + 1), step):
-        strip = black.crop((left, 0, min(left + _WIDE, black.width), black.height)).convert("L")
-        yield strip.reduce((strip.width, 1)).tobytes().translate(_INVERTED)
+    shares = ink.by_eights()
+    wide = _WIDE // 8
+    step = max(wide, shares.width // _STRIPS)
+    for left in range(0, max(1, shares.width - wide + 1), step):
+        strip = shares.crop((left, 0, min(left + wide, shares.width), shares.height))
+        yield strip.reduce((strip.width, 1)).tobytes()
 
 
-_INVERTED = bytes(range(255, -1, -1))
 _INKED = bytes(ink >= _INK for ink in range(256))
 
 

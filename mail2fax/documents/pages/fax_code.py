@@ -1,15 +1,21 @@
-"""Read the code of fax machines (ITU-T T.6, Group 4) as it stands in a PDF, by libtiff: twice as fast as by PDFium."""
+"""The code of fax machines (ITU-T T.6, Group 4) as it stands in a PDF, read and written by libtiff.
+
+It reads twice as fast as PDFium does.
+"""
 
 import io
 import struct
 from typing import Any, NamedTuple
 
 from pikepdf import Array, Dictionary, Stream
-from PIL import Image
+from PIL import Image, ImageFile
+
+from mail2fax.documents.pages.ink import Ink
 
 # TIFF 6.0: the fields of a directory in order; a short is 3, a long 4.
 _SHORT, _LONG = 3, 4
 _WIDTH, _HEIGHT, _BITS, _CODE, _COLOURS, _STRIP, _ROWS, _BYTES = 256, 257, 258, 259, 262, 273, 278, 279
+_SAMPLES, _PLANES = 277, 284
 _GROUP_4 = 4
 _MIN_IS_WHITE, _MIN_IS_BLACK = 0, 1
 _MOST = 0xFFFF_0000  # bytes
@@ -42,6 +48,31 @@ class Group4(NamedTuple):
         code += b"\0" * (len(code) % 2)  # a directory begins at an even byte
         head = b"II*\0" + struct.pack("<I", 8 + len(code))
         return b"".join((head, code, struct.pack("<H", len(fields)), entries, bytes(4)))
+
+
+def coded(ink: Ink) -> bytes:
+    """The code of this ink. Raises OSError.
+
+    Pillow's encoder is handed the bits as if each eight were one grey dot, and TIFF's fields say what they are: of a
+    picture with a byte for each dot it would have to gather them first, which takes longer than the coding.
+    """
+    fields = (
+        (_WIDTH, ink.width),
+        (_HEIGHT, ink.height),
+        (_BITS, 1),
+        (_CODE, _GROUP_4),
+        (_COLOURS, _MIN_IS_WHITE),
+        (_SAMPLES, 1),
+        (_ROWS, ink.height),  # one strip, which is the code without anything around it
+        (_PLANES, 1),
+    )
+    rows = Image.frombuffer("L", (ink.pitch, ink.height), ink.bits, "raw", "L", 0, 1)
+    out = io.BytesIO()
+    tile = ImageFile._Tile("libtiff", (0, 0, *rows.size), 0, ("L", 0, "", list(fields), {}))  # noqa: SLF001
+    ImageFile._save(rows, out, [tile])  # noqa: SLF001 -- Pillow's handbook names it to those who write formats
+    tags: Any = Image.open(out, formats=("TIFF",)).tag_v2  # type: ignore[attr-defined]  # it is a TIFF
+    (start,), (length,) = tags[_STRIP], tags[_BYTES]
+    return out.getvalue()[start : start + length]
 
 
 def group4(picture: Stream) -> Group4 | None:

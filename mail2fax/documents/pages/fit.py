@@ -21,6 +21,7 @@ from PIL import Image
 from mail2fax.documents.pages import flattening, inspection, letter, raster
 from mail2fax.documents.pages.as_printed import as_printed
 from mail2fax.documents.pages.enclosed import Enclosed, enclosed
+from mail2fax.documents.pages.ink import Ink
 from mail2fax.documents.pages.inspection import Source, refusal
 from mail2fax.documents.pages.layers import Layers, only_on_screens
 from mail2fax.documents.pages.letter import Box, Geometry, Placement
@@ -389,5 +390,5 @@ def _with(written: bytes, pictures: Mapping[int, Image.Image]) -> bytes:
     with pikepdf.open(io.BytesIO(written)) as pdf:
         for index, picture in pictures.items():
             size = letter.WIDTH, letter.HEIGHT
-            pdf.pages[index] = _page(pdf, raster.group4(pdf, picture), (size[0], 0, 0, size[1], 0, 0), size)
+            pdf.pages[index] = _page(pdf, raster.group4(pdf, Ink.of(picture)), (size[0], 0, 0, size[1], 0, 0), size)
         return saved(pdf)

@@ -18,6 +18,7 @@ from pikepdf import Array, Dictionary, Name, Stream
 from PIL import Image, ImageOps, ImageSequence
 
 from mail2fax.documents.pages import cutting, letter, raster, true_size
+from mail2fax.documents.pages.ink import Ink
 from mail2fax.documents.pages.inspection import refusal
 from mail2fax.documents.pages.letter import Box, Geometry
 from mail2fax.model import Permanent, Reason
@@ -165,7 +166,7 @@ def _page(new: pikepdf.Pdf, picture: _Picture, *, photograph: bool) -> pikepdf.P
 
 def _stream(new: pikepdf.Pdf, picture: _Picture, *, photograph: bool) -> Stream:
     if picture.image.mode == "1":
-        return raster.group4(new, picture.image)
+        return raster.group4(new, Ink.of(picture.image))
     grey = _grey(picture.image)
     most = _finest(picture.width, picture.height)
     if grey.width > most[0] or grey.height > most[1]:

@@ -11,7 +11,8 @@ from pikepdf import Dictionary, Name, Stream
 from PIL import Image, ImageChops, ImageFilter
 from pypdfium2 import raw as pdfium
 
-from mail2fax.documents.pages import letter
+from mail2fax.documents.pages import fax_code, letter
+from mail2fax.documents.pages.ink import Ink
 from mail2fax.documents.pages.letter import Geometry
 from mail2fax.documents.pages.pdfium import Document, Page
 
@@ -23,7 +24,6 @@ _SKETCH = 25 / 72  # pixels a point: 25 dpi, enough to see a lost line
 _PALE = 16  # of 255: at this size even a full stop is darker
 _SOME_INK = 0.3  # of 255, as the mean of a page
 _UNLIKE = 70  # of 255, the largest difference after blurring
-_ROWS_PER_STRIP, _STRIP_OFFSETS, _STRIP_LENGTHS = 278, 273, 279  # TIFF 6.0 tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +132,17 @@ def _png(picture: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def group4(pdf: pikepdf.Pdf, picture: Image.Image) -> Stream:
-    """A one-bit picture as an image XObject in ITU-T T.6 (Group 4), the densest code a fax page has."""
-    out = io.BytesIO()
-    # One strip, which is the code without anything around it. libtiff codes set bits as black; Pillow's are white.
-    ImageChops.invert(picture).save(out, "TIFF", compression="group4", tiffinfo={_ROWS_PER_STRIP: picture.height})
-    tags: Any = Image.open(out).tag_v2  # type: ignore[attr-defined]  # it is a TIFF
-    (start,), (length,) = tags[_STRIP_OFFSETS], tags[_STRIP_LENGTHS]
+def group4(pdf: pikepdf.Pdf, ink: Ink) -> Stream:
+    """Ink as an image XObject in ITU-T T.6 (Group 4), the densest code a fax page has."""
     return Stream(
         pdf,
-        out.getvalue()[start : start + length],
+        fax_code.coded(ink),
         Type=Name.XObject,
         Subtype=Name.Image,
-        Width=picture.width,
-        Height=picture.height,
+        Width=ink.width,
+        Height=ink.height,
         BitsPerComponent=1,
         ColorSpace=Name.DeviceGray,
         Filter=Name.CCITTFaxDecode,
-        DecodeParms=Dictionary(K=-1, Columns=picture.width, Rows=picture.height),
+        DecodeParms=Dictionary(K=-1, Columns=ink.width, Rows=ink.height),
     )

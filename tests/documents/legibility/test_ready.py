@@ -15,6 +15,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from mail2fax.documents.legibility import ready
 from mail2fax.documents.pages import fit, raster, typeset
+from mail2fax.documents.pages.ink import Ink
 from mail2fax.documents.pages.pdfium import Document
 from tests.support import pdfs
 
@@ -325,7 +326,9 @@ def test_a_scan_is_looked_at(mode, done, words):
     pdf = pdfs.empty()
     scan = done(letter())
     for picture in (scan, letter()):
-        stream = pdf.make_indirect(raster.group4(pdf, picture.convert("1"))) if mode == "1" else jpeg(pdf, picture)
+        stream = (
+            pdf.make_indirect(raster.group4(pdf, Ink.of(picture.convert("1")))) if mode == "1" else jpeg(pdf, picture)
+        )
         sheet = pdfs.page(pdf, b"612 0 0 792 0 0 cm /P Do")
         sheet.obj.Resources.XObject = Dictionary(P=stream)
     found = set(ready.make_ready(fit.fit(pdfs.saved(pdf)), "auto").notes)

@@ -8,6 +8,7 @@ from pikepdf import Name, Stream
 from PIL import Image, ImageChops, ImageDraw
 
 from mail2fax.documents.pages import fax_code, fit, inspection, raster, small_pictures
+from mail2fax.documents.pages.ink import Ink
 from mail2fax.documents.pages.pdfium import Document
 from tests.support import pdfs
 
@@ -79,7 +80,7 @@ def test_the_code_of_fax_machines_is_read_as_pdfium_reads_it(black_is_one):
     """Dot for dot, whichever way round; and what is not the plain sort is left to PDFium."""
     paper = scan("1")
     pdf = pikepdf.Pdf.new()
-    picture = raster.group4(pdf, paper)
+    picture = raster.group4(pdf, Ink.of(paper))
     picture.DecodeParms.BlackIs1 = black_is_one
     how = fax_code.group4(picture)
     seen = how.decoded(picture.read_raw_bytes()).convert("L")
