@@ -74,5 +74,6 @@ def cut(eights: Image.Image, size: tuple[int, int]) -> tuple[Ink, tuple[int, int
     """
     whole = eights.resize((eights.width, size[1]), Image.Resampling.NEAREST)
     left, top, right, bottom = whole.getbbox() or (0, 0, 1, 1)
-    written = whole.crop((left, top, right, min(size[1], bottom + 1)))  # with a row for a line to become thick
+    top, bottom = max(0, top - 1), min(size[1], bottom + 1)  # a row of paper: a line below may become thick
+    written = whole.crop((left, top, right, bottom))
     return Ink(written.tobytes(), min(8 * written.width, size[0] - 8 * left), written.height), (8 * left, top)
