@@ -15,7 +15,7 @@ from mail2fax.documents.legibility.geometry import then
 from mail2fax.documents.legibility.marks import Made, Mark
 from mail2fax.documents.legibility.pictures import Kind
 from mail2fax.documents.pages import letter, raster
-from mail2fax.documents.pages.ink import Ink
+from mail2fax.documents.pages.fax_code import Ink
 from mail2fax.documents.pages.letter import Box
 from mail2fax.documents.pages.pdfium import Document
 from mail2fax.documents.pages.raster import FAX_HEIGHT, FAX_WIDTH

@@ -16,8 +16,8 @@ from enum import Enum
 
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-from mail2fax.documents.pages import ink
-from mail2fax.documents.pages.ink import Ink
+from mail2fax.documents.legibility import packing
+from mail2fax.documents.pages.fax_code import Ink
 
 _TILE = 96  # dots; some 12 mm
 _MOST_TILES = 24  # looked at
@@ -139,9 +139,9 @@ def strokes(grey: Image.Image, size: tuple[int, int]) -> Strokes:
         band = grey.crop((0, top - 1, grey.width, bottom))  # with the row above; that of the first is the first
         if not top:
             band.paste(band.crop((0, 1, grey.width, 2)))
-        eights = ink.eights(_dark(band, limits[top : bottom + 1], shifts), size[0])
+        eights = packing.eights(_dark(band, limits[top : bottom + 1], shifts), size[0])
         whole.paste(eights.crop((0, 1, whole.width, eights.height)), (0, top))
-    written, corner = ink.cut(whole, size)
+    written, corner = packing.cut(whole, size)
     return Strokes(written.thick(), corner, _uneven(paper))
 
 

@@ -20,8 +20,8 @@ from mail2fax.documents.legibility import content, grid, inks, proof, told
 from mail2fax.documents.legibility.marks import Drawing, Kind, Mark
 from mail2fax.documents.legibility.rewrite import Writer
 from mail2fax.documents.pages import fit, raster
+from mail2fax.documents.pages.fax_code import Ink
 from mail2fax.documents.pages.fit import Sheets
-from mail2fax.documents.pages.ink import Ink
 from mail2fax.documents.pages.pdfium import Document, EngineError
 
 Pages = Literal["auto", "as-is", "mono"]

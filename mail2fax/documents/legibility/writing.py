@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mail2fax.documents.pages.ink import Ink
+from mail2fax.documents.pages.fax_code import Ink
 
 _STRIPS, _WIDE = 8, 160  # looked at, and dots each, some 2 cm: print that slants by two degrees is still in bands
 _INK = 3  # of 255, as the mean of a strip's row: two dots

@@ -1,16 +1,16 @@
 """The code of fax machines (ITU-T T.6, Group 4) as it stands in a PDF, read and written by libtiff.
 
-It reads twice as fast as PDFium does.
+It reads twice as fast as PDFium does. What is coded are bits: a page of a fax is 467 kB of them, which Python counts,
+moves and combines as one whole number in a tenth of a millisecond. Pillow has a byte for each dot.
 """
 
 import io
 import struct
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
 
 from pikepdf import Array, Dictionary, Stream
 from PIL import Image, ImageFile
-
-from mail2fax.documents.pages.ink import Ink
 
 # TIFF 6.0: the fields of a directory in order; a short is 3, a long 4.
 _SHORT, _LONG = 3, 4
@@ -19,6 +19,44 @@ _SAMPLES, _PLANES = 277, 284
 _GROUP_4 = 4
 _MIN_IS_WHITE, _MIN_IS_BLACK = 0, 1
 _MOST = 0xFFFF_0000  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """Dots as bits, set where there is ink; each row begins with a new byte, its first dot the highest bit."""
+
+    bits: bytes
+    width: int
+    height: int
+
+    @classmethod
+    def of(cls, picture: Image.Image) -> Self:
+        """Of a picture of one bit a dot."""
+        return cls(picture.tobytes("raw", "1;I"), *picture.size)
+
+    @property
+    def pitch(self) -> int:
+        """Bytes of a row."""
+        return (self.width + 7) // 8
+
+    def dots(self) -> int:
+        """How many are black."""
+        return int.from_bytes(self.bits).bit_count()
+
+    def by_eights(self) -> Image.Image:
+        """How much of each eight dots in a row is black, 0 to 255."""
+        counts = self.bits.translate(_COUNTS)
+        return Image.frombuffer("L", (self.pitch, self.height), counts, "raw", "L", 0, 1)
+
+    def thick(self) -> "Ink":
+        """The same with no line a single row high: one has the row below it too."""
+        row = 8 * self.pitch
+        ink = int.from_bytes(self.bits)
+        single = ink & ~(ink >> row | ink << row)
+        return Ink((ink | single >> row).to_bytes(len(self.bits)), self.width, self.height)
+
+
+_COUNTS = bytes(round(byte.bit_count() * 255 / 8) for byte in range(256))
 
 
 class Group4(NamedTuple):

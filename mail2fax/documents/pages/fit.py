@@ -21,7 +21,7 @@ from PIL import Image
 from mail2fax.documents.pages import flattening, inspection, letter, raster
 from mail2fax.documents.pages.as_printed import as_printed
 from mail2fax.documents.pages.enclosed import Enclosed, enclosed
-from mail2fax.documents.pages.ink import Ink
+from mail2fax.documents.pages.fax_code import Ink
 from mail2fax.documents.pages.inspection import Source, refusal
 from mail2fax.documents.pages.layers import Layers, only_on_screens
 from mail2fax.documents.pages.letter import Box, Geometry, Placement

@@ -18,7 +18,7 @@ from pikepdf import Array, Dictionary, Name, Stream
 from PIL import Image, ImageOps, ImageSequence
 
 from mail2fax.documents.pages import cutting, letter, raster, true_size
-from mail2fax.documents.pages.ink import Ink
+from mail2fax.documents.pages.fax_code import Ink
 from mail2fax.documents.pages.inspection import refusal
 from mail2fax.documents.pages.letter import Box, Geometry
 from mail2fax.model import Permanent, Reason

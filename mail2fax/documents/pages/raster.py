@@ -12,7 +12,7 @@ from PIL import Image, ImageChops, ImageFilter
 from pypdfium2 import raw as pdfium
 
 from mail2fax.documents.pages import fax_code, letter
-from mail2fax.documents.pages.ink import Ink
+from mail2fax.documents.pages.fax_code import Ink
 from mail2fax.documents.pages.letter import Geometry
 from mail2fax.documents.pages.pdfium import Document, Page
 

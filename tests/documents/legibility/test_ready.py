@@ -15,7 +15,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from mail2fax.documents.legibility import ready
 from mail2fax.documents.pages import fit, raster, typeset
-from mail2fax.documents.pages.ink import Ink
+from mail2fax.documents.pages.fax_code import Ink
 from mail2fax.documents.pages.pdfium import Document
 from tests.support import pdfs
 

@@ -8,7 +8,7 @@ from pikepdf import Name, Stream
 from PIL import Image, ImageChops, ImageDraw
 
 from mail2fax.documents.pages import fax_code, fit, inspection, raster, small_pictures
-from mail2fax.documents.pages.ink import Ink
+from mail2fax.documents.pages.fax_code import Ink
 from mail2fax.documents.pages.pdfium import Document
 from tests.support import pdfs
 

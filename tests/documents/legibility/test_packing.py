@@ -1,12 +1,13 @@
-"""ink: dots as bits are the dots they were."""
+"""packing: dots as bits are the dots they were."""
 
 import random
 
 import pytest
 from PIL import Image, ImageChops
 
-from mail2fax.documents.pages import fax_code, ink
-from mail2fax.documents.pages.ink import Ink
+from mail2fax.documents.legibility import packing
+from mail2fax.documents.pages import fax_code
+from mail2fax.documents.pages.fax_code import Ink
 
 
 def dice(size: tuple[int, int]) -> Image.Image:
@@ -30,7 +31,7 @@ def seen(found: Ink, corner: tuple[int, int], size: tuple[int, int]) -> Image.Im
 def test_dark_dots_become_ink_and_are_coded(size):
     """Each where it was, whatever the width; and counted."""
     signs = dice(size)
-    found, corner = ink.cut(ink.eights(signs, size[0]), size)
+    found, corner = packing.cut(packing.eights(signs, size[0]), size)
     assert ImageChops.difference(seen(found, corner, size), ImageChops.invert(signs)).getbbox() is None
     assert found.dots() == Ink.of(ImageChops.invert(signs).convert("1")).dots() == signs.histogram()[255]
 
@@ -41,7 +42,7 @@ def test_a_picture_of_nearly_that_size_is_brought_to_it(wanted):
     signs = Image.new("L", (970, 730))
     for step in range(20, 700, 40):
         signs.paste(255, (step, step, step + 12, step + 12))
-    found, corner = ink.cut(ink.eights(signs, wanted[0]), wanted)
+    found, corner = packing.cut(packing.eights(signs, wanted[0]), wanted)
     moved = seen(found, corner, wanted)
     meant = ImageChops.invert(signs.resize(wanted, Image.Resampling.BILINEAR))
     for step in range(20, 700, 40):

@@ -1,51 +1,8 @@
-"""Black and white at one bit a dot, as the code of fax machines is made from it.
-
-A bit is set where there is ink. A page of a fax is 467 kB of them, which Python counts, moves and combines as one whole
-number in a tenth of a millisecond; Pillow, with a byte for each dot, takes eight times as much memory and time.
-"""
-
-from dataclasses import dataclass
-from typing import Self
+"""Dark dots become bits, eight to a byte, as the code of fax machines is made from them."""
 
 from PIL import Image, ImageChops
 
-
-@dataclass(frozen=True, slots=True)
-class Ink:
-    """So many dots wide and high; each row begins with a new byte, its first dot the highest bit."""
-
-    bits: bytes
-    width: int
-    height: int
-
-    @classmethod
-    def of(cls, picture: Image.Image) -> Self:
-        """Of a picture of one bit a dot."""
-        return cls(picture.tobytes("raw", "1;I"), *picture.size)
-
-    @property
-    def pitch(self) -> int:
-        """Bytes of a row."""
-        return (self.width + 7) // 8
-
-    def dots(self) -> int:
-        """How many are black."""
-        return int.from_bytes(self.bits).bit_count()
-
-    def by_eights(self) -> Image.Image:
-        """How much of each eight dots in a row is black, 0 to 255."""
-        counts = self.bits.translate(_COUNTS)
-        return Image.frombuffer("L", (self.pitch, self.height), counts, "raw", "L", 0, 1)
-
-    def thick(self) -> "Ink":
-        """The same with no line a single row high: one has the row below it too."""
-        row = 8 * self.pitch
-        ink = int.from_bytes(self.bits)
-        single = ink & ~(ink >> row | ink << row)
-        return Ink((ink | single >> row).to_bytes(len(self.bits)), self.width, self.height)
-
-
-_COUNTS = bytes(round(byte.bit_count() * 255 / 8) for byte in range(256))
+from mail2fax.documents.pages.fax_code import Ink
 
 
 def eights(grey: Image.Image, width: int) -> Image.Image:
