@@ -9,7 +9,7 @@ def eights(grey: Image.Image, width: int) -> Image.Image:
     """The dots of a grey picture from 128 on as ink so many dots wide: each eight of them a value, see `cut`.
 
     The picture has nearly that width already: columns are left out or repeated between one eight and the next. Eight
-    neighbours are gathered by additions that wrap around: 5 ms a page, where Pillow takes 6.6 for columns and bits.
+    neighbours are gathered by additions that wrap around: 5 ms a page, where Pillow takes 7.5 for columns and bits.
     """
     sums = grey.convert("1", dither=Image.Dither.NONE).convert("L")  # 255 where there is ink, which is -1
     for apart in (1, 2, 4):
