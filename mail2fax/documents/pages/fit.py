@@ -57,8 +57,8 @@ class Sheets:
 
     data: bytes
     pages: int
-    # of "repaired", "flattened", "unmarked", "screen-only", "cut", "rastered", "turned", "shrunk", "tiny", "blank",
-    # "all-blank"
+    # of "repaired", "flattened", "unmarked", "screen-only", "cut", "rastered", "damaged", "turned", "shrunk", "tiny",
+    # "blank", "all-blank"
     notes: tuple[str, ...] = ()
     enclosed: Enclosed = _NOTHING  # what the original carried besides its pages
     darkness: tuple[float, ...] = ()  # of each page as it was drawn, 0 white to 1 all black
@@ -100,6 +100,7 @@ class _Written:
     data: bytes
     unreadable: frozenset[int]  # pages whose drawing could not be decoded
     hollow: bool  # some pictures had nothing in them: for those PDFium draws black boxes
+    damaged: bool  # something breaks off in the middle, and nobody can tell what came after
 
 
 def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful: bool = False) -> Sheets:
@@ -131,7 +132,7 @@ def fit(data: bytes, *, page_size: str = "letter", max_pages: int = 200, careful
         pictures, seen = {}, _looked_at(sheets, written)
     if pictures:
         written = _with(written, pictures)
-    notes += ["rastered"] * bool(pictures) + _placed(sheets)
+    notes += ["rastered"] * bool(pictures) + ["damaged"] * made.damaged + _placed(sheets)
     notes += blank_note([page.blank for page in seen])
     return Sheets(written, len(sheets), tuple(notes), carried, tuple(map(_darkness, seen, sheets)))
 
@@ -181,19 +182,20 @@ def _flat(source: Source) -> pikepdf.Pdf:
 
 def _made(flat: pikepdf.Pdf, sheets: Sequence[_Sheet]) -> _Written:
     """A new document with each page laid on a sheet. Of a large one only its bytes are kept, not what they are of."""
-    new, unreadable = _lay(flat, sheets)
-    data, hollow = _sound(new)
-    return _Written(data, unreadable, hollow)
+    new, unreadable, damaged = _lay(flat, sheets)
+    data, hollow, broken = _sound(new)
+    return _Written(data, unreadable, hollow, damaged or broken)
 
 
-def _lay(flat: pikepdf.Pdf, sheets: Sequence[_Sheet]) -> tuple[pikepdf.Pdf, frozenset[int]]:
-    """A new document with each page laid on a sheet; also which pages' drawing could not be decoded."""
+def _lay(flat: pikepdf.Pdf, sheets: Sequence[_Sheet]) -> tuple[pikepdf.Pdf, frozenset[int], bool]:
+    """A new document with each page laid on a sheet; whose drawing could not be decoded, and whether one breaks off."""
     new = pikepdf.Pdf.new()
-    unreadable = set()
+    unreadable, damaged = set(), False
     for index, (page, sheet) in enumerate(zip(flat.pages, sheets, strict=True)):
         drawing = _drawing(page)
         if drawing is None:
             unreadable.add(index)
+            damaged = damaged or not inspection.whole(page.obj.get("/Contents"))
             drawing = Stream(flat, b"", Type=Name.XObject, Subtype=Name.Form)
         box = sheet.page.box  # what qpdf put there is the TrimBox, and flattening may have changed the others
         drawing.BBox = Array([round(corner, 4) for corner in (box.left, box.bottom, box.right, box.top)])
@@ -202,7 +204,7 @@ def _lay(flat: pikepdf.Pdf, sheets: Sequence[_Sheet]) -> tuple[pikepdf.Pdf, froz
     layers.copy(flat)
     layers.write()
     _strip(new)
-    return new, frozenset(unreadable)
+    return new, frozenset(unreadable), damaged
 
 
 def _drawing(page: pikepdf.Page) -> pikepdf.Object | None:
@@ -256,19 +258,20 @@ def _tables(thing: Dictionary | Stream) -> Iterator[Dictionary]:
             yield table
 
 
-def _sound(new: pikepdf.Pdf) -> tuple[bytes, bool]:
+def _sound(new: pikepdf.Pdf) -> tuple[bytes, bool, bool]:
     """The document written such that every stream in it can be decoded: a converter may give up on one that cannot.
 
     What PDFium can still draw of a picture that was taken out is found missing by `_compare`, and the page becomes a
-    picture itself. Also whether there was nothing in them at all: for those PDFium draws black boxes.
+    picture itself. Also whether there was nothing in them at all: for those PDFium draws black boxes; and whether some
+    break off.
     """
     broken = [thing for thing in new.objects if isinstance(thing, Stream) and not _decodes(thing)]
     if not broken:
-        return saved(new), False
-    hollow = not any(map(_begins, broken))
+        return saved(new), False, False
+    hollow, damaged = not any(map(_begins, broken)), not all(map(inspection.whole, broken))
     for stream in broken:
         _empty(stream)
-    return saved(new), hollow
+    return saved(new), hollow, damaged
 
 
 def _decodes(stream: Stream) -> bool:

@@ -11,7 +11,7 @@ import io
 import zlib
 
 import pikepdf
-from pikepdf import Dictionary, Name, Stream
+from pikepdf import Array, Dictionary, Name, Stream
 
 # Codes that show no error, whatever stands in them; Flate and LZW do.
 _FORGIVING = frozenset({"/DCTDecode", "/CCITTFaxDecode", "/JBIG2Decode", "/JPXDecode"})
@@ -43,7 +43,7 @@ def changed(data: bytes, pdf: pikepdf.Pdf, *, repaired: bool) -> bool:
         not repaired and b"\r" in data and b"\n" in data
     ):  # looked for as little as possible: nearly always both are there
         return False
-    if (0 < data.count(b"\r\n") == data.count(b"\n") or _translated(data)) and not all(map(_whole, _packed(pdf))):
+    if (0 < data.count(b"\r\n") == data.count(b"\n") or _translated(data)) and not all(map(_whole, _drawn(pdf))):
         return True
     return any(_translated(stream.read_raw_bytes()) for stream in _pictures(pdf))
 
@@ -66,6 +66,17 @@ def _pictures(pdf: pikepdf.Pdf) -> list[Stream]:
 
 def _packed(pdf: pikepdf.Pdf) -> list[Stream]:
     return [thing for thing in pdf.objects if isinstance(thing, Stream) and thing.get("/Filter") == Name.FlateDecode]
+
+
+def _drawn(pdf: pikepdf.Pdf) -> list[Stream]:
+    """Of these what draws: a font that is broken is told, and another takes its place."""
+    pages = {stream.objgen for page in pdf.pages for stream in _contents(page)}
+    return [stream for stream in _packed(pdf) if stream.objgen in pages or stream.get("/Subtype") == Name.Form]
+
+
+def _contents(page: pikepdf.Page) -> list[pikepdf.Object]:
+    named = page.obj.get("/Contents")
+    return [stream for stream in (named if isinstance(named, Array) else [named]) if isinstance(stream, Stream)]
 
 
 def _whole(stream: Stream) -> bool:
