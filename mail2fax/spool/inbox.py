@@ -9,6 +9,7 @@ about a fax, it has its row. On PostgreSQL content and rows are one transaction,
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -103,13 +104,15 @@ class Inbox:
 
     def _written(self, arrivals: Sequence[Arrival]) -> Sequence[Answer]:
         """In the same thread, while the next one is at its log: the rows."""
-        answers = together(self._database.journal, arrivals, self._with_mark)
+        answers = together(self._database.journal, arrivals, partial(self._with_mark, arrivals[-1]))
         self._take_back(arrivals, answers)
         return answers
 
-    def _with_mark(self, connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Answer]:
+    def _with_mark(self, last: Arrival, connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[Answer]:
+        """The mark comes with the last mail of a batch: of commits that nobody syncs a power cut may leave some."""
         receipts = self._put(connection, arrivals)
-        self._contents.mark(connection)
+        if arrivals[-1] is last:
+            self._contents.mark(connection)
         announce(connection, Work.PREPARE)
         return [Answer(receipt) for receipt in receipts]
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 import sqlite3
 import threading
 
@@ -149,6 +150,42 @@ async def test_one_that_the_database_refuses_keeps_no_other_from_being_taken(spo
     async with open_spool(settings) as second:
         await second._inbox.recover(second.contents)
         assert {fax.message_id for fax in await faxes(second)} == {results[0].queue_id, results[2].queue_id}
+
+
+def prefixes(wal):
+    """Of a write-ahead log each that ends with a commit (sqlite.org/fileformat2.html, section 4.1): so much may be left."""
+    size, data = int.from_bytes(wal[8:12], "big"), 32
+    while data + 24 <= len(wal):
+        ended = wal[data + 4 : data + 8] != bytes(4)  # a commit's frame tells how long the database is
+        data += 24 + size
+        if ended:
+            yield wal[:data]
+
+
+async def test_a_power_cut_between_the_commits_of_a_batch_that_was_refused(settings, tmp_path, monkeypatch):
+    """Each mail is then committed by itself, unsynced: the first commit does not tell that the log was read to its end."""
+    real, together = intake.put, []
+
+    def refused_together(connection, contents, node, arrivals):
+        if len(arrivals) > 1:
+            together.append(len(arrivals))
+            raise ValueError("not together")
+        return real(connection, contents, node, arrivals)
+
+    async with open_spool(settings, serving=True) as spool:
+        monkeypatch.setattr(intake, "put", refused_together)
+        promised = await asyncio.gather(*(put(spool, content=b"%d" % n) for n in range(3)))
+        shutil.copytree(tmp_path, tmp_path / "cut")
+    monkeypatch.setattr(intake, "put", real)
+    assert together == [3]
+    for number, left in enumerate(prefixes((tmp_path / "cut/spool.db-wal").read_bytes())):
+        place = shutil.copytree(tmp_path / "cut", tmp_path / str(number))
+        (place / "spool.db-wal").write_bytes(left)
+        (place / "spool.db-shm").unlink()
+        url = {"url": f"sqlite:///{place}/spool.db"}
+        async with open_spool(Settings.model_validate({"spool": url}), serving=True) as spool:
+            found = {fax.message_id for fax in await faxes(spool)}
+            assert found == {receipt.queue_id for receipt in promised}, number
 
 
 async def test_large_mails_that_are_refused_take_nothing_from_the_log(spool, monkeypatch):
