@@ -92,7 +92,7 @@ async def test_init_writes_nothing_by_halves(tmp_path, outbox):
     wrong = options(tmp_path, admin="not an address", provider="rinble")
     status, _, err = await run(tmp_path, "init", *wrong, COLUMNS="300")
     assert status == 2
-    assert "--admin: is not a mail address" in err
+    assert "--admin: 'not an address' is not a mail address" in err
     status, _, err = await run(tmp_path, "init", *options(tmp_path, provider="sinch"), COLUMNS="300")
     assert (status, "say --account: nobody is here to ask" in err) == (2, True), err
     for missing in ("domain", "token-file"):

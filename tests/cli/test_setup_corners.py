@@ -111,7 +111,7 @@ async def test_answers_that_cannot_be(tmp_path):
         ({"server": "sendmail"}, "--server: write postfix, exim or other, not 'sendmail'"),
         ({"provider": "rimble"}, "--provider: write it as rinble, hylafax, sinch, telnyx, sandbox or"),
         ({"senders": "office.example"}, "--senders: write it as *, bob@office.example or *@office.example"),
-        ({"admin": "kim"}, "--admin: is not a mail address"),
+        ({"admin": "kim"}, "--admin: 'kim' is not a mail address"),
     ):
         status, _, err = await run(tmp_path, "init", *options(tmp_path, **more), COLUMNS="300")
         assert (status, said in err, "Traceback" in err) == (2, True, False), err

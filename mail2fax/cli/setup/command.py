@@ -140,7 +140,8 @@ def _as(kind: Any) -> Callable[[str], str]:
 
 
 def _in_words(error: ValidationError, text: str) -> ValueError:
-    return ValueError(f"{error.errors()[0]['ctx']['error']}, not {text!r}")
+    said = str(error.errors()[0]["ctx"]["error"])
+    return ValueError(f"{said}, not {text!r}" if said.startswith("write") else f"{text!r} {said}")
 
 
 def _relay(text: str) -> str:
