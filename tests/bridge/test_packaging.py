@@ -27,6 +27,8 @@ DOCKERFILE = ROOT / "Dockerfile"
 # Installing every package anew takes minutes on a busy machine: CI does it, others borrow those that are here.
 # pip reads NO_BUILD_ISOLATION=0 as "do not isolate", whatever one may think of that.
 WHOLE = os.environ.get("MAIL2FAX_TEST_IMAGE") == "whole"
+# The image's Python is the one that runs the tests: what it borrows is made for that one.
+PATH = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 BORROWED = {} if WHOLE else {"PYTHONPATH": sysconfig.get_path("purelib"), "PIP_NO_BUILD_ISOLATION": "0"}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
@@ -226,7 +228,7 @@ class Image:
             copy(ROOT / name, target)
 
     def _run(self, words: str) -> None:
-        environment = {**os.environ, **self.env, "PIP_NO_CACHE_DIR": "0", "PIP_NO_COMPILE": "1", **BORROWED}
+        environment = {**os.environ, **PATH, **self.env, "PIP_NO_CACHE_DIR": "0", "PIP_NO_COMPILE": "1", **BORROWED}
         done = subprocess.run(
             ["sh", "-ec", self.placed(words)],
             cwd=self.cwd,
@@ -262,7 +264,7 @@ def test_the_image_serves(tmp_path):
     own = {
         name: value for name, value in os.environ.items() if not name.startswith(("MAIL2FAX_", "PYTHON", "VIRTUAL_ENV"))
     }
-    environment = own | image.env | BORROWED
+    environment = own | PATH | image.env | BORROWED
     command = image.argv("ENTRYPOINT") + image.argv("CMD")
     with subprocess.Popen(command, cwd=image.cwd, env=environment, stderr=subprocess.PIPE, text=True) as server:
         try:

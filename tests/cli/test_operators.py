@@ -169,7 +169,7 @@ async def test_purge_takes_what_was_kept_long_enough(node, ledger, tmp_path):
     mail = await ledger.deliver(lambda: node.address, pdf(size=200_000))
     await ledger.settled(40)
     assert await ask(node, "purge") == {"contents": 0, "histories": 0}
-    with sqlite3.connect(tmp_path / "spool.db", timeout=10) as spool:
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db", timeout=10)) as spool, spool:
         spool.execute("UPDATE faxes SET finished_at = finished_at - 8 * 86400")
     spool.close()
     assert await ask(node, "purge") == {"contents": 1, "histories": 0}

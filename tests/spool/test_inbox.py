@@ -1,6 +1,7 @@
 """The log first, the rows second, and then the 250."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
@@ -51,7 +52,7 @@ async def without_rows(settings, *contents):
     """Accept mails on a node, and take away all that it wrote to the database about them: a power cut may."""
     async with open_spool(settings, serving=True) as spool:
         receipts = [await put(spool, content=content) for content in contents]
-    with sqlite3.connect(settings.spool.url.removeprefix("sqlite:///")) as connection:
+    with contextlib.closing(sqlite3.connect(settings.spool.url.removeprefix("sqlite:///"))) as connection, connection:
         for table in ("events", "faxes", "deliveries", "messages", "logs"):
             connection.execute(f"DELETE FROM {table}")
     return receipts
@@ -302,7 +303,7 @@ async def test_nothing_that_a_mail_says_is_read_as_a_record(settings, tmp_path):
     async with open_spool(settings, serving=True) as spool:
         evil = await put(spool, content=b"x" * 4000 + record)
         great = await put(spool, content=b"y" * 300_000 + record)
-    with sqlite3.connect(tmp_path / "spool.db") as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as connection, connection:
         connection.execute("UPDATE logs SET mark = mark - ?", (len(record),))
         connection.execute("DELETE FROM messages WHERE 0")
     cut = tmp_path / "spool.db.contents" / great.queue_id

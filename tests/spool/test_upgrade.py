@@ -1,5 +1,6 @@
 """A spool of the first versions goes on under this one, and not the other way round."""
 
+import contextlib
 import sqlite3
 import tarfile
 from pathlib import Path
@@ -27,7 +28,7 @@ def settings(tmp_path):
 
 
 def stands_at(settings):
-    with sqlite3.connect(settings.spool.url.removeprefix("sqlite:///")) as connection:
+    with contextlib.closing(sqlite3.connect(settings.spool.url.removeprefix("sqlite:///"))) as connection, connection:
         return connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
 
 
@@ -67,7 +68,7 @@ async def test_what_an_older_spool_kept_is_purged(settings, tmp_path):
             fax = await spool.advance(await claim(spool, Work.PREPARE), State.FAILED, status="5.0.0")
             await spool.replied(await claim(spool, Work.REPLY), "sent")
             assert fax.final
-    with sqlite3.connect(tmp_path / "spool.db") as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as connection, connection:
         connection.execute("UPDATE faxes SET finished_at = 1")
     async with open_spool(settings, serving=True) as spool:
         assert (await spool.purge())[0] == 5
@@ -88,7 +89,7 @@ async def test_a_spool_of_a_newer_program_is_refused(settings):
     """With a word that says what to do."""
     async with open_spool(settings):
         pass
-    with sqlite3.connect(settings.spool.url.removeprefix("sqlite:///")) as connection:
+    with contextlib.closing(sqlite3.connect(settings.spool.url.removeprefix("sqlite:///"))) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '0000 a newer mail2fax, 9999'")
     with pytest.raises(Refused, match=r"newer mail2fax has written this spool \(schema 9999.*restore the backup"):
         async with open_spool(settings):

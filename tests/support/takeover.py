@@ -5,6 +5,7 @@ has a pool make a hostile mail, and prints what the mail reached, as JSON.
 """
 
 import asyncio
+import contextlib
 import ctypes
 import errno
 import json
@@ -87,7 +88,7 @@ def connect(family: int, address: Any) -> None:
 
 
 def write_spool(path: str) -> None:
-    with sqlite3.connect(path, timeout=1) as spool:
+    with contextlib.closing(sqlite3.connect(path, timeout=1)) as spool, spool:
         spool.execute("insert into shared values ('key', 'mine')")
 
 
@@ -197,7 +198,7 @@ def lay_out(place: Path) -> list[socket.socket]:
         (place / name).write_text("secret")
         (place / name).chmod(0o600)
     (place / "spool.db.contents" / "work").mkdir(parents=True)
-    with sqlite3.connect(place / "spool.db") as spool:
+    with contextlib.closing(sqlite3.connect(place / "spool.db")) as spool, spool:
         spool.execute("create table shared (name text, value text)")
     sockets = [socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX), socket.socket()]
     for each, address in zip(sockets, (str(place / "socket"), f"\0{place}", ("127.0.0.1", 0)), strict=True):

@@ -141,13 +141,13 @@ def test_a_turned_fax_keeps_its_proportions(orientation):
 def test_a_smaller_copy_in_a_tiff_is_no_page():
     """A thumbnail beside the scan (NewSubfileType 1) is not faxed; alone it is."""
     thumbnail = scan(size=(85, 110), mark=(8, 11, 25, 22))
-    with io.BytesIO() as out:
-        with AppendingTiffWriter(out, new=True) as writer:
-            for picture, kind in ((scan(), 0), (thumbnail, 1)):
-                info = ImageFileDirectory_v2()
-                info[254] = kind
-                picture.save(writer, "TIFF", tiffinfo=info, dpi=(100, 100))
-                writer.newFrame()
+    out = io.BytesIO()  # never closed: the writer closes itself once more when it is collected
+    with AppendingTiffWriter(out, new=True) as writer:
+        for picture, kind in ((scan(), 0), (thumbnail, 1)):
+            info = ImageFileDirectory_v2()
+            info[254] = kind
+            picture.save(writer, "TIFF", tiffinfo=info, dpi=(100, 100))
+            writer.newFrame()
         data = out.getvalue()
     assert len(pages(data)) == 1
     assert len(pages(tiff(thumbnail, kind=1))) == 1
