@@ -41,7 +41,6 @@ _END = 8192  # bytes in which the end of a file must stand; a mailing list's foo
 _REFERENCE = re.compile(rb"(?<![\d.])([1-9]\d{0,6}) 0 R\b")
 _ANCESTORS = 100  # of a page in the page tree, when an inherited value is looked for
 _MOST_UNIT = 1000.0
-_PIECE = 65_536  # bytes unpacked at a time
 _CERTIFICATE = b"/Adobe.PubSec"
 
 
@@ -211,12 +210,8 @@ def whole(drawing: Any) -> bool:
     """Whether all that was packed into a stream, or several, comes out. Readers pass over a wrong sum."""
     if isinstance(drawing, pikepdf.Array):
         return all(map(whole, drawing))
-    inflate = zlib.decompressobj()
     try:
-        rest = drawing.read_raw_bytes()
-        while rest and not inflate.eof:
-            inflate.decompress(rest, _PIECE)
-            rest = inflate.unconsumed_tail
+        line_ends.unpacks(drawing.read_raw_bytes())
     except zlib.error as error:
         return "incorrect data check" in str(error)
     except (AttributeError, TypeError, pikepdf.PdfError):

@@ -81,15 +81,20 @@ def _contents(page: pikepdf.Page) -> list[pikepdf.Object]:
 
 def _whole(stream: Stream) -> bool:
     """Whether what is packed comes out to its end, and with the right sum: readers draw what comes before a fault."""
-    inflate, rest = zlib.decompressobj(), stream.read_raw_bytes()
     try:
-        while not inflate.eof:
-            piece = inflate.decompress(rest, _PIECE)
-            rest = inflate.unconsumed_tail
-            if not rest and len(piece) < _PIECE:
-                break
+        return unpacks(stream.read_raw_bytes())
     except zlib.error:
         return False
+
+
+def unpacks(packed: bytes) -> bool:
+    """Whether the end is there (RFC 1950). Raises zlib.error where it breaks off before, or for a wrong sum."""
+    inflate = zlib.decompressobj()
+    while not inflate.eof:
+        piece = inflate.decompress(packed, _PIECE)
+        packed = inflate.unconsumed_tail
+        if not packed and len(piece) < _PIECE:
+            break
     return inflate.eof
 
 
